@@ -140,14 +140,14 @@ class Batch(NamedTuple):
     Attributes:
         views: In the order of the pipeline. Images are float32 B×C×H×W, normalised; jigsaws B×P×C×H×W; grids as lightly gives them.
         masks: What the method's ``collate`` drew for this batch, or None.
-        index: Position of each image in the pretraining set, int64 B.
+        indices: Position of each image in the pretraining set, int64 B.
         labels: int64 B where ``needs.labels``, else None.
         generator: For random numbers on the batch's device; derived from the run's seed and the step.
     """
 
     views: list[Tensor]
     masks: Any
-    index: Int[Tensor, " batch"]
+    indices: Int[Tensor, " batch"]
     labels: Int[Tensor, " batch"] | None
     generator: torch.Generator
 

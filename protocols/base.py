@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol as Interface
+from typing import Any, ClassVar, Literal
+from typing import Protocol as Interface
 
 import torch
 from jaxtyping import Float, Int, UInt8
