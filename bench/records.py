@@ -1,4 +1,4 @@
-"""Records: one JSON file a run, complete in itself, and the folder that holds them."""
+"""Records: what one run was, measured and cost; ``record_json.py`` is their JSON form, ``store.py`` keeps the files."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,7 +25,7 @@ class Identity:
         epochs: Epochs over ``train`` and ``unlabelled``.
         batch: Images a step.
         seed: The run's seed.
-        settings: What ``--set`` and ``--batch-size`` changed from the defaults; empty for a ranked row.
+        settings: What ``--set`` and ``--batch-size`` changed from the defaults; empty for a ranked row. Tuples become lists, as in JSON.
     """
 
     dataset: str
@@ -41,6 +41,9 @@ class Identity:
     batch: int
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", _with_lists(self.settings))
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Record:
         curve: The pretraining loss: ``step``, ``loss`` and each named part, lists of equal length, at most 200 points.
         cost: What it cost.
         environment: Versions of python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
+        classes: Number of classes of the data set, hence the chance of top-1 and top-5; None where the run failed before it was known.
         schema_version: The version of this form.
     """
 
@@ -119,4 +123,11 @@ class Record:
     curve: dict[str, list[float]] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
     environment: dict[str, Any] = field(default_factory=dict)
+    classes: int | None = None
     schema_version: int = SCHEMA_VERSION
+
+
+def _with_lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_lists(entry) for key, entry in value.items()}
+    return [_with_lists(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,187 @@
+"""The results folder: one file a record, written whole or not at all, shared by many processes."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bench.errors import SslbenchError
+from bench.naming import file_name, method_folder
+from bench.record_json import UnreadableRecord, from_json, to_json
+from bench.records import Identity, Record, TaskName
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file among the records that is none: where it is and why it was skipped."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: skipped, {self.reason}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: into a temporary file beside it, flushed to the disk, then renamed.
+
+    Raises:
+        SslbenchError: The disk is full or the folder cannot be written; what stood there before stands there still.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        temporary = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise SslbenchError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose --results"
+        ) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    # The mask can only be read by setting it; a temporary file is private until it is renamed.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+class Store:
+    """A results folder: records, and beside them encoders and checkpoints."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def records_dir(self, task: TaskName = "test") -> Path:
+        """Return the folder of the records measured on ``task``."""
+        return self._kind("records", task)
+
+    def record_path(self, identity: Identity) -> Path:
+        """Return where the record of a run stands, whatever its versions."""
+        return self._path("records", identity, ".json")
+
+    def encoder_path(self, identity: Identity) -> Path:
+        """Return where the trained encoder of a run stands."""
+        return self._path("encoders", identity, ".safetensors")
+
+    def checkpoint_path(self, identity: Identity) -> Path:
+        """Return where an unfinished run keeps its state."""
+        return self._path("checkpoints", identity, ".pt")
+
+    def _kind(self, kind: str, task: TaskName) -> Path:
+        return self.root / (kind if task == "test" else f"{kind}-{task}")
+
+    def _path(self, kind: str, identity: Identity, suffix: str) -> Path:
+        folder = self._kind(kind, identity.task) / file_name(identity.dataset) / file_name(identity.backbone)
+        folder = folder / file_name(identity.budget) / method_folder(identity.method, identity.settings)
+        return folder / f"seed-{identity.seed}{suffix}"
+
+    def read(self, identity: Identity) -> Record | None:
+        """Return the record that stands in a run's place, perhaps of other versions; None for no file or an unreadable one."""
+        found = read_record(self.record_path(identity))
+        return found if isinstance(found, Record) else None
+
+    def read_all(self, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
+        """Return all records of a task, in the order of their paths, and the files that are none."""
+        records, problems = [], []
+        for path in self.paths(task):
+            found = read_record(path)
+            if isinstance(found, Problem):
+                problems.append(found)
+            elif found is not None:
+                records.append(found)
+        return records, problems
+
+    def paths(self, task: TaskName = "test") -> list[Path]:
+        """Return the paths of all JSON files among the records of a task, sorted."""
+        return sorted(path for path in self.records_dir(task).rglob("*.json") if not path.name.startswith("."))
+
+    def write(self, record: Record) -> Path:
+        """Write a record in its place and return the path.
+
+        A file there that is no record of ours (a foreign one, or of a newer sslbench) is kept beside it, renamed.
+
+        Raises:
+            SslbenchError: The disk is full or the folder cannot be written; the old record stands still.
+        """
+        path = self.record_path(record.identity)
+        if isinstance(read_record(path), Problem):
+            _keep(path)
+        write_text(path, to_json(record))
+        return path
+
+    @contextmanager
+    def claim(self, identity: Identity, wait: bool = False) -> Iterator[bool]:
+        """Hold the lock of a run, and yield whether it is ours: always, where we ``wait`` for it.
+
+        Another process that died holds nothing: the system frees its lock. Read the record again once the claim is
+        yours: the one who held it before may have finished the run.
+
+        Raises:
+            SslbenchError: The folder cannot be written.
+        """
+        place = self.record_path(identity).relative_to(self.root).with_suffix(".lock")
+        lock = FileLock(self.root / ".locks" / place)
+        try:
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise SslbenchError(f"cannot lock {lock.lock_file}: {error.strerror or error}; choose --results") from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def check_writable(self) -> None:
+        """Raise SslbenchError, in one line, where nothing can be written to the folder."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                file.write(b"0")
+                file.flush()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise SslbenchError(
+                f"results folder {self.root} cannot be written: {reason}; choose --results DIR"
+            ) from error
+
+
+def read_record(path: Path) -> Record | Problem | None:
+    """Return the record in a file, or why it is none, or None where no file is."""
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except UnreadableRecord as error:
+        return Problem(path, str(error))
+    except UnicodeDecodeError:
+        return Problem(path, "no text in UTF-8")
+    except OSError as error:
+        return Problem(path, error.strerror or str(error))
+
+
+def _keep(path: Path) -> None:
+    number = 1
+    while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
+        number += 1
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise SslbenchError(f"cannot set {path} aside: {error.strerror or error}; move it away yourself") from error
