@@ -37,12 +37,12 @@ class Trunk(nn.Module):
     """A network without a head, built by the harness and handed to a method.
 
     Attributes:
-        kind: What the planner and a method's recipe depend on.
+        kind: What the planner and a method's recipe depend on; ``none`` for what has no parameters.
         dim: Number of features after pooling; also the channels of the feature map.
         pooling: How ``forward`` pools unless told otherwise.
     """
 
-    kind: ClassVar[Literal["convolutional", "transformer", "mlp"]]
+    kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]]
     dim: int
     pooling: Pooling
 
@@ -182,8 +182,10 @@ class Method(nn.Module):
     Settings: ClassVar[type[Any]] = NoSettings
     """A frozen dataclass of what is particular to the method; the defaults stand there and nowhere else."""
 
-    def __init__(self, trunk: Trunk, settings: Any, traits: Traits) -> None:
+    def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
         super().__init__()
+        if trunk is None:
+            raise ValueError(f"{type(self).__name__} needs a trunk.")
         self.trunk = trunk
         self.settings = settings
         self.traits = traits
@@ -213,11 +215,15 @@ class Method(nn.Module):
         """Run after the optimiser's step: move the teacher, normalise prototypes."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return optimiser groups; by default no weight decay on biases and norms (parameters of one dimension)."""
+        """Return optimiser groups; by default only the weights of layers decay and adapt.
+
+        A linear layer's weight has two dimensions, a convolution's four; biases and norms have one, class tokens and positions three.
+        A group may also carry ``rate_scale``, a factor on the rate, and ``schedule``, ``constant`` for a rate without warm-up or cosine.
+        """
         trained = [p for p in self.parameters() if p.requires_grad]
         return [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+            {"params": [p for p in trained if p.ndim in (2, 4)]},
+            {"params": [p for p in trained if p.ndim not in (2, 4)], "weight_decay": 0.0, "adapt": False},
         ]
 
     def encoder(self) -> Encoder:

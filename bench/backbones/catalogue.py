@@ -1,0 +1,82 @@
+"""The catalogue of backbones: names, versions, titles and where each is built; imports no torch."""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.errors import SslbenchError
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One entry of the catalogue.
+
+    Attributes:
+        name: As the user names it.
+        version: Goes up whenever a change of its code changes results.
+        title: One line for ``sslbench list backbones``.
+        kind: What precision and a method's recipe depend on.
+        dim: Number of features.
+        module: The file of ``bench/backbones`` that builds it.
+        builder: The class or function there; takes traits and ``arguments``.
+        arguments: Keyword arguments of the builder.
+    """
+
+    name: str
+    version: int
+    title: str
+    kind: Literal["convolutional", "transformer", "mlp"]
+    dim: int
+    module: str
+    builder: str
+    arguments: tuple[tuple[str, str | int], ...] = ()
+
+
+_ENTRIES = (
+    Backbone("resnet9", 1, "ResNet-9, width 64", "convolutional", 512, "resnet9", "ResNet9", (("width", 64),)),
+    Backbone("resnet9_slim", 1, "ResNet-9, width 16", "convolutional", 128, "resnet9", "ResNet9", (("width", 16),)),
+    Backbone(
+        "resnet18",
+        1,
+        "ResNet-18, 3×3 stem up to 64 px",
+        "convolutional",
+        512,
+        "resnet",
+        "ResNet",
+        (("name", "resnet18"),),
+    ),
+    Backbone(
+        "resnet50",
+        1,
+        "ResNet-50, 3×3 stem up to 64 px",
+        "convolutional",
+        2048,
+        "resnet",
+        "ResNet",
+        (("name", "resnet50"),),
+    ),
+    Backbone("alexnet", 1, "AlexNet with batch norm, small-image form", "convolutional", 256, "alexnet", "AlexNet"),
+    Backbone("mlp", 1, "Three hidden layers on the flattened image: 512, 256, 128", "mlp", 128, "mlp", "MLP"),
+    Backbone(
+        "vit_nano",
+        1,
+        "ViT of width 64, depth 4, 4 heads",
+        "transformer",
+        64,
+        "vit",
+        "ViT",
+        (("width", 64), ("depth", 4), ("heads", 4)),
+    ),
+)
+
+CATALOGUE: dict[str, Backbone] = {entry.name: entry for entry in _ENTRIES}
+"""All backbones by name, in the order in which they are listed."""
+
+
+def find(name: str) -> Backbone:
+    """Return the entry of ``name``; raises SslbenchError, with the nearest name, where there is none."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    nearest = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.4)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(CATALOGUE)}."
+    raise SslbenchError(f"Unknown backbone '{name}': {hint}")

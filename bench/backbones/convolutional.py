@@ -1,0 +1,31 @@
+"""The base of all convolutional trunks: a last map, averaged."""
+
+from typing import ClassVar, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from methods.base import Pooling, Trunk
+
+
+class ConvolutionalTrunk(Trunk):
+    """A trunk whose features are the mean over its last map; subclasses give the map."""
+
+    kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "convolutional"
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.pooling: Pooling = "average"
+
+    def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
+        """Return the last map."""
+        raise NotImplementedError
+
+    def features(
+        self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
+    ) -> Float[Tensor, "batch dim"]:
+        """Return the mean over the last map; raises ValueError for another pooling than ``average``."""
+        if pooling != "average":
+            raise ValueError(f"A convolutional trunk has no pooling '{pooling}': take 'average'.")
+        return self.feature_map(images).mean(dim=(2, 3))

@@ -1,0 +1,47 @@
+"""ResNet-18 and ResNet-50 of torchvision, with a stem and strides that fit small images.
+
+Up to 64 pixels the stem is 3×3 with stride 1 and there is no max-pool [SimCLR, appendix B.9; solo-learn pads by 2, we by
+1 as lightly does]; above it is ImageNet's. A layer that would leave less than 2×2 keeps its map's size.
+"""
+
+import torchvision
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bench.backbones.convolutional import ConvolutionalTrunk
+from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
+from methods.traits import Traits
+
+
+class ResNet(ConvolutionalTrunk):
+    """torchvision's network of that ``name`` without its classifier."""
+
+    def __init__(self, traits: Traits, name: str) -> None:
+        network = getattr(torchvision.models, name)(weights=None)
+        super().__init__(network.fc.in_features)
+        width = network.conv1.out_channels
+        if traits.size <= LARGEST_WITHOUT_STEM_STRIDE:
+            stem = nn.Conv2d(traits.channels, width, 3, 1, padding=1, bias=False)
+            pool: nn.Module = nn.Identity()
+            size = traits.size
+        else:
+            stem = nn.Conv2d(traits.channels, width, 7, 2, padding=3, bias=False)
+            pool = network.maxpool
+            size = -(-traits.size // 4)
+        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+        layers = [network.layer1, network.layer2, network.layer3, network.layer4]
+        for layer, stride in zip(layers[1:], stage_strides(size, 3), strict=True):
+            if stride == 1:
+                _keep_size(layer)
+        self.layers = nn.Sequential(stem, network.bn1, network.relu, pool, *layers)
+
+    def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
+        """Return the map after ``layer4``."""
+        features: Tensor = self.layers(images)
+        return features
+
+
+def _keep_size(layer: nn.Module) -> None:
+    for module in layer.modules():
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)

@@ -1,0 +1,73 @@
+"""Vision transformers of timm, with a patch that fits the image's size.
+
+Source: Dosovitskiy et al. 2020 (https://arxiv.org/abs/2010.11929) through ``timm.models.vision_transformer``; the patch sizes are
+those that leave 16 to 196 tokens. The network stands in ``vit``, so that lightly's masked wrapper can be put around it.
+"""
+
+from typing import ClassVar, Literal
+
+from jaxtyping import Float
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from bench.errors import SslbenchError
+from methods.base import Pooling, Trunk
+from methods.traits import Traits
+
+
+def patch_size(size: int) -> int:
+    """Return the side of a patch for images of ``size`` pixels: 2 below 16, 4 below 64, 8 below 128, then 16."""
+    return 2 if size < 16 else 4 if size < 64 else 8 if size < 128 else 16
+
+
+class ViT(Trunk):
+    """A pre-norm ViT with a class token and learned positions; ``width`` features.
+
+    Attributes:
+        vit: timm's network.
+        patch: Side of a patch in pixels.
+    """
+
+    kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "transformer"
+
+    def __init__(self, traits: Traits, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.dim = width
+        self.pooling: Pooling = "class"
+        self.patch = patch_size(traits.size)
+        if traits.size % self.patch:
+            raise SslbenchError(
+                f"A ViT cannot cut images of {traits.size} pixels into patches of {self.patch}: "
+                f"take another backbone, or an image size that {self.patch} divides."
+            )
+        self.vit = VisionTransformer(
+            img_size=traits.size,
+            patch_size=self.patch,
+            in_chans=traits.channels,
+            num_classes=0,
+            global_pool="",
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+        )
+
+    def tokens(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch tokens dim"]:
+        """Return all tokens after the last norm, the class token first."""
+        tokens: Tensor = self.vit.forward_features(images)
+        return tokens
+
+    def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
+        """Return the patch tokens as a map."""
+        patches = self.tokens(images)[:, self.vit.num_prefix_tokens :]
+        side = images.shape[-1] // self.patch
+        return patches.transpose(1, 2).reshape(len(images), self.dim, side, side)
+
+    def features(
+        self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
+    ) -> Float[Tensor, "batch dim"]:
+        """Return the ``class`` token or the mean of the ``patches``; raises ValueError for another pooling."""
+        if pooling == "class":
+            return self.tokens(images)[:, 0]
+        if pooling == "patches":
+            return self.tokens(images)[:, self.vit.num_prefix_tokens :].mean(dim=1)
+        raise ValueError(f"A vision transformer has no pooling '{pooling}': take 'class' or 'patches'.")

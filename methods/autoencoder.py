@@ -1,0 +1,62 @@
+"""Autoencoder: the image from a short code.
+
+Recipe: lightning-bolts ``basic_ae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
+1e-4 at 256 images, no decay, a code of 256, mean squared error over pixels. As there, the loss is taken on normalised pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.decoder import Decoder
+from methods.parts.plain import plain_view
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class AutoencoderSettings:
+    """What is particular to the autoencoder.
+
+    Attributes:
+        dim: Length of the code.
+    """
+
+    dim: int = 256
+
+
+class Autoencoder(Method):
+    """A linear code on the trunk and a convolutional decoder."""
+
+    title: ClassVar[str] = "Autoencoder"
+    paper: ClassVar[str] = "https://doi.org/10.1126/science.1127647"
+    family: ClassVar[Family] = "reconstruction"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
+    Settings: ClassVar[type[Any]] = AutoencoderSettings
+
+    def __init__(self, trunk: Trunk | None, settings: AutoencoderSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.code = nn.Linear(self.trunk.dim, settings.dim)
+        self.decoder = Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+
+    @classmethod
+    def views(cls, settings: AutoencoderSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return the whole image."""
+        return plain_view()
+
+    def reconstruct(
+        self, images: Float[Tensor, "batch channels size size"]
+    ) -> Float[Tensor, "batch channels size size"]:
+        """Return reconstructions of prepared images."""
+        reconstructions: Tensor = self.decoder(self.code(self.trunk(images)))
+        return reconstructions
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean squared error of the reconstruction."""
+        images = batch.views[0]
+        return Loss(in_float32(mse_loss, self.reconstruct(images), images), {})

@@ -1,0 +1,69 @@
+"""Barlow Twins: the cross-correlation of two views' embeddings becomes the identity.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/barlow.yaml): LARS, rate 0.3 at 256
+images, decay 1e-4, a head of three layers of 2048 on 512 features, off-diagonal weight 0.0051, the loss times 0.1.
+Deviations: bilinear crops (lightly) instead of bicubic; no blur up to 32 pixels.
+The correlation is taken in float32 with batch norm's epsilon under the root: where a dimension is constant over the batch, a plain
+standard deviation has an infinite derivative, and one such batch makes all weights NaN.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lightly.loss import BarlowTwinsLoss
+from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class BarlowTwinsSettings:
+    """What is particular to Barlow Twins.
+
+    Attributes:
+        redundancy: Weight of the off-diagonal terms.
+        scale: Factor on the loss.
+        dim: Width of the head and length of an embedding, in multiples of the trunk's features.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    redundancy: float = 0.0051
+    scale: float = 0.1
+    dim: int = 4
+    min_scale: float = 0.08
+
+
+class BarlowTwins(Method):
+    """The trunk, a projection head, the cross-correlation."""
+
+    title: ClassVar[str] = "Barlow Twins"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2103.03230"
+    family: ClassVar[Family] = "redundancy and geometry"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.3, weight_decay=1e-4, warmup=0.01)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = BarlowTwinsSettings
+
+    def __init__(self, trunk: Trunk | None, settings: BarlowTwinsSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        width = settings.dim * self.trunk.dim
+        self.projection = BarlowTwinsProjectionHead(self.trunk.dim, width, width)
+        self.criterion = BarlowTwinsLoss(settings.redundancy)
+
+    @classmethod
+    def views(cls, settings: BarlowTwinsSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two views, the second solarised at times."""
+        arguments = allowed(traits, settings.min_scale)
+        pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the scaled loss of the cross-correlation."""
+        first, second = (self.projection(self.trunk(view)) for view in batch.views)
+        return Loss(self.settings.scale * in_float32(self.criterion, first, second), {})

@@ -1,0 +1,89 @@
+"""BYOL: a student predicts its slowly moving teacher's embedding of another view.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml): LARS, rate 1.0 at 256
+images, decay 1e-5, hidden layers of 4096 on 512 features, embeddings of 256, teacher momentum 0.99 to 1, the sum of the two
+symmetric terms 2 - 2·cos.
+Deviations: hidden layers keep their ratio to the trunk (eight times its features); bilinear crops (lightly) instead of bicubic; no blur up
+to 32 pixels. The teacher's batch norm uses the statistics of its batch, as the student's does [Grill 2020, section 3.3; solo-learn]; its
+running statistics are its own and are not used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
+from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
+from torch import Tensor, nn
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class BYOLSettings:
+    """What is particular to BYOL.
+
+    Attributes:
+        momentum: Of the teacher at the start; it ends at 1.
+        hidden: Hidden units of both heads, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    momentum: float = 0.99
+    hidden: int = 8
+    dim: int = 256
+    min_scale: float = 0.08
+
+
+class BYOL(Method):
+    """A student with a predictor, and a teacher."""
+
+    title: ClassVar[str] = "BYOL"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2006.07733"
+    family: ClassVar[Family] = "self-distillation"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=1.0, weight_decay=1e-5, warmup=0.01)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = BYOLSettings
+
+    def __init__(self, trunk: Trunk | None, settings: BYOLSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        hidden = settings.hidden * self.trunk.dim
+        self.projection = BYOLProjectionHead(self.trunk.dim, hidden, settings.dim)
+        self.prediction = BYOLPredictionHead(settings.dim, hidden, settings.dim)
+        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        self.criterion = NegativeCosineSimilarity()
+
+    @classmethod
+    def views(cls, settings: BYOLSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two views, the second solarised at times."""
+        arguments = allowed(traits, settings.min_scale)
+        pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the sum of both directions."""
+        predictions = [self.prediction(self.projection(self.trunk(view))) for view in batch.views]
+        with torch.no_grad():
+            targets = [self.teacher(view) for view in batch.views]
+        first = in_float32(self._distance, predictions[0], targets[1])
+        second = in_float32(self._distance, predictions[1], targets[0])
+        return Loss(first + second, {})
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        student = nn.Sequential(self.trunk, self.projection)
+        follow(student, self.teacher, momentum_at(progress, self.settings.momentum))
+
+    def _distance(self, prediction: Float[Tensor, "batch dim"], target: Float[Tensor, "batch dim"]) -> Tensor:
+        distance: Tensor = 2.0 + 2.0 * self.criterion(prediction, target)
+        return distance

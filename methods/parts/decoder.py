@@ -1,0 +1,49 @@
+"""A convolutional decoder: a vector becomes an image of any size."""
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+_SMALLEST_MAP = 4
+_NARROWEST = 16
+
+
+class Decoder(nn.Module):
+    """A linear layer to a small map, then doubling and 3×3 convolution until the image's size is reached.
+
+    The map starts with at least 4×4 pixels, so that an image of any size is a few doublings away; what is too much at the end is cut.
+    Nearest-neighbour doubling and convolution instead of transposed convolution, which leaves a checkerboard
+    [Odena 2016, https://distill.pub/2016/deconv-checkerboard]. The last layer is linear: a ReLU or a sigmoid there has places
+    without gradient, where a pixel stays black for ever.
+    """
+
+    def __init__(self, dim: int, width: int, size: int, channels: int) -> None:
+        """Build it for vectors of ``dim``, ``width`` channels on the smallest map, images of ``size`` and ``channels``."""
+        super().__init__()
+        doublings = 0
+        while -(-size // 2 ** (doublings + 1)) >= _SMALLEST_MAP:
+            doublings += 1
+        start = -(-size // 2**doublings)
+        self.size = size
+        widths = [max(_NARROWEST, width // 2**i) for i in range(doublings + 1)]
+        layers: list[nn.Module] = [
+            nn.Linear(dim, widths[0] * start**2),
+            nn.Unflatten(1, (widths[0], start, start)),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        ]
+        for wide, narrow in pairwise(widths):
+            layers += [
+                nn.Upsample(scale_factor=2, mode="nearest"),
+                nn.Conv2d(wide, narrow, 3, padding=1, bias=False),
+                nn.BatchNorm2d(narrow),
+                nn.ReLU(inplace=True),
+            ]
+        layers.append(nn.Conv2d(widths[-1], channels, 3, padding=1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch channels size size"]:
+        """Return images in the space of normalised pixels."""
+        images: Tensor = self.layers(latent)
+        return images[:, :, : self.size, : self.size]

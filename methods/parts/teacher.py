@@ -1,0 +1,32 @@
+"""A teacher: a copy of the student without gradient that follows it by a moving average."""
+
+import copy
+import math
+from typing import TypeVar
+
+import torch
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def teacher_of(student: Module) -> Module:
+    """Return a copy of the student that takes no gradient."""
+    teacher = copy.deepcopy(student)
+    deactivate_requires_grad(teacher)
+    return teacher
+
+
+def follow(student: nn.Module, teacher: nn.Module, momentum: float) -> None:
+    """Move the teacher's parameters towards the student's; its buffers stay its own.
+
+    So a teacher's batch norm keeps its own running statistics; in training it uses those of its batch [BYOL, MoCo v3].
+    """
+    with torch.no_grad():
+        update_momentum(student, teacher, momentum)
+
+
+def momentum_at(progress: float, start: float, end: float = 1.0) -> float:
+    """Return the cosine from ``start`` to ``end`` at ``progress`` [BYOL, section 3.2]."""
+    return end - (end - start) * (math.cos(math.pi * progress) + 1.0) / 2.0

@@ -1,0 +1,15 @@
+"""The floor with a network: the trunk as it is initialised, with running statistics from one pass over ``train``."""
+
+from typing import ClassVar
+
+from methods.base import Family, Method, Needs, Recipe
+
+
+class RandomInit(Method):
+    """An untrained trunk."""
+
+    title: ClassVar[str] = "Random initialisation"
+    paper: ClassVar[str] = "none: the network before training"
+    family: ClassVar[Family] = "floor and ceiling"
+    needs: ClassVar[Needs] = Needs(training=False, statistics=True)
+    recipe: ClassVar[Recipe] = Recipe(version=1)

@@ -1,0 +1,72 @@
+"""SimCLR: two views of an image attract, all other images of the batch repel.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simclr.yaml): LARS, rate 0.4 at 256
+images, decay 1e-4, a head of 2048 and 256 on 512 features without batch norm, temperature 0.2.
+Deviations: the head keeps its ratio to the trunk (four times its features, then half of them); bilinear crops (lightly) instead of bicubic;
+no blur up to 32 pixels. Both views pass the network as one batch [Chen 2020, algorithm 1].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import SimCLRProjectionHead
+from lightly.transforms.simclr_transform import SimCLRTransform
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class SimCLRSettings:
+    """What is particular to SimCLR.
+
+    Attributes:
+        temperature: Of the softmax over similarities.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+        jitter: Strength of the colour jitter.
+    """
+
+    temperature: float = 0.2
+    hidden: int = 4
+    dim: int = 256
+    min_scale: float = 0.08
+    jitter: float = 1.0
+
+
+class SimCLR(Method):
+    """The trunk, a projection head, NT-Xent."""
+
+    title: ClassVar[str] = "SimCLR"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2002.05709"
+    family: ClassVar[Family] = "contrastive"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.4, weight_decay=1e-4, warmup=0.01)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = SimCLRSettings
+
+    def __init__(self, trunk: Trunk | None, settings: SimCLRSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = SimCLRProjectionHead(features, settings.hidden * features, settings.dim, batch_norm=False)
+        self.criterion = NTXentLoss(settings.temperature)
+
+    @classmethod
+    def views(cls, settings: SimCLRSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two equally augmented views."""
+        pipeline: Callable[[Any], Any] = SimCLRTransform(
+            cj_strength=settings.jitter, **allowed(traits, settings.min_scale)
+        )
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return NT-Xent over both views."""
+        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        return Loss(in_float32(self.criterion, *embeddings.chunk(2)), {})

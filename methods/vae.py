@@ -1,0 +1,83 @@
+"""Variational autoencoder: an image from a sampled code, the code close to a standard normal.
+
+Recipe: lightning-bolts ``basic_vae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
+1e-4 at 256 images, no decay, a code of 256, mean squared error over normalised pixels plus 0.1 times the divergence,
+averaged over the code's dimensions.
+Deviations: the divergence in closed form (Kingma and Welling 2013, appendix B), not from one sample; the variance is a softplus, not
+an exponential, which overflows after one bad step and its gradient with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, softplus
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.decoder import Decoder
+from methods.parts.plain import plain_view
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+LEAST_VARIANCE = 1e-6
+"""Keeps the logarithm of a vanishing variance finite."""
+
+
+@dataclass(frozen=True)
+class VAESettings:
+    """What is particular to the VAE.
+
+    Attributes:
+        dim: Length of the code.
+        divergence: Weight of the divergence.
+    """
+
+    dim: int = 256
+    divergence: float = 0.1
+
+
+class VAE(Method):
+    """A mean and a variance on the trunk, a sample, a convolutional decoder."""
+
+    title: ClassVar[str] = "Variational autoencoder"
+    paper: ClassVar[str] = "https://arxiv.org/abs/1312.6114"
+    family: ClassVar[Family] = "reconstruction"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
+    Settings: ClassVar[type[Any]] = VAESettings
+
+    def __init__(self, trunk: Trunk | None, settings: VAESettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.mean = nn.Linear(self.trunk.dim, settings.dim)
+        self.spread = nn.Linear(self.trunk.dim, settings.dim)
+        self.decoder = Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+
+    @classmethod
+    def views(cls, settings: VAESettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return the whole image."""
+        return plain_view()
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return reconstruction error plus weighted divergence."""
+        images = batch.views[0]
+        features = self.trunk(images)
+        mean = self.mean(features).float()
+        variance = variance_of(self.spread(features))
+        noise = torch.randn(mean.shape, generator=batch.generator, device=mean.device)
+        reconstruction = in_float32(mse_loss, self.decoder(mean + variance.sqrt() * noise), images)
+        kl = in_float32(divergence, mean, variance)
+        return Loss(
+            reconstruction + self.settings.divergence * kl, {"reconstruction": reconstruction, "divergence": kl}
+        )
+
+
+def variance_of(spread: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+    """Return positive float32 variances of a linear layer's output; finite, with a finite logarithm, for any input."""
+    return softplus(spread.float()) + LEAST_VARIANCE
+
+
+def divergence(mean: Float[Tensor, "batch dim"], variance: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Return KL(N(mean, variance) ‖ N(0, 1)) in nats, averaged over batch and dimensions."""
+    return 0.5 * (mean.square() + variance - variance.log() - 1.0).mean()
