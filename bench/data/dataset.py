@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
@@ -58,3 +59,10 @@ class Dataset:
     test_labels: SealedLabels
     unlabelled_images: Images | None
     val: Int[Tensor, " val"]
+
+    @property
+    def fit(self) -> Int[Tensor, " fit"]:
+        """Indices of ``train`` without ``val``, in rising order."""
+        keep = torch.ones(len(self.train_labels), dtype=torch.bool)
+        keep[self.val] = False
+        return keep.nonzero().flatten()

@@ -1,0 +1,71 @@
+"""Decoded images, kept once: a memory-mapped uint8 array a source, under the user's cache directory."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from filelock import FileLock
+
+from bench.data.locate import cache_folder
+from bench.data.source import Pixels
+from bench.errors import SslbenchError
+
+FORM = 1
+"""Goes up whenever decoding changes pixels: what was kept before is then made anew."""
+
+
+def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
+    """Return the array of a source, mapped from its file; copy-on-write, so the file never changes.
+
+    Args:
+        source: What tells this source from another and from its own later versions.
+        build: Writes the array in numpy's format into an open file; called only where there is no sound array yet. Two processes
+            call it once.
+
+    Raises:
+        SslbenchError: The cache cannot be written, for example on a full disk.
+    """
+    key = hashlib.blake2b(f"{FORM}\0{source}".encode(), digest_size=16).hexdigest()
+    path = cache_folder() / "images" / f"{key}.npy"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            images = _sound(path)
+            if images is None:
+                _write(path, build)
+                images = _sound(path)
+    except OSError as cause:
+        raise SslbenchError(
+            f"cannot write the image cache {path.parent} ({cause.strerror or cause}): make room, or name another folder in SSLBENCH_CACHE"
+        ) from cause
+    if images is None:
+        raise SslbenchError(f"the image cache {path} cannot be read back: name another folder in SSLBENCH_CACHE")
+    return images
+
+
+def write_blocks(target: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Pixels]) -> None:
+    """Write an array of a known shape block by block, by plain writes: a full disk is an error there, a crash in a mapped file."""
+    np.lib.format.write_array_header_1_0(target, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for block in blocks:
+        target.write(np.ascontiguousarray(block).data)
+
+
+def _sound(path: Path) -> Pixels | None:
+    try:
+        images = np.lib.format.open_memmap(path, mode="c")
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    whole = images.dtype == np.uint8 and images.ndim == 4 and path.stat().st_size == images.offset + images.nbytes
+    return images if whole else None
+
+
+def _write(path: Path, build: Callable[[IO[bytes]], None]) -> None:
+    part = path.with_suffix(".part")
+    try:
+        with part.open("w+b") as target:
+            build(target)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

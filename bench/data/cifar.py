@@ -1,0 +1,85 @@
+"""CIFAR-10 and CIFAR-100: the official binary files, or the Python files that torchvision downloads."""
+
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from bench.data.locate import FORMS
+from bench.data.source import Labels, Pixels, Source
+from bench.errors import SslbenchError
+
+_CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+willow_tree wolf woman worm
+"""
+CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "cifar10": ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    "cifar100": tuple(_CIFAR100.split()),
+}
+_PIXELS = 3 * 32 * 32
+
+
+def read(name: str, folder: Path) -> Source:
+    """Return ``cifar10`` or ``cifar100`` from the folder that holds its files.
+
+    Raises:
+        SslbenchError: A file is corrupt or cut short.
+    """
+    binary = FORMS[name][0]
+    if folder.name != Path(binary.folder).name:
+        return _read_python(name, folder)
+    parts = [read_binary(folder / file, len(CLASS_NAMES[name])) for file in binary.files]
+    train, (test_images, test_labels) = parts[:-1], parts[-1]
+    return Source(
+        CLASS_NAMES[name],
+        np.concatenate([images for images, _ in train]),
+        np.concatenate([labels for _, labels in train]),
+        test_images,
+        test_labels,
+    )
+
+
+def read_binary(path: Path, classes: int) -> tuple[Pixels, Labels]:
+    """Return images and labels of one binary file (format: Krizhevsky's CIFAR page).
+
+    A record is one label byte (CIFAR-100: the coarse, then the fine label, which is taken) and 3,072 pixel bytes, channel-first.
+
+    Raises:
+        SslbenchError: The file cannot be read, holds no whole number of records, or a label out of range.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as cause:
+        raise SslbenchError(f"{path} cannot be read ({cause.strerror}): fetch it again") from cause
+    label_bytes = 2 if classes == 100 else 1
+    if data.size == 0 or data.size % (label_bytes + _PIXELS):
+        raise SslbenchError(
+            f"{path} is cut short: {data.size} bytes are no whole number of records of {label_bytes + _PIXELS}: fetch it again"
+        )
+    records = data.reshape(-1, label_bytes + _PIXELS)
+    labels = records[:, label_bytes - 1].astype(np.int64)
+    if labels.max() >= classes:
+        raise SslbenchError(f"{path} is corrupt: label {labels.max()} of {classes} classes: fetch it again")
+    return records[:, label_bytes:].reshape(-1, 3, 32, 32), labels
+
+
+def _read_python(name: str, folder: Path) -> Source:
+    """Read the pickled files; torchvision compares their MD5 with the published ones before it opens them."""
+    kind = CIFAR10 if name == "cifar10" else CIFAR100
+    try:
+        train, test = (kind(folder.parent, train=part) for part in (True, False))
+    except RuntimeError as cause:
+        raise SslbenchError(f"{folder} is corrupt: a file has not the published MD5: fetch it again") from cause
+    return Source(
+        CLASS_NAMES[name],
+        np.ascontiguousarray(train.data.transpose(0, 3, 1, 2)),
+        np.asarray(train.targets, np.int64),
+        np.ascontiguousarray(test.data.transpose(0, 3, 1, 2)),
+        np.asarray(test.targets, np.int64),
+    )

@@ -1,0 +1,50 @@
+"""The development task: ``train∖val`` in the place of ``train``, ``val`` in that of ``test``; all that is tuned uses only this."""
+
+import hashlib
+
+import numpy as np
+import torch
+
+from bench.data.assemble import traits
+from bench.data.dataset import Dataset, SealedLabels
+from bench.data.source import Source
+from bench.data.splits import VAL, stratified
+from bench.errors import SslbenchError
+
+
+def development(dataset: Dataset) -> Dataset:
+    """Return the development task of a data set: PROTOCOLS.md, "Splits". The test part of the data set is not in it.
+
+    Label sets are drawn from its own ``train_labels``; its ``val`` is a stratified tenth of its own ``train``.
+
+    Raises:
+        SslbenchError: A class is too small to be split again, or too few images are left.
+    """
+    val = dataset.val
+    stays = torch.ones(len(dataset.train_labels), dtype=torch.bool)
+    stays[val] = False
+    keep = stays.nonzero().squeeze(1)
+    images, labels = dataset.train_images[keep], dataset.train_labels[keep]
+    unlabelled = dataset.unlabelled_images
+    source = Source(
+        dataset.class_names,
+        images.numpy(),
+        labels.numpy().astype(np.int64, copy=False),
+        unlabelled_images=None if unlabelled is None else unlabelled.numpy(),
+    )
+    try:
+        _, new_val = stratified(source.train_labels, VAL, "val", dataset.class_names)
+    except SslbenchError as cause:
+        raise SslbenchError(f"{dataset.name}, development task: {cause}") from cause
+    return Dataset(
+        name=dataset.name,
+        fingerprint=hashlib.blake2b(f"{dataset.fingerprint} development".encode(), digest_size=16).hexdigest(),
+        traits=traits(f"{dataset.name}, development task:", source, dataset.traits.horizontal_flip),
+        class_names=dataset.class_names,
+        train_images=images,
+        train_labels=labels,
+        test_images=dataset.train_images[val],
+        test_labels=SealedLabels(dataset.train_labels[val]),
+        unlabelled_images=unlabelled,
+        val=torch.from_numpy(new_val),
+    )

@@ -1,0 +1,13 @@
+"""Digits: the 1,797 hand-written digits of 8×8 pixels that scikit-learn ships."""
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+from bench.data.source import Source
+
+
+def read() -> Source:
+    """Return the digits; their grey values 0 to 16 are scaled to 0 to 255. There is no official test part."""
+    digits = load_digits()
+    pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return Source([str(number) for number in range(10)], pixels[:, None], digits.target.astype(np.int64))

@@ -1,0 +1,69 @@
+"""The MNIST family: idx files, packed or not."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.locate import present
+from bench.data.source import Labels, Pixels, Source
+from bench.errors import SslbenchError
+
+CLASS_NAMES: dict[str, tuple[str, ...]] = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": (
+        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+    ),
+    "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+}  # fmt: skip
+
+
+def read(name: str, folder: Path) -> Source:
+    """Return one set of the family from the folder that holds its four files.
+
+    Raises:
+        SslbenchError: A file is missing, corrupt, cut short, or disagrees with its fellow.
+    """
+    train_images, train_labels = _part(folder, "train", len(CLASS_NAMES[name]))
+    test_images, test_labels = _part(folder, "t10k", len(CLASS_NAMES[name]))
+    return Source(CLASS_NAMES[name], train_images, train_labels, test_images, test_labels)
+
+
+def read_idx(path: Path, dimensions: int) -> Pixels:
+    """Return the bytes of an idx file as an array of that many dimensions (format: LeCun's MNIST page).
+
+    Raises:
+        SslbenchError: The file cannot be read, is no idx file of bytes, or has not the size that its header says.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as cause:
+        raise SslbenchError(f"{path} cannot be read ({cause}): fetch it again") from cause
+    start = 4 + 4 * dimensions
+    if len(data) < start or data[:4] != bytes([0, 0, 8, dimensions]):
+        raise SslbenchError(f"{path} is no idx file of bytes in {dimensions} dimensions: fetch it again")
+    shape = tuple(int(side) for side in np.frombuffer(data, ">u4", dimensions, 4))
+    if len(data) - start != math.prod(shape):
+        raise SslbenchError(
+            f"{path} is corrupt: {len(data) - start} bytes where its header says {math.prod(shape)}: fetch it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
+
+
+def _part(folder: Path, part: str, classes: int) -> tuple[Pixels, Labels]:
+    paths = []
+    for name in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
+        path = present(folder / name)
+        if path is None:
+            raise SslbenchError(f"{folder / name}[.gz] is missing: fetch it again")
+        paths.append(path)
+    images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
+    if len(images) != len(labels):
+        raise SslbenchError(
+            f"{paths[0]} has {len(images)} images, {paths[1].name} {len(labels)} labels: fetch them again"
+        )
+    if labels.size and labels.max() >= classes:
+        raise SslbenchError(f"{paths[1]} is corrupt: label {labels.max()} of {classes} classes: fetch it again")
+    return images[:, None], labels.astype(np.int64)

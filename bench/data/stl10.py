@@ -1,0 +1,59 @@
+"""STL-10: the official binary files, with the 100,000 images that have no label."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from bench.data.cache import cached, write_blocks
+from bench.data.source import Labels, Pixels, Source
+from bench.errors import SslbenchError
+
+CLASS_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+_SIZE = 96
+_BYTES = 3 * _SIZE * _SIZE
+_BLOCK = 1024
+
+
+def read(folder: Path) -> Source:
+    """Return STL-10 from the folder ``stl10_binary``; images are mapped from the cache.
+
+    Raises:
+        SslbenchError: A file is corrupt or cut short, or the cache cannot be written.
+    """
+    train, test, unlabelled = (_images(folder / f"{part}_X.bin") for part in ("train", "test", "unlabeled"))
+    return Source(
+        CLASS_NAMES,
+        train,
+        _labels(folder / "train_y.bin", len(train)),
+        test,
+        _labels(folder / "test_y.bin", len(test)),
+        unlabelled,
+    )
+
+
+def _images(path: Path) -> Pixels:
+    """Return the images of one file: 3 × 96 × 96 bytes each, every channel column by column (format: Coates's STL-10 page)."""
+    state = path.stat()
+    count, rest = divmod(state.st_size, _BYTES)
+    if rest or not count:
+        raise SslbenchError(f"{path} is cut short: {state.st_size} bytes are no whole number of images: fetch it again")
+
+    def blocks() -> Iterator[Pixels]:
+        stored = np.memmap(path, np.uint8, "r").reshape(count, 3, _SIZE, _SIZE)
+        for start in range(0, count, _BLOCK):
+            yield np.ascontiguousarray(stored[start : start + _BLOCK].transpose(0, 1, 3, 2))
+
+    return cached(
+        f"{path.resolve()} {state.st_size} {state.st_mtime_ns}",
+        lambda target: write_blocks(target, (count, 3, _SIZE, _SIZE), blocks()),
+    )
+
+
+def _labels(path: Path, images: int) -> Labels:
+    labels = np.fromfile(path, np.uint8).astype(np.int64) - 1
+    if len(labels) != images:
+        raise SslbenchError(f"{path} has {len(labels)} labels for {images} images: fetch it again")
+    if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
+        raise SslbenchError(f"{path} is corrupt: a label is not one of 1 to {len(CLASS_NAMES)}: fetch it again")
+    return labels
