@@ -125,8 +125,8 @@ class Store:
         return path
 
     @contextmanager
-    def claim(self, identity: Identity, wait: bool = False) -> Iterator[bool]:
-        """Hold the lock of a run, and yield whether it is ours: always, where we ``wait`` for it.
+    def claim(self, identity: Identity, *, wait: bool = True) -> Iterator[bool]:
+        """Hold the lock of a run, and yield whether it is ours: always, unless we do not ``wait`` for it.
 
         Another process that died holds nothing: the system frees its lock. Read the record again once the claim is
         yours: the one who held it before may have finished the run.

@@ -1,0 +1,186 @@
+"""Records to tables: which tables and columns there are, and what left them; pure."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol as Interface
+
+from bench import HARNESS_VERSION
+from bench.naming import method_folder
+from bench.ranking import order, ranked, tied
+from bench.records import Record
+from bench.rows import row
+from bench.tables import Board, Column, Row, Stale, Table
+
+
+class EntryLike(Interface):
+    """What the leaderboard asks of a protocol's entry in the catalogue."""
+
+    @property
+    def version(self) -> int:
+        """Of the protocol's constants."""
+
+    @property
+    def label_free(self) -> bool:
+        """Whether it is a figure that needs no labels."""
+
+    @property
+    def higher_is_better(self) -> bool | None:
+        """None for a figure without direction."""
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is current: records of other versions are stale.
+
+    Attributes:
+        default: Ids of the default set, in the order of the columns.
+        resolve: Protocol id to its entry; raises ValueError for an unknown one.
+        harness: Version of the harness.
+        methods: Version of each method, or None where methods are not loaded.
+        backbones: Version of each backbone, or None likewise.
+    """
+
+    default: tuple[str, ...]
+    resolve: Callable[[str], EntryLike]
+    harness: int = HARNESS_VERSION
+    methods: Mapping[str, int] | None = None
+    backbones: Mapping[str, int] | None = None
+
+
+def catalogue() -> Current:
+    """Return what the harness and the catalogue of protocols say is current; loads no method and no torch."""
+    from protocols import catalogue
+
+    return Current(tuple(catalogue.DEFAULT), catalogue.resolve)
+
+
+def build(records: Iterable[Record], current: Current, *, all_protocols: bool = False) -> Board:
+    """Return one table a (data set, backbone, budget), in the order of these names.
+
+    Data sets of one name but other content (fingerprint) get tables of their own and are never compared.
+
+    Args:
+        records: Of any runs, in any order.
+        current: What is current.
+        all_protocols: Also show what was measured on request, after the default set.
+    """
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    stale: list[Stale] = []
+    for record in records:
+        left = _stale(record, current)
+        stale += left
+        if any(one.protocol is None for one in left):
+            continue
+        gone = {one.protocol for one in left}
+        kept = {name: m for name, m in record.protocols.items() if name not in gone}
+        of = record.identity
+        key = (of.task, of.dataset, of.backbone, of.budget, of.fingerprint)
+        groups.setdefault(key, []).append(replace(record, protocols=kept))
+    twins = [key[:-1] for key in groups]
+    tables = [_table(groups[key], current, all_protocols, twins.count(key[:-1]) > 1) for key in sorted(groups)]
+    return Board(tuple(tables), tuple(stale))
+
+
+def _stale(record: Record, current: Current) -> list[Stale]:
+    of = record.identity
+    versions = [
+        ("harness", of.harness_version, current.harness),
+        (f"method {of.method}", of.method_version, (current.methods or {}).get(of.method)),
+        (f"backbone {of.backbone}", of.backbone_version, (current.backbones or {}).get(of.backbone)),
+    ]
+    for name, version, now in versions:
+        if now is not None and version != now:
+            return [Stale(of, f"{name} version {version}, now {now}")]
+    stale = []
+    for name, measurement in record.protocols.items():
+        try:
+            now = current.resolve(name).version
+        except ValueError:
+            stale.append(Stale(of, f"protocol {name} is not known here", name))
+            continue
+        if measurement.version != now:
+            reason = f"protocol {name} version {measurement.version}, now {now}"
+            stale.append(Stale(of, reason, None if name in current.default else name))
+    return stale
+
+
+def _table(records: Sequence[Record], current: Current, all_protocols: bool, twin: bool) -> Table:
+    first = records[0].identity
+    columns = _columns(records, current, all_protocols)
+    by_row: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: r.identity.seed):
+        by_row.setdefault(method_folder(record.identity.method, record.identity.settings), []).append(record)
+    rows = [row(seeds, columns) for seeds in by_row.values()]
+    if first.task == "test":
+        rows = ranked(tied(rows, columns), [c for c in columns if c.id in current.default])
+    rows = order(_marked(rows), "rank", columns)
+    images = {m.images for r in records for m in r.protocols.values() if m.images}
+    table = Table(
+        dataset=first.dataset,
+        fingerprint=first.fingerprint,
+        backbone=first.backbone,
+        budget=first.budget,
+        task=first.task,
+        classes=next((r.classes for r in records if r.classes), None),
+        images=max(images, default=None),
+        columns=columns,
+        rows=tuple(rows),
+    )
+    return replace(table, notes=tuple(_notes(table, twin)))
+
+
+def _columns(records: Sequence[Record], current: Current, all_protocols: bool) -> tuple[Column, ...]:
+    measured = {name for record in records for name in record.protocols}
+    names = [name for name in current.default if name in measured]
+    if all_protocols:
+        names += sorted(measured - set(names), key=_natural)
+    columns = []
+    for name in names:
+        entry = current.resolve(name)
+        found = [r.protocols[name] for r in records if name in r.protocols]
+        same = found[0].same_as if all(m.same_as == found[0].same_as for m in found) else None
+        columns.append(Column(name, not entry.label_free, entry.higher_is_better, same))
+    return tuple(columns)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _marked(rows: Sequence[Row]) -> list[Row]:
+    """Mark the rows that ran on another device, or were trained in another precision, than most."""
+    devices = Counter(r.device for r in rows)
+    precisions = Counter(r.precision for r in rows if r.precision)
+
+    def unlike(r: Row) -> bool:
+        return _strange(r.device, devices) or (r.precision is not None and _strange(r.precision, precisions))
+
+    return [replace(r, marked=unlike(r)) for r in rows]
+
+
+def _strange(kind: str, kinds: "Counter[str]") -> bool:
+    return " + " in kind or kind != max(kinds, key=lambda k: (kinds[k], k))
+
+
+def _notes(table: Table, twin: bool) -> list[str]:
+    notes = []
+    if table.task == "val":
+        notes.append("Measured on the development task (val): never ranked.")
+    if twin:
+        notes.append(f"Data of this name differ: this table holds those with fingerprint {table.fingerprint[:8]}.")
+    for column in table.columns:
+        if column.same_as:
+            notes.append(f"{column.id} has the label sets of {column.same_as}: not measured twice, not counted.")
+    single = [r.label for r in table.rows if r.scores and len(r.seeds) == 1]
+    if single and len(single) == len([r for r in table.rows if r.scores]):
+        notes.append("One seed a row: pretraining noise is not in it.")
+    elif single:
+        notes.append(f"One seed only, pretraining noise is not in it: {', '.join(single)}.")
+    for r in table.rows:
+        if r.marked:
+            notes.append(f"{r.label} ran on {r.device}" + (f", trained in {r.precision}." if r.precision else "."))
+        if r.status != "ok":
+            notes.append(f"{r.label} {r.status}" + (f": {r.cause}" if r.cause else ""))
+    return notes
