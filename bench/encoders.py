@@ -1,0 +1,162 @@
+"""A run's encoder: stored, or trained now and stored."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from bench import seeds
+from bench.backbones import build
+from bench.checkpoint import save_encoder, stored_encoder
+from bench.data.dataset import Dataset
+from bench.device import choose_precision, set_threads
+from bench.discover import load_method
+from bench.features import calibrate_batch_norm
+from bench.pretrain import PretrainingSet, Trained, Training, pretrain
+from bench.records import Identity
+from bench.settings import recipe_of, settings_of
+from bench.views import compile_views
+from bench.views.prepare import prepare
+from methods.base import Encoder, Method
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An encoder in eval mode on its device, and how it came about.
+
+    Attributes:
+        encoder: What is evaluated.
+        trained: The story of its training; None for a method without.
+        precision: Of the training.
+        threads: Of the training.
+        views_per_image: Views that the method makes of an image; None without training.
+    """
+
+    encoder: Encoder
+    trained: Trained | None
+    precision: str
+    threads: int
+    views_per_image: int | None
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """Where and how a run is done now.
+
+    Attributes:
+        device: Where it computes.
+        threads: Of this process for the run.
+        checkpoint: Where the training's state is kept.
+        encoder: Where the encoder is kept.
+        checkpoint_seconds: Shortest time between two checkpoints.
+        keep_going: False asks the run to stop.
+        on_step: As ``Training.on_step``.
+        say: Told one line that the user should read.
+    """
+
+    device: torch.device
+    threads: int
+    checkpoint: Path
+    encoder: Path
+    checkpoint_seconds: float
+    keep_going: Callable[[], bool]
+    on_step: Callable[[int, int, float | None, float], None]
+    say: Callable[[str], None]
+
+
+def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool = False) -> Encoded:
+    """Return the run's encoder; it is trained only where none of this identity is stored, or ``anew``.
+
+    Raises:
+        Diverged, Stopped: As ``pretrain``.
+        SslbenchError: A file cannot be read or written.
+    """
+    set_threads(sitting.threads)
+    seeds.seed_everything(identity.seed, "init")
+    method = build_method(identity, dataset).to(sitting.device)
+    if anew:
+        sitting.checkpoint.unlink(missing_ok=True)
+    else:
+        stored = stored_encoder(sitting.encoder, identity)
+        if stored is not None:
+            tensors, story = stored
+            encoder = method.encoder().to(sitting.device).eval()
+            encoder.load_state_dict(tensors)
+            trained = Trained(**story.pop("trained")) if story["trained"] else story.pop("trained")
+            return Encoded(encoder, trained, **story)
+
+    trained, views = None, None
+    precision = "32-true"
+    if method.needs.training:
+        assert method.trunk is not None
+        precision = choose_precision(sitting.device, method.trunk.kind)
+        trained, views = _train(method, identity, dataset, sitting)
+    encoder = method.encoder().to(sitting.device).eval()
+    if method.needs.statistics:
+        calibrate_batch_norm(encoder, dataset.train_images, lambda x: prepare(x, encoder.input, sitting.device))
+    threads = trained.threads if trained else sitting.threads
+    encoded = Encoded(encoder, trained, precision, threads, views)
+    story = {
+        "trained": asdict(trained) if trained else None,
+        "precision": precision,
+        "threads": threads,
+        "views_per_image": views,
+    }
+    save_encoder(sitting.encoder, identity, encoder, story)
+    return encoded
+
+
+def build_method(identity: Identity, dataset: Dataset) -> Method:
+    """Return the run's method, untrained, drawn from torch's global generator."""
+    method = load_method(identity.method)
+    trunk = None if method.needs.trunk == "none" else build(identity.backbone, dataset.traits)
+    return method(trunk, settings_of(method, identity.settings), dataset.traits)
+
+
+def pretraining_set(method: type[Method], dataset: Dataset, device: torch.device) -> PretrainingSet:
+    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with them."""
+    if method.needs.labels:
+        images, labels = dataset.train_images[dataset.fit], dataset.train_labels[dataset.fit]
+        return _placed(images, labels, device)
+    images = dataset.train_images
+    if dataset.unlabelled_images is not None:
+        images = torch.cat([images, dataset.unlabelled_images])
+    return _placed(images, None, device)
+
+
+def _placed(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
+    """Put the images on the GPU where they take less than half of what is free."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if images.numel() < free // 2:
+            images = images.to(device)
+            labels = labels.to(device) if labels is not None else None
+    return PretrainingSet(images, labels)
+
+
+def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sitting) -> tuple[Trained, int]:
+    traits = dataset.traits
+    views = compile_views(
+        type(method).views(method.settings, traits),
+        size=traits.size,
+        channels=traits.channels,
+        mean=traits.mean,
+        std=traits.std,
+        device=sitting.device,
+    )
+    if views.reason is not None:
+        sitting.say(f"{identity.method}: views run image by image in workers ({views.reason})")
+    training = Training(
+        identity=identity,
+        recipe=recipe_of(type(method), method.trunk.kind, identity.settings),
+        views=views,
+        device=sitting.device,
+        precision=choose_precision(sitting.device, method.trunk.kind),
+        threads=sitting.threads,
+        checkpoint=sitting.checkpoint,
+        checkpoint_seconds=sitting.checkpoint_seconds,
+        keep_going=sitting.keep_going,
+        on_step=sitting.on_step,
+    )
+    return pretrain(method, pretraining_set(type(method), dataset, sitting.device), training), views.count

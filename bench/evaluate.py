@@ -1,0 +1,163 @@
+"""An encoder under the protocols: features once a split, then each protocol, then its score."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from bench import seeds
+from bench.backbones import build
+from bench.data.dataset import Dataset
+from bench.data.label_sets import label_set, label_sets_hash
+from bench.features import extract, fresh_copy
+from bench.records import Measurement
+from bench.score import score
+from bench.views.evaluation import augment
+from bench.views.prepare import prepare
+from methods.base import Encoder
+from protocols import catalogue
+from protocols.base import Task
+
+Images = UInt8[Tensor, "images channels size size"]
+
+
+class Evaluation:
+    """One encoder and one data set, ready for any protocol.
+
+    Args:
+        encoder: In eval mode on its device.
+        dataset: With its test labels under seal.
+        backbone: The trunk's name, for ``scratch`` protocols.
+        seed: The run's.
+        on_images: Told (images done, of how many) while features are extracted.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        dataset: Dataset,
+        backbone: str,
+        seed: int,
+        on_images: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.encoder = encoder
+        self.dataset = dataset
+        self.backbone = backbone
+        self.seed = seed
+        self.on_images = on_images
+        self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+
+    def measure(self, name: str, beside: Sequence[str] = ()) -> Measurement:
+        """Measure one protocol.
+
+        Args:
+            name: The protocol's id.
+            beside: Protocols of the same run: where one with fewer labels has the very same label sets, it stands for this one.
+        """
+        entry = catalogue.resolve(name)
+        twin = self._twin(entry, beside)
+        if twin is not None:
+            return Measurement(version=entry.version, same_as=twin)
+        started = time.monotonic()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            seeds.seed_everything(self.seed, "protocol", name)
+            predictions = catalogue.load(entry).predict(self.task(name))
+        scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
+        return Measurement(
+            version=entry.version,
+            metrics=scores.metrics,
+            draws=scores.draws,
+            variants=scores.variants,
+            choices=predictions.choices,
+            curves=predictions.curves,
+            train_accuracy=predictions.train_accuracy,
+            correct=scores.correct,
+            images=len(self.dataset.test_labels) if scores.correct else 0,
+            label_sets=self._label_sets_hash(entry),
+            seconds=time.monotonic() - started,
+        )
+
+    def collapse(self) -> str | None:
+        """Return why the features have collapsed, or None; by thresholds of the catalogue that every floor passes."""
+        figures = {
+            name: catalogue.load(catalogue.resolve(name)).predict(self.task(name)).metrics[name]
+            for name in catalogue.COLLAPSE_BELOW
+        }
+        for name, threshold in catalogue.COLLAPSE_BELOW.items():
+            if figures[name] < threshold:
+                return f"{name} {figures[name]:.3g} is below {threshold:g}"
+        return None
+
+    def task(self, purpose: str) -> Task:
+        """Return the task for one protocol; its generators depend on the run's seed and the protocol."""
+        data = self.dataset
+        has_network = any(True for _ in self.encoder.parameters())
+        train_features, test_features = self.features
+        return Task(
+            train_images=data.train_images,
+            train_labels=data.train_labels,
+            train_features=train_features,
+            test_images=data.test_images,
+            test_features=test_features,
+            unlabelled_images=data.unlabelled_images,
+            classes=data.traits.classes,
+            fit=data.fit,
+            val=data.val,
+            label_set=self._label_set,
+            encoder=self._copy if has_network else None,
+            scratch_encoder=self._scratch if has_network else None,
+            prepare=self._prepare,
+            augment=lambda images, kind, generator: augment(images, kind, generator, data.traits),
+            generator=lambda part: seeds.generator(self.seed, purpose, part, device=self.device),
+            device=self.device,
+        )
+
+    @cached_property
+    def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:
+        """Features of train and test, extracted once for all protocols."""
+        data = self.dataset
+        total = len(data.train_images) + len(data.test_images)
+        train = extract(self.encoder, data.train_images, self._prepare, lambda n: self.on_images(n, total))
+        done = len(data.train_images)
+        test = extract(self.encoder, data.test_images, self._prepare, lambda n: self.on_images(done + n, total))
+        return train, test
+
+    def _prepare(self, images: Images) -> Float[Tensor, "batch channels size size"]:
+        return prepare(images, self.encoder.input, self.device)
+
+    def _copy(self) -> nn.Module:
+        return fresh_copy(self.encoder)
+
+    def _scratch(self, generator: torch.Generator) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(2**62, (), generator=generator, device=generator.device)))
+            trunk = build(self.backbone, self.dataset.traits)
+        return Encoder(trunk, self.encoder.input, self.encoder.pooling).to(self.device)
+
+    def _label_set(self, labels: str, draw: int) -> Int[Tensor, " labelled"]:
+        return label_set(self.dataset.train_labels, labels, draw)
+
+    def _sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
+        return [self._label_set(labels, draw) for labels in catalogue.label_specs(entry) for draw in range(entry.draws)]
+
+    def _label_sets_hash(self, entry: catalogue.Entry) -> str | None:
+        sets = self._sets(entry)
+        return label_sets_hash(sets) if sets else None
+
+    def _twin(self, entry: catalogue.Entry, beside: Sequence[str]) -> str | None:
+        own = self._sets(entry)
+        if not own:
+            return None
+        for name in beside:
+            other = catalogue.resolve(name)
+            if name == entry.id or other.family != entry.family or other.draws < entry.draws:
+                continue
+            if catalogue.label_specs(other) == catalogue.label_specs(entry):
+                continue
+            theirs = self._sets(other)
+            if all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
+                return name
+        return None

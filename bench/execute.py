@@ -1,0 +1,240 @@
+"""One run from start to record; an exception becomes a failed record."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from protocols.catalogue import resolve
+
+from bench.data.dataset import Dataset
+from bench.encoders import Encoded, Sitting, encode
+from bench.environment import describe
+from bench.errors import SslbenchError
+from bench.evaluate import Evaluation
+from bench.plan import MEASURED, PlannedRun, Wanted, plan
+from bench.pretrain import Diverged, Stopped
+from bench.records import Cost, Identity, Measurement, Record, Status
+from bench.store import Store
+
+CHECKPOINT_SECONDS = 15.0
+POLL_SECONDS = 0.5
+"""How often a run that another process holds is asked for again."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is.
+
+    Attributes:
+        stage: ``pretrain``, ``features`` or the protocol's id.
+        done: Steps, images or protocols that are done.
+        total: Of how many.
+        epoch: The epoch, in pretraining, from 1.
+        epochs: Of how many.
+        loss: The last loss that was read.
+        images_per_s: In pretraining.
+    """
+
+    stage: str
+    done: int
+    total: int
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None
+    images_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run needs besides itself.
+
+    Attributes:
+        store: Where records, encoders and checkpoints lie.
+        device: Where it computes.
+        threads: Of this process for the run.
+        checkpoint_seconds: Shortest time between two checkpoints.
+        keep_going: False asks the run to stop.
+        tell: Told where the run is.
+        say: Told one line that the user should read.
+    """
+
+    store: Store
+    device: torch.device
+    threads: int
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    keep_going: Callable[[], bool] = lambda: True
+    tell: Callable[[Progress], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+
+
+@dataclass
+class _Story:
+    """What is known of a run so far, for its record."""
+
+    encoded: Encoded | None = None
+    protocols: dict[str, Measurement] = field(default_factory=dict)
+    evaluate_s: float = 0.0
+
+
+def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wait: bool = True) -> Record | None:
+    """Do one run and write its record; nothing is done where another process has done it meanwhile.
+
+    Returns:
+        The record; None where another process is at this run now and we do not ``wait`` for it.
+
+    Raises:
+        Stopped: The user asked to stop; the checkpoint is kept.
+        SslbenchError: The results folder cannot be written, or a stored file is corrupt.
+    """
+    store, identity = surroundings.store, run.identity
+    with _claim(run, surroundings, wait) as ours:
+        if not ours:
+            return None
+        old = store.read(identity)
+        todo = run if run.reason == "forced" else _left(run, old)
+        if todo.done and old is not None:
+            return old
+        story = _Story()
+        if old is not None and todo.recorded:
+            story.protocols = {name: old.protocols[name] for name in todo.recorded}
+            story.evaluate_s = old.cost.evaluate_s or 0.0
+        try:
+            status, cause = _attempt(todo, dataset, surroundings, story)
+        except Stopped as error:
+            if old is None:
+                store.write(_record(identity, "interrupted", str(error), story, surroundings))
+            raise
+        record = _record(identity, status, cause, story, surroundings)
+        store.write(record)
+        if status in MEASURED:
+            store.checkpoint_path(identity).unlink(missing_ok=True)
+        return record
+
+
+@contextmanager
+def _claim(run: PlannedRun, surroundings: Surroundings, wait: bool) -> Iterator[bool]:
+    """Hold the run's lock, and yield whether it is ours; one who waits can be stopped."""
+    while True:
+        with surroundings.store.claim(run.identity) as ours:
+            if ours or not wait:
+                yield ours
+                return
+        time.sleep(POLL_SECONDS)
+        if not surroundings.keep_going():
+            raise Stopped("stopped while another process was at this run")
+
+
+def _left(run: PlannedRun, old: Record | None) -> PlannedRun:
+    """Plan this run again from the record that stands there now."""
+    names = (*run.recorded, *run.protocols)
+    wanted = Wanted(run.identity, {name: resolve(name).version for name in names})
+    return plan([wanted], [old] if old is not None else [])[0]
+
+
+def _attempt(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, story: _Story) -> tuple[Status, str | None]:
+    """Train and measure; return how it ended, and why."""
+    try:
+        return _train_and_measure(run, dataset, surroundings, story)
+    except Diverged as error:
+        return "diverged", str(error)
+    except (Stopped, SslbenchError):
+        raise
+    except Exception as error:
+        return "failed", cause_of(error)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return one line for a record: what went wrong, with the error's type."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    starved = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return f"out of memory: {line}" if starved else f"{type(error).__name__}: {line}"
+
+
+def _train_and_measure(
+    run: PlannedRun, dataset: Dataset, surroundings: Surroundings, story: _Story
+) -> tuple[Status, str | None]:
+    identity = run.identity
+    story.encoded = encode(identity, dataset, _sitting(identity, dataset, surroundings), anew=run.reason == "forced")
+    started = time.monotonic()
+
+    def on_images(done: int, total: int) -> None:
+        surroundings.tell(Progress("features", done, total))
+        _go_on(surroundings)
+
+    evaluation = Evaluation(story.encoded.encoder, dataset, identity.backbone, identity.seed, on_images)
+    collapsed = evaluation.collapse()
+    wrong = []
+    for number, name in enumerate(run.protocols):
+        surroundings.tell(Progress(name, number, len(run.protocols)))
+        _go_on(surroundings)
+        try:
+            story.protocols[name] = evaluation.measure(name, beside=tuple(story.protocols))
+        except (ValueError, RuntimeError, MemoryError) as error:
+            wrong.append(f"{name}: {cause_of(error)}")
+    story.evaluate_s += time.monotonic() - started
+    if wrong:
+        return "failed", "; ".join(wrong)
+    return ("collapsed", collapsed) if collapsed else ("ok", None)
+
+
+def _go_on(surroundings: Surroundings) -> None:
+    if not surroundings.keep_going():
+        raise Stopped("stopped while measuring; the trained encoder is kept")
+
+
+def _sitting(identity: Identity, dataset: Dataset, surroundings: Surroundings) -> Sitting:
+    def on_step(step: int, steps: int, loss: float | None, images_per_s: float) -> None:
+        epoch = (step - 1) // max(1, steps // identity.epochs) + 1
+        surroundings.tell(
+            Progress("pretrain", step, steps, min(epoch, identity.epochs), identity.epochs, loss, images_per_s)
+        )
+
+    return Sitting(
+        device=surroundings.device,
+        threads=surroundings.threads,
+        checkpoint=surroundings.store.checkpoint_path(identity),
+        encoder=surroundings.store.encoder_path(identity),
+        checkpoint_seconds=surroundings.checkpoint_seconds,
+        keep_going=surroundings.keep_going,
+        on_step=on_step,
+        say=surroundings.say,
+    )
+
+
+def _record(identity: Identity, status: Status, cause: str | None, story: _Story, surroundings: Surroundings) -> Record:
+    encoded = story.encoded
+    trained = encoded.trained if encoded else None
+    cost = Cost(
+        pretrain_s=trained.seconds if trained else None,
+        evaluate_s=story.evaluate_s or None,
+        images_per_s=trained.images_per_s if trained else None,
+        peak_memory_mb=_peak_memory_mb(surroundings.device),
+        parameters=sum(p.numel() for p in encoded.encoder.parameters()) if encoded else None,
+        views_per_image=encoded.views_per_image if encoded else None,
+    )
+    precision = encoded.precision if encoded else "32-true"
+    threads = encoded.threads if encoded else surroundings.threads
+    return Record(
+        identity=identity,
+        status=status,
+        cause=cause,
+        protocols=dict(sorted(story.protocols.items())),
+        curve=trained.curve if trained else {},
+        cost=cost,
+        environment=describe(_device_name(surroundings.device), precision, threads),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

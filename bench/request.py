@@ -1,0 +1,185 @@
+"""What the user asked for, checked and made whole: names to methods, data set, protocols, identities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import HARNESS_VERSION
+from bench.backbones import catalogue as backbones
+from bench.data import catalogue as datasets
+from bench.discover import check_method, load_installed_protocols, load_method, load_plugin, method_names
+from bench.errors import SslbenchError
+from bench.plan import Wanted
+from bench.records import Identity, TaskName
+from bench.settings import parse_settings, typed_settings
+from protocols import catalogue as protocols
+
+if TYPE_CHECKING:
+    from bench.data.dataset import Dataset
+    from methods.base import Method
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the images come from; small and picklable, so that every worker loads them itself.
+
+    Attributes:
+        name: As the user wrote it.
+        data_root: Where downloaded files lie, or None.
+        image_size: Of a folder's images, or None for the default.
+        flip: False where a mirrored image changes its class; None for the data set's own.
+        task: ``test``, or ``val`` for the development task.
+    """
+
+    name: str
+    data_root: Path | None = None
+    image_size: int | None = None
+    flip: bool | None = None
+    task: TaskName = "test"
+
+    def load(self) -> "Dataset":
+        """Load the data set, from the cache where it is decoded already."""
+        from bench.data import load
+
+        return load(
+            self.name,
+            data_root=self.data_root,
+            image_size=self.image_size,
+            flip=self.flip,
+            development=self.task == "val",
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``sslbench run`` was asked."""
+
+    methods: Sequence[str]
+    source: Source
+    budget: str = "standard"
+    backbone: str | None = None
+    protocols: Sequence[str] = ()
+    seeds: Sequence[int] = (0,)
+    settings: Sequence[str] = ()
+    batch_size: int | None = None
+    plugins: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request made whole.
+
+    Attributes:
+        wanted: The runs that are asked for.
+        skipped: Method name to the reason why the planner left it out of ``--all``.
+        image_size: Side of the images in pixels; decides threads.
+    """
+
+    wanted: list[Wanted]
+    image_size: int
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def check_names(request: Request) -> None:
+    """Check every name of a request without loading torch, so that a typing error is answered at once.
+
+    Raises:
+        SslbenchError: The first unknown name, with the nearest known one.
+    """
+    for source in request.plugins:
+        load_plugin(source)
+    for name in request.methods:
+        check_method(name)
+    datasets.resolve(request.source.name)
+    datasets.epochs(request.source.name, request.budget)
+    if request.backbone is not None:
+        backbones.find(request.backbone)
+    load_installed_protocols()
+    for name in request.protocols:
+        _entry(name)
+    if len(set(request.methods)) < len(request.methods):
+        raise SslbenchError("a method is named twice; name each once")
+    parse_settings(request.settings)
+
+
+def resolve(request: Request) -> Resolved:
+    """Load the data set and the methods, and return the wanted runs.
+
+    Raises:
+        SslbenchError: A name, a setting, a batch size or a label set that cannot be.
+    """
+    check_names(request)
+    dataset = request.source.load()
+    backbone = request.backbone or datasets.default_backbone(request.source.name)
+    named = list(request.methods) or method_names()
+    entries = [_entry(name) for name in request.protocols or protocols.DEFAULT]
+    _check_label_sets(entries, dataset)
+    wanted, skipped = [], {}
+    for name in named:
+        method = load_method(name)
+        reason = unfit(method, backbone)
+        if reason is not None:
+            if request.methods:
+                raise SslbenchError(f"method {name}: {reason}")
+            skipped[name] = reason
+            continue
+        changed: dict[str, Any] = dict(typed_settings(name, method, parse_settings(request.settings)))
+        images = len(dataset.fit) if method.needs.labels else dataset.traits.images
+        batch = _batch(request.batch_size, images, len(dataset.train_labels))
+        if request.batch_size is not None and batch != datasets.batch_size(len(dataset.train_labels)):
+            changed["batch_size"] = batch
+        for seed in request.seeds:
+            identity = Identity(
+                dataset=dataset.name,
+                fingerprint=dataset.fingerprint,
+                task=request.source.task,
+                method=name,
+                method_version=method.recipe.version,
+                backbone=backbone,
+                backbone_version=backbones.find(backbone).version,
+                harness_version=HARNESS_VERSION,
+                budget=request.budget,
+                epochs=datasets.epochs(request.source.name, request.budget),
+                batch=batch,
+                seed=seed,
+                settings=changed,
+            )
+            usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.trunk == "none")}
+            wanted.append(Wanted(identity, usable))
+    return Resolved(wanted, dataset.traits.size, skipped)
+
+
+def unfit(method: type["Method"], backbone: str) -> str | None:
+    """Return why a method cannot use a backbone, or None."""
+    kind = backbones.find(backbone).kind
+    needed = method.needs.trunk
+    if needed in ("any", "none") or needed == kind:
+        return None
+    return f"needs a {needed} backbone, {backbone} is {'an' if kind[0] in 'aeiou' else 'a'} {kind} one"
+
+
+def _entry(name: str) -> "protocols.Entry":
+    try:
+        return protocols.resolve(name)
+    except ValueError as error:
+        raise SslbenchError(str(error)) from error
+
+
+def _batch(asked: int | None, images: int, train: int) -> int:
+    if asked is None:
+        return datasets.batch_size(train)
+    if not 2 <= asked <= images:
+        raise SslbenchError(f"--batch-size {asked}: must lie between 2 and the {images} images of pretraining")
+    return asked
+
+
+def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:
+    from bench.data.label_sets import label_set
+
+    for entry in entries:
+        for labels in protocols.label_specs(entry):
+            try:
+                label_set(dataset.train_labels, labels, 0)
+            except SslbenchError as error:
+                raise SslbenchError(f"protocol {entry.id}: {error}") from error

@@ -1,0 +1,91 @@
+"""Predictions and test labels to metrics; the only place that opens test labels."""
+
+import base64
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from bench.data.dataset import SealedLabels
+from protocols.base import Predictions
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one protocol's predictions are worth.
+
+    Attributes:
+        metrics: Mean over draws, and what needs no labels.
+        draws: The metrics of each draw.
+        variants: Metrics under the protocol's other constants.
+        correct: For each draw one bit a test image, packed (most significant bit first) in base64.
+    """
+
+    metrics: dict[str, float]
+    draws: list[dict[str, float]]
+    variants: dict[str, dict[str, float]]
+    correct: list[str]
+
+
+def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Scores:
+    """Compare predictions with the test labels, which are opened once.
+
+    Raises:
+        ValueError: Scores of the wrong shape, or not finite.
+    """
+    if not predictions.scores:
+        return Scores(dict(predictions.metrics), [], {}, [])
+    labels = sealed.open()
+    blocks = [_checked(block, len(labels), classes) for block in predictions.scores]
+    draws = [metrics(block, labels) for block in blocks]
+    means = {name: math.fsum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
+    return Scores(
+        metrics=means | predictions.metrics,
+        draws=draws,
+        variants={
+            name: metrics(_checked(block, len(labels), classes), labels) for name, block in predictions.variants.items()
+        },
+        correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
+    )
+
+
+def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"]) -> dict[str, float]:
+    """Return top-1, top-5 (more than five classes), mean accuracy a class, all in [0, 1], and the negative log-likelihood in nats.
+
+    Where the true class ties with others at the edge of the top five, it counts with the probability that a random
+    order of the tied would include it.
+    """
+    right = scores.argmax(1) == labels
+    counts = torch.bincount(labels, minlength=scores.shape[1])
+    hits = torch.bincount(labels, weights=right.double(), minlength=scores.shape[1])
+    there = counts > 0
+    true = scores.gather(1, labels[:, None])
+    result = {
+        "top1": right.double().mean().item(),
+        "mean_class": (hits[there] / counts[there]).mean().item(),
+        "nll": -true.double().mean().item(),
+    }
+    if scores.shape[1] > TOP:
+        above = (scores > true).sum(1)
+        tied = (scores == true).sum(1)
+        result["top5"] = ((TOP - above) / tied).clamp(0, 1).double().mean().item()
+    return result
+
+
+def pack(bits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> str:
+    """Pack one bit a test image into base64, most significant bit first."""
+    return base64.b64encode(np.packbits(bits).tobytes()).decode()
+
+
+def _checked(block: Tensor, images: int, classes: int) -> Tensor:
+    block = block.detach().to("cpu", torch.float32)
+    if tuple(block.shape) != (images, classes):
+        raise ValueError(f"predictions have shape {tuple(block.shape)}, expected {(images, classes)}")
+    if not bool(torch.isfinite(block).all()):
+        raise ValueError("predictions are not finite")
+    return block

@@ -1,0 +1,92 @@
+"""One `sslbench run`: request to plan to runs, told to the user as it goes."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import SslbenchError
+from bench.execute import CHECKPOINT_SECONDS
+from bench.plan import PlannedRun, plan
+from bench.progress import RunProgress, label
+from bench.request import Request, Resolved, check_names, resolve
+from bench.schedule import Ended, Machine, jobs_for, run_all
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def run_request(
+    request: Request,
+    *,
+    results: Path,
+    device: str,
+    jobs: str,
+    force: bool,
+    dry_run: bool,
+    console: "Console",
+) -> list[Ended]:
+    """Plan what has no valid record, print the plan, run it, and show the leaderboard.
+
+    Returns:
+        The runs that failed or diverged.
+
+    Raises:
+        SslbenchError: Bad input, or a results folder that cannot be written.
+        KeyboardInterrupt: The user stopped.
+    """
+    check_names(request)
+    from bench.device import choose_device, threads_of_run
+
+    chosen = choose_device(device)
+    jobs_for(jobs, 1, 1, chosen.type)
+    store = Store(results)
+    if not dry_run:
+        store.check_writable()
+    resolved = resolve(request)
+    found = [record for wanted in resolved.wanted if (record := store.read(wanted.identity)) is not None]
+    runs = plan(resolved.wanted, found, force=force)
+    _print_plan(runs, resolved, console)
+    todo = [run for run in runs if not run.done]
+    ended: list[Ended] = []
+    if todo and not dry_run:
+        name = "cuda" if device in ("auto", "cuda") and chosen.type == "cuda" else str(chosen)
+        machine = Machine(
+            results=results,
+            source=request.source,
+            device=name,
+            threads=threads_of_run(resolved.image_size),
+            plugins=request.plugins,
+            checkpoint_seconds=_checkpoint_seconds(),
+        )
+        side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
+        with RunProgress(console, len(todo)) as progress:
+            ended = run_all(todo, machine, side_by_side, progress)
+    return [one for one in ended if one.status in ("failed", "diverged")]
+
+
+def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Console") -> None:
+    first = runs[0].identity
+    task = " (development task)" if first.task == "val" else ""
+    todo = [run for run in runs if not run.done]
+    console.print(
+        f"[bold]{first.dataset}{task}, {first.backbone}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
+        f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {len(runs) - len(todo)} recorded, {len(todo)} to do",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for name, reason in resolved.skipped.items():
+        console.print(f"  left out {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    for run in todo:
+        what = "" if not run.recorded else f": {', '.join(run.protocols)}"
+        why = f" ({run.reason})" if run.reason != "new" else ""
+        console.print(f"  {label(run.identity)}{why}{what}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _checkpoint_seconds() -> float:
+    text = os.environ.get("SSLBENCH_CHECKPOINT_SECONDS", str(CHECKPOINT_SECONDS))
+    try:
+        return float(text)
+    except ValueError:
+        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds") from None
