@@ -81,8 +81,8 @@ class LARS(Optimizer):
         return torch.where(gradient_norms > 0, scales, torch.zeros_like(scales))
 
 
-def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int) -> Optimizer:
-    """Return the recipe's optimiser over a method's parameter groups.
+def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int, device: torch.device) -> Optimizer:
+    """Return the recipe's optimiser over a method's parameter groups, fused where torch has that on ``device``.
 
     A group may carry ``weight_decay`` (instead of the recipe's), ``adapt`` (False: LARS leaves it plain), ``rate_scale``
     (a factor on the rate) and ``schedule`` (``constant``: neither warm-up nor cosine, as SimSiam's predictor).
@@ -102,8 +102,7 @@ def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int) -> Opti
                 **group,
             }
         )
-    device = prepared[0]["params"][0].device.type
-    fused = device in ("cpu", "cuda")
+    fused = device.type in ("cpu", "cuda")
     match recipe.optimizer:
         case "lars":
             optimizer: Optimizer = LARS(prepared, lr=peak, momentum=recipe.momentum)
@@ -131,7 +130,7 @@ def factor(recipe: Recipe, step: int, steps: int) -> float:
     return _cosine(1.0, 0.0, (step - warmup) / (steps - warmup))
 
 
-def apply_schedule(optimizer: Optimizer, recipe: Recipe, step: int, steps: int) -> float:
+def schedule(optimizer: Optimizer, recipe: Recipe, step: int, steps: int) -> float:
     """Set every group's rate and weight decay for ``step`` of ``steps``; returns the fraction of the peak rate."""
     fraction = factor(recipe, step, steps)
     for group in optimizer.param_groups:
