@@ -116,7 +116,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         precision=training.precision,
     )
     method.to(device=device, memory_format=torch.channels_last).train()
-    optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch)
+    optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch, device)
     first, trained, waiting = _continued(method, optimizer, training)
     model, stepper = fabric.setup(method, optimizer)
     collate = method.collate(method.settings, method.traits)
@@ -132,7 +132,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         batch = _batch(order, position, step, data, training, collate)
         progress = step / steps
 
-        optimizers.apply_schedule(optimizer, training.recipe, step, steps)
+        optimizers.schedule(optimizer, training.recipe, step, steps)
         seeds.seed_everything(identity.seed, "method", step)
         loss = model(batch, progress)
         optimizer.zero_grad(set_to_none=True)
