@@ -1,0 +1,146 @@
+"""A pipeline object -> views of a whole batch on its device, or one by one in workers where a step is unknown."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bench.views.per_sample import PerSampleViews
+from bench.views.pipeline import UnknownStepError, views_of
+from bench.views.prepare import normalise
+from bench.views.step import Pictures, Step, run_steps
+
+_CHUNK_PIXELS = 64 * 3 * 32 * 32
+"""On a CPU a program runs on so many numbers at a time, which stay in its caches."""
+
+Images = UInt8[Tensor, "batch channels height width"]
+
+
+class Views:
+    """What a pipeline does to a batch.
+
+    Attributes:
+        count: Tensors that a call returns: views, and grids where lightly's pipeline gives some.
+        engine: Whether whole batches are transformed, or single images in workers.
+        reason: Why single images, in one line; None for batches.
+        close: Stops the workers, where there are any.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[Images, torch.Generator], list[Tensor]],
+        count: int,
+        reason: str | None,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]] | None,
+        channels: int,
+        device: torch.device,
+        close: Callable[[], None],
+    ) -> None:
+        self.count = count
+        self.engine: Literal["batched", "per-sample"] = "per-sample" if reason else "batched"
+        self.reason = reason
+        self.close = close
+        self._draw = draw
+        self._statistics = statistics
+        self._channels = channels
+        self._device = device
+
+    def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+        """Return the views in the pipeline's order, normalised where ``compile_views`` was told how.
+
+        Args:
+            images: uint8 B×C×H×W.
+            generator: On the device of the views; the same state gives the same views.
+        """
+        views = self.pictures(images, generator)
+        if self._statistics is None:
+            return views
+        mean, std = self._statistics
+        return [normalise(view, mean, std) if self._is_image(view) else view for view in views]
+
+    def pictures(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+        """Return the views as float32 in [0, 1], to look at."""
+        return self._draw(images.to(self._device, non_blocking=True), generator)
+
+    def _is_image(self, view: Tensor) -> bool:
+        return view.ndim >= 4 and view.shape[-3] == self._channels and view.shape[-1] == view.shape[-2]
+
+
+def compile_views(
+    pipeline: Any,
+    *,
+    size: int,
+    channels: int,
+    device: torch.device | str,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    workers: int | None = None,
+) -> Views:
+    """Return the program of a pipeline object.
+
+    Args:
+        pipeline: What ``Method.views`` returns: takes a PIL image, returns a tensor or a list of them, in [0, 1].
+        size: Side of the images.
+        channels: 1 or 3.
+        device: Where the views are computed and returned.
+        mean: Of the encoder's input; without, views stay in [0, 1].
+        std: Likewise.
+        workers: Processes of the per-sample engine: by default one a core, 0 runs it in this process.
+
+    Raises:
+        SslbenchError: The pipeline normalises, or cannot be run on an image of this size.
+    """
+    statistics = None if mean is None or std is None else (tuple(mean), tuple(std))
+    try:
+        programs = views_of(pipeline)
+        # A dry run finds steps that do not fit the size.
+        example = torch.zeros(1, channels, size, size)
+        for steps in programs:
+            run_steps(steps, example.clone(), torch.zeros(1, _uniforms(steps)))
+    except (UnknownStepError, ValueError) as error:
+        sampler = PerSampleViews(pipeline, size=size, channels=channels, workers=workers)
+        return Views(sampler, sampler.count, str(error), statistics, channels, torch.device(device), sampler.close)
+    return Views(_Batched(programs), len(programs), None, statistics, channels, torch.device(device), _nothing_to_close)
+
+
+def _nothing_to_close() -> None:
+    """Do nothing: a batched program has no workers."""
+
+
+class _Batched:
+    """All views of a batch; views with equal steps run as one batch."""
+
+    def __init__(self, programs: list[tuple[Step, ...]]) -> None:
+        self._count = len(programs)
+        self._places: dict[tuple[Step, ...], list[int]] = {}
+        for place, steps in enumerate(programs):
+            self._places.setdefault(steps, []).append(place)
+
+    def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+        views: dict[int, Tensor] = {}
+        for steps, places in self._places.items():
+            uniforms = torch.rand(
+                len(places) * len(images), _uniforms(steps), generator=generator, device=images.device
+            )
+            views |= zip(
+                places, _run(steps, images.repeat(len(places), 1, 1, 1), uniforms).chunk(len(places)), strict=True
+            )
+        return [views[place] for place in range(self._count)]
+
+
+def _run(steps: tuple[Step, ...], images: Images, uniforms: Float[Tensor, "batch numbers"]) -> Pictures:
+    if images.device.type != "cpu":
+        return run_steps(steps, images.float().div_(255), uniforms)
+    rows = max(1, _CHUNK_PIXELS // images[0].numel())
+    return torch.cat(
+        [
+            run_steps(steps, part.float().div_(255), numbers)
+            for part, numbers in zip(torch.split(images, rows), torch.split(uniforms, rows), strict=True)
+        ]
+    )
+
+
+def _uniforms(steps: tuple[Step, ...]) -> int:
+    return sum(step.uniforms for step in steps)

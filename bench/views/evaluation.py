@@ -1,0 +1,71 @@
+"""The augmentations of the protocols: the same for every method, uint8 in and out."""
+
+import functools
+
+import torch
+from jaxtyping import UInt8
+from lightly.transforms.simclr_transform import SimCLRTransform
+from torch import Tensor
+from torchvision.transforms import v2
+
+from bench.views.compile import Views, compile_views
+from bench.views.crop import cut_out
+from methods.traits import Traits
+from protocols.base import Augmentation
+
+Images = UInt8[Tensor, "batch channels height width"]
+
+
+def augment(images: Images, kind: Augmentation, generator: torch.Generator, traits: Traits) -> list[Images]:
+    """Return the views of one kind, on the device of the images; the harness binds ``traits`` for ``Task.augment``.
+
+    Args:
+        images: uint8, of the traits' size.
+        kind: ``shift``: one view, moved by up to an eighth of the side each way, the edge pixels repeated; mirrored at
+            random where that keeps the class. ``crop``: one view, a random resized crop of 8 to 100 % of the area and that
+            flip. ``views``: two views of SimCLR's augmentation without what the traits forbid: no hue, saturation and grey
+            at one channel, no blur up to 32 pixels.
+        generator: On the device of the images.
+        traits: Of the data set.
+    """
+    if kind == "shift":
+        return [shift(images, generator, traits.horizontal_flip)]
+    views = _program(traits.size, traits.channels, traits.horizontal_flip, kind, images.device)
+    return [picture.mul_(255).round_().to(torch.uint8) for picture in views.pictures(images, generator)]
+
+
+def shift(images: Images, generator: torch.Generator, mirror: bool) -> Images:
+    """Return images moved by up to an eighth of their side each way; half of them mirrored where ``mirror`` is set.
+
+    Source: the weak augmentation of FixMatch (Sohn et al. 2020, section 2.3), with the edge pixels repeated.
+    """
+    height, width = images.shape[2:]
+    uniforms = torch.rand(len(images), 3, generator=generator, device=images.device)
+    top = _steps(uniforms[:, 0], height // 8)
+    left = _steps(uniforms[:, 1], width // 8)
+    moved = cut_out(images, top, left, (height, width), extend=True)
+    return torch.where((uniforms[:, 2] < 0.5)[:, None, None, None], moved.flip(3), moved) if mirror else moved
+
+
+def _steps(uniform: Tensor, largest: int) -> Tensor:
+    return (uniform * (2 * largest + 1)).long() - largest
+
+
+@functools.lru_cache(maxsize=16)
+def _program(size: int, channels: int, may_mirror: bool, kind: Augmentation, device: torch.device) -> Views:
+    mirror = 0.5 if may_mirror else 0.0
+    colour = channels == 3
+    if kind == "crop":
+        crop = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip(mirror)]
+        pipeline = v2.Compose([*crop, v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    else:
+        pipeline = SimCLRTransform(
+            size,
+            hf_prob=mirror,
+            cj_sat=0.8 if colour else 0.0,
+            cj_hue=0.2 if colour else 0.0,
+            random_gray_scale=0.2 if colour else 0.0,
+            gaussian_blur=0.5 if size > 32 else 0.0,
+            normalize=None,
+        )
+    return compile_views(pipeline, size=size, channels=channels, device=device)

@@ -1,0 +1,154 @@
+"""Runs any pipeline on one PIL image after the other, in worker processes that start when first needed."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from bench.errors import SslbenchError
+from bench.seeds import seed_everything
+
+_IMAGES_A_TASK = 32
+
+Samples = list[np.ndarray[Any, Any]]
+"""The entries of a pipeline, each stacked over the images."""
+
+
+class PerSampleViews:
+    """The views of a batch, image by image.
+
+    Every image has its own seed, drawn from the generator: neither the number of workers nor the order of their work
+    changes a pixel.
+
+    Attributes:
+        count: Tensors that a call returns.
+    """
+
+    def __init__(self, pipeline: Any, *, size: int, channels: int, workers: int | None = None) -> None:
+        self._pipeline = pipeline
+        self._workers = _cores() if workers is None else workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+        blank = np.zeros((1, channels, size, size), dtype=np.uint8)
+        try:
+            self.count = len(run_pipeline(pipeline, blank, [0]))
+        except Exception as error:
+            message = (
+                f"the views cannot be drawn from images of {size}x{size}x{channels}: {type(error).__name__}: {error}"
+            )
+            raise SslbenchError(message) from error
+
+    def __call__(
+        self, images: UInt8[Tensor, "batch channels height width"], generator: torch.Generator
+    ) -> list[Tensor]:
+        """Return what the pipeline returns, stacked over the batch, on the device of ``images``."""
+        seeds = torch.randint(2**63 - 1, (len(images),), generator=generator, device=generator.device).tolist()
+        pixels = images.cpu().numpy()
+        starts = range(0, len(seeds), _IMAGES_A_TASK)
+        if self._workers == 0:
+            parts = [run_pipeline(self._pipeline, pixels, seeds)]
+        else:
+            pool = self._started()
+            try:
+                tasks = [
+                    pool.submit(_work, pixels[start : start + _IMAGES_A_TASK], seeds[start : start + _IMAGES_A_TASK])
+                    for start in starts
+                ]
+                parts = [task.result() for task in tasks]
+            except BrokenProcessPool as error:
+                self.close()
+                raise SslbenchError("a worker that draws views died (out of memory?): run with fewer jobs") from error
+        return [
+            torch.from_numpy(np.concatenate([part[entry] for part in parts])).to(images.device)
+            for entry in range(self.count)
+        ]
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            try:
+                pipeline = pickle.dumps(self._pipeline)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                message = f"the views cannot be sent to workers ({error}): build them from classes, without lambdas"
+                raise SslbenchError(message) from error
+            # Forking this process would copy its threads' locks; a fork server has none.
+            methods = multiprocessing.get_all_start_methods()
+            context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+            self._pool = ProcessPoolExecutor(self._workers, context, _begin, (pipeline,))
+            self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+        return self._pool
+
+    def close(self) -> None:
+        """Stop the workers; a later call starts new ones."""
+        if self._finalizer is not None:
+            self._finalizer()
+        self._pool = self._finalizer = None
+
+
+def run_pipeline(
+    pipeline: Any, pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]
+) -> Samples:
+    """Return the entries of the pipeline for each image, stacked; draws from torch's, numpy's and Python's generators.
+
+    Their states in this process are as before afterwards.
+    """
+    rows: list[list[Any]] = []
+    with _own_generators():
+        for image, seed in zip(pixels, seeds, strict=True):
+            seed_everything(seed)
+            picture = Image.fromarray(image[0], "L") if len(image) == 1 else Image.fromarray(np.moveaxis(image, 0, 2))
+            result = pipeline(picture)
+            rows.append([np.asarray(entry) for entry in (result if isinstance(result, list | tuple) else [result])])
+    return [np.stack(entries) for entries in zip(*rows, strict=True)]
+
+
+@contextlib.contextmanager
+def _own_generators() -> Iterator[None]:
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        random.setstate(states[2])
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_pipeline: Any = None
+"""The pipeline of a worker process."""
+
+
+def _begin(pipeline: bytes) -> None:
+    global _pipeline
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _pipeline = pickle.loads(pipeline)
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed cannot stop its workers.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]) -> Samples:
+    return run_pipeline(_pipeline, pixels, seeds)
