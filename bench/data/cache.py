@@ -29,11 +29,12 @@ def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
     """
     key = hashlib.blake2b(f"{FORM}\0{source}".encode(), digest_size=16).hexdigest()
     path = cache_folder() / "images" / f"{key}.npy"
+    if (images := _sound(path)) is not None:
+        return images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            images = _sound(path)
-            if images is None:
+            if (images := _sound(path)) is None:
                 _write(path, build)
                 images = _sound(path)
     except OSError as cause:
@@ -55,7 +56,7 @@ def write_blocks(target: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Pix
 def _sound(path: Path) -> Pixels | None:
     try:
         images = np.lib.format.open_memmap(path, mode="c")
-    except (FileNotFoundError, ValueError, EOFError):
+    except (OSError, ValueError):
         return None
     whole = images.dtype == np.uint8 and images.ndim == 4 and path.stat().st_size == images.offset + images.nbytes
     return images if whole else None

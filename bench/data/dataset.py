@@ -37,8 +37,8 @@ class Dataset:
     """A task on images: train, test, and what is without labels.
 
     Attributes:
-        name: As the user names it: ``digits``, ``folder:PATH``.
-        fingerprint: Hex hash of pixels and labels.
+        name: For records: ``digits``; a folder by its slug and eight hex digits of the fingerprint.
+        fingerprint: Hex hash of pixels, labels and what else changes the task.
         traits: What views and heads depend on.
         class_names: In the order of the labels.
         train_images: uint8 N×C×H×W, in memory or mapped from the cache.

@@ -1,8 +1,10 @@
 """Downloads by torchvision, into the cache: never into a folder that the user named."""
 
+import shutil
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import URLError
 
 from filelock import FileLock
@@ -31,19 +33,20 @@ def download(name: str, image_size: int, looked_in: list[Path]) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / f"{name}.lock"):
-            if (found := find(name, [target])) is None:
+            if (found := find(name, [target], image_size)) is None:
                 print(f"{name}: no files found, downloading them to {target}", file=sys.stderr)
                 socket.setdefaulttimeout(_SECONDS)
-                _fetch(name, target, image_size)
-                found = find(name, [target])
+                with TemporaryDirectory(prefix=f"{name}-", dir=target) as part:
+                    _fetch(name, Path(part), image_size)
+                    found = _move(name, Path(part), target)
     except (URLError, OSError, RuntimeError) as cause:
         raise SslbenchError(
-            f"{name}: {_advice(name, looked_in)}; its download failed ({' '.join(str(cause).split())})"
+            f"{name}: {_advice(name, image_size, looked_in)}; its download failed ({' '.join(str(cause).split())})"
         ) from cause
     finally:
         socket.setdefaulttimeout(silent)
     if found is None:
-        raise SslbenchError(f"{name}: {_advice(name, looked_in)}; its download was not whole")
+        raise SslbenchError(f"{name}: {_advice(name, image_size, looked_in)}; its download was not whole")
     return found
 
 
@@ -68,7 +71,19 @@ def _fetch(name: str, target: Path, image_size: int) -> None:
             raise SslbenchError(f"{name} has no download: see `sslbench list datasets`")
 
 
-def _advice(name: str, looked_in: list[Path]) -> str:
-    form = FORMS[name][0]
+def _move(name: str, part: Path, target: Path) -> Path | None:
+    """Move the files in one step: a download that breaks off, even while it unpacks, is never taken for a whole one."""
+    source = find(name, [part])
+    if source is None:
+        return None
+    final = target / source.relative_to(part)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    if final.exists():
+        shutil.rmtree(final)
+    return source.rename(final)
+
+
+def _advice(name: str, image_size: int, looked_in: list[Path]) -> str:
+    form = next(form for form in FORMS[name] if form.fits(image_size))
     places = " or ".join(str(root / form.folder) for root in looked_in)
     return f"no {', '.join(form.files)} in {places}: put them into {form.folder}/ of a folder that --data-root or SSLBENCH_DATA names"

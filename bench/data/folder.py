@@ -18,7 +18,7 @@ from bench.data.listing import Listing, listing
 from bench.data.source import Pixels, Source
 from bench.errors import SslbenchError
 
-_BLOCK = 256
+_BLOCK = 64
 
 
 def read(path: Path, size: int) -> Source:

@@ -65,21 +65,16 @@ def hidden(name: str) -> bool:
 
 def _directory(path: Path) -> Listing:
     files: dict[str, os.stat_result] = {}
-    seen: set[tuple[int, int]] = set()
     for folder, folders, leaves in os.walk(path, followlinks=True, onerror=_unreadable):
-        state = Path(folder).stat()
-        if (state.st_dev, state.st_ino) in seen:  # a link back to a folder above
-            folders.clear()
-            continue
-        seen.add((state.st_dev, state.st_ino))
+        folders[:] = [name for name in folders if not hidden(name) and not _links_above(Path(folder, name))]
         for leaf in leaves:
             file = Path(folder, leaf)
-            name = file.relative_to(path).as_posix()
-            if not hidden(name):
-                try:
-                    files[name] = file.stat()
-                except OSError as cause:
-                    raise SslbenchError(f"{file} cannot be read ({cause.strerror}): repair or remove it") from cause
+            try:
+                state = file.stat()
+            except OSError as cause:
+                raise SslbenchError(f"{file} cannot be read ({cause.strerror}): repair or remove it") from cause
+            if stat.S_ISREG(state.st_mode) and not hidden(leaf):
+                files[file.relative_to(path).as_posix()] = state
 
     def read(name: str) -> bytes:
         try:
@@ -100,10 +95,9 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> Listing:
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.replace("\\", "/")
-        if member.is_dir() or hidden(name.replace("../", "")):
-            _refuse_unsafe(path, name, member)
-            continue
         _refuse_unsafe(path, name, member)
+        if name.endswith("/") or hidden(name):
+            continue
         if name in members:
             raise SslbenchError(f"{path} holds {name} twice: pack it again")
         members[name] = member
@@ -137,6 +131,10 @@ def _refuse_unsafe(path: Path, name: str, member: zipfile.ZipInfo) -> None:
         raise SslbenchError(
             f"{path} holds {name!r} of {member.file_size} bytes, more than an image may have: remove it"
         )
+
+
+def _links_above(folder: Path) -> bool:
+    return folder.is_symlink() and any(above.samefile(folder) for above in folder.parents)
 
 
 def _unreadable(cause: OSError) -> None:

@@ -71,13 +71,30 @@ def _read(name: str, data_root: Path | None, size: int) -> Source:
     if name == "digits":
         return digits.read()
     looked_in = roots(data_root)
-    path = find(name, looked_in) or download(name, size, looked_in)
+    path = find(name, looked_in, size) or download(name, size, looked_in)
     match name:
         case "cifar10" | "cifar100":
-            return cifar.read(name, path)
+            source = cifar.read(name, path)
         case "stl10":
-            return stl10.read(path)
+            source = stl10.read(path)
         case "imagenette":
-            return imagenette.read(path, size)
+            source = imagenette.read(path, size)
         case _:
-            return mnist.read(name, path)
+            source = mnist.read(name, path)
+    _require_whole(resolve(name), source, path)
+    return source
+
+
+def _require_whole(entry: Entry, source: Source, path: Path) -> None:
+    """Refuse what is not the published set: a result on a part of it must not bear its name."""
+    parts = (
+        ("train", source.train_images, entry.train),
+        ("test", source.test_images, entry.test),
+        ("unlabelled", source.unlabelled_images, entry.unlabelled),
+    )
+    for part, images, published in parts:
+        count = 0 if images is None else len(images)
+        if count != published:
+            raise SslbenchError(
+                f"{path} has {count} images of {part}, {entry.title} has {published}: fetch it whole, or name images of your own by {FOLDER}PATH"
+            )

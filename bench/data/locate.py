@@ -17,10 +17,16 @@ class Form:
     Attributes:
         folder: Relative to the root.
         files: What must lie in it; a file may also lie there with ``.gz``.
+        largest: Image size up to which it serves without being enlarged; None where sizes stand fast.
     """
 
     folder: str
     files: tuple[str, ...]
+    largest: int | None = None
+
+    def fits(self, image_size: int) -> bool:
+        """Return whether its images need not be enlarged."""
+        return self.largest is None or image_size <= self.largest
 
     def lies_under(self, root: Path) -> bool:
         """Return whether all of it is there."""
@@ -43,7 +49,11 @@ FORMS: dict[str, tuple[Form, ...]] = {
         Form("cifar-100-python", ("train", "test")),
     ),
     "stl10": (Form("stl10_binary", ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin")),),
-    "imagenette": tuple(Form(name, ("train", "val")) for name in ("imagenette2-160", "imagenette2-320", "imagenette2")),
+    "imagenette": (
+        Form("imagenette2-160", ("train", "val"), 160),
+        Form("imagenette2-320", ("train", "val"), 320),
+        Form("imagenette2", ("train", "val")),
+    ),
 }
 """The forms that are read, the preferred one first."""
 
@@ -71,11 +81,17 @@ def present(path: Path) -> Path | None:
     return path if path.exists() else packed if packed.exists() else None
 
 
-def find(name: str, folders: Sequence[Path]) -> Path | None:
-    """Return the folder that holds all files of a data set in one of its forms, or None."""
+def find(name: str, folders: Sequence[Path], image_size: int = 0) -> Path | None:
+    """Return the folder that holds all files of a data set in one of its forms, or None.
+
+    Args:
+        name: Of a published data set.
+        folders: Where to look, in this order.
+        image_size: What the images will be resized to, where they are.
+    """
     for root in folders:
         for form in FORMS[name]:
-            if form.lies_under(root):
+            if form.fits(image_size) and form.lies_under(root):
                 return root / form.folder
     return None
 

@@ -1,0 +1,57 @@
+"""Real images for the tests of data sets, a cache of their own, and a folder of small real pictures."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from bench.data.source import Pixels
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    named = os.environ.get("SSLBENCH_TEST_DATA")
+    path = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip("no real images: put them into ../shared/data or name their folder in SSLBENCH_TEST_DATA")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.delenv("SSLBENCH_DATA", raising=False)
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def digits() -> Pixels:
+    """The 8×8 digits in the order of scikit-learn: 0, 1, 2, … 9, 0, 1, …."""
+    return np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
+
+
+@pytest.fixture
+def digit_folder(tmp_path: Path, digits: Pixels) -> Callable[..., Path]:
+    """Writes PNGs of digits: (parts, images a class, classes) -> folder; the first part gets the first images."""
+
+    def write(parts: tuple[str, ...] = ("",), images: int = 5, classes: int = 2, name: str = "pictures") -> Path:
+        root = tmp_path / name
+        for at, part in enumerate(parts):
+            for label in range(classes):
+                (root / part / f"class-{label}").mkdir(parents=True)
+                for index in range(images):
+                    picture = Image.fromarray(digits[label + 10 * (index + at * images)])
+                    picture.save(root / part / f"class-{label}" / f"{index}.png")
+        return root
+
+    return write

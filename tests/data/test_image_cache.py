@@ -1,0 +1,104 @@
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+
+from bench.data import load
+from bench.data.cache import cached, write_blocks
+from bench.errors import SslbenchError
+
+IMAGES = np.arange(4 * 3 * 8 * 8, dtype=np.uint8).reshape(4, 3, 8, 8)
+
+
+def _build(target: IO[bytes]) -> None:
+    write_blocks(target, IMAGES.shape, [IMAGES[:3], IMAGES[3:]])
+
+
+def _never(target: IO[bytes]) -> None:
+    raise AssertionError("decoded a second time")
+
+
+def test_images_are_decoded_once_and_mapped(cache: Path) -> None:
+    assert (cached("here", _build) == IMAGES).all()
+    again = cached("here", _never)
+    assert (again == IMAGES).all() and isinstance(again, np.memmap)
+
+
+def test_writing_into_the_array_leaves_the_cache_as_it_is(cache: Path) -> None:
+    cached("here", _build)[:] = 0
+    assert (cached("here", _never) == IMAGES).all()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" * len(data), lambda data: data + b"x"]
+)
+def test_corrupt_cache_is_made_anew(cache: Path, damage: Callable[[bytes], bytes]) -> None:
+    cached("here", _build)
+    (path,) = cache.rglob("*.npy")
+    path.write_bytes(damage(path.read_bytes()))
+    assert (cached("here", _build) == IMAGES).all()
+    assert (cached("here", _never) == IMAGES).all()
+
+
+def test_build_that_breaks_off_leaves_nothing(cache: Path) -> None:
+    def breaks(target: IO[bytes]) -> None:
+        target.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached("here", breaks)
+    assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
+    assert (cached("here", _build) == IMAGES).all()
+
+
+def test_full_disk_and_folder_that_cannot_be_made_are_one_line(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(target: IO[bytes]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(SslbenchError, match=r"No space left on device.*SSLBENCH_CACHE") as caught:
+        cached("here", full)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(SslbenchError, match="cannot write the image cache"):
+        cached("here", _build)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX's")
+def test_file_that_may_not_grow_is_one_line_and_leaves_no_part(digit_folder: Callable[..., Path], cache: Path) -> None:
+    code = (
+        "import resource, signal, sys; from bench.data import load; from bench.errors import SslbenchError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: load('folder:' + sys.argv[1], image_size=8)\n"
+        "except SslbenchError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(digit_folder())], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("cannot write the image cache") and run.stdout.count("\n") == 1
+    assert not list(cache.rglob("*.part")) and not list(cache.rglob("*.npy"))
+
+
+def test_changed_image_is_decoded_again(digit_folder: Callable[..., Path]) -> None:
+    root = digit_folder()
+    before = load(f"folder:{root}", image_size=8)
+    (root / "class-0/0.png").write_bytes((root / "class-0/1.png").read_bytes())
+    after = load(f"folder:{root}", image_size=8)
+    assert before.fingerprint != after.fingerprint
+
+
+@pytest.mark.slow
+def test_two_processes_fill_the_cache_once_and_read_the_same(shared_data: Path, cache: Path) -> None:
+    code = "import sys; from bench.data import load; print(load('folder:' + sys.argv[1], image_size=32).fingerprint)"
+    command = [sys.executable, "-c", code, str(shared_data / "imagenette-96.zip")]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert outputs[0][0] == outputs[1][0]
+    assert sum("decoding 3700 images" in errors for _, errors in outputs) == 1

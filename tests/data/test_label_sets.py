@@ -1,0 +1,79 @@
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.data import load
+from bench.data.label_sets import label_set, label_sets_hash
+from bench.errors import SslbenchError
+
+CHAIN = ("1", "5", "1pct", "64", "10pct", "100pct")
+"""For 6,000 images a class, in order of size."""
+
+
+@pytest.fixture
+def fashion(shared_data: Path) -> Tensor:
+    return load("fashion_mnist", data_root=shared_data).train_labels
+
+
+@pytest.mark.parametrize("draw", [0, 1, 9])
+def test_label_sets_are_balanced_and_nested_in_a_draw(fashion: Tensor, draw: int) -> None:
+    sizes = {"1": 1, "5": 5, "1pct": 60, "64": 64, "10pct": 600, "100pct": 6000}
+    for labels, a_class in sizes.items():
+        assert torch.bincount(fashion[label_set(fashion, labels, draw)]).tolist() == [a_class] * 10
+    for smaller, larger in itertools.pairwise(CHAIN):
+        assert set(label_set(fashion, smaller, draw).tolist()) <= set(label_set(fashion, larger, draw).tolist())
+
+
+def test_shares_follow_the_class_sizes_half_rounded_up_at_least_one() -> None:
+    labels = load("digits").train_labels
+    counts = torch.bincount(labels)
+    assert torch.bincount(labels[label_set(labels, "1pct", 0)]).tolist() == [1] * 10
+    assert torch.bincount(labels[label_set(labels, "10pct", 0)]).tolist() == [
+        int(n / 10 + 0.5) for n in counts.tolist()
+    ]
+    uneven = torch.tensor([0] * 5 + [1] * 25 + [2] * 3)
+    assert torch.bincount(uneven[label_set(uneven, "10pct", 0)]).tolist() == [1, 3, 1]
+
+
+def test_on_digits_one_percent_is_the_very_set_of_one_label() -> None:
+    labels = load("digits").train_labels
+    assert torch.equal(label_set(labels, "1pct", 4), label_set(labels, "1", 4))
+
+
+def test_draws_differ_and_each_is_the_same_every_time(fashion: Tensor) -> None:
+    draws = [label_set(fashion, "5", draw) for draw in range(10)]
+    assert len({label_sets_hash([draw]) for draw in draws}) == 10
+    torch.manual_seed(1)
+    assert all(torch.equal(again, label_set(fashion, "5", draw)) for draw, again in enumerate(draws))
+
+
+def test_label_sets_of_fashion_mnist_are_the_same_on_every_machine(fashion: Tensor) -> None:
+    assert (
+        label_sets_hash([label_set(fashion, "10pct", draw) for draw in range(3)]) == "6adbba6b10b20b41edb1586f84816c15"
+    )
+
+
+def test_label_sets_of_digits_are_the_same_on_every_machine() -> None:
+    labels = load("digits").train_labels
+    assert label_sets_hash([label_set(labels, "1", draw) for draw in range(10)]) == "844f85e578af22802433be5b5102a9ab"
+
+
+def test_hash_tells_sets_and_their_order_apart() -> None:
+    one, two = torch.tensor([1, 2]), torch.tensor([3])
+    hashes = {label_sets_hash(sets) for sets in ([one, two], [two, one], [torch.tensor([1, 2, 3])], [one], [])}
+    assert len(hashes) == 5
+
+
+def test_class_with_too_few_images_is_named() -> None:
+    labels = torch.tensor([0] * 9 + [1] * 3)
+    with pytest.raises(SslbenchError, match="class rare has 3 images of train, fewer than 5 labels a class"):
+        label_set(labels, "5", 0, ["usual", "rare"])
+
+
+@pytest.mark.parametrize("labels", ["0", "", "-1", "five", "0pct", "101pct", "1%", "1.5"])
+def test_what_is_no_number_of_labels_is_refused(labels: str) -> None:
+    with pytest.raises(SslbenchError, match="no number of labels"):
+        label_set(torch.zeros(10, dtype=torch.long), labels, 0)
