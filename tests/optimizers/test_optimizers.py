@@ -1,6 +1,7 @@
 """Optimisers follow their published equations, schedules their recipes."""
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_the_rate_rises_linearly_then_falls_by_a_cosine_to_zero() -> None:
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert factors[10] == 1.0
     assert factors[55] == pytest.approx(0.5)
-    assert all(a > b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert all(a > b for a, b in pairwise(factors[10:]))
     assert 0 < factors[-1] < 1e-3
 
 
