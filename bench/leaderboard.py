@@ -108,7 +108,7 @@ def _stale(record: Record, current: Current) -> list[Stale]:
 
 def _table(records: Sequence[Record], current: Current, all_protocols: bool, twin: bool) -> Table:
     first = records[0].identity
-    columns = _columns(records, current, all_protocols)
+    columns = columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
         by_row.setdefault(method_folder(record.identity.method, record.identity.settings), []).append(record)
@@ -131,8 +131,9 @@ def _table(records: Sequence[Record], current: Current, all_protocols: bool, twi
     return replace(table, notes=tuple(_notes(table, twin)))
 
 
-def _columns(records: Sequence[Record], current: Current, all_protocols: bool) -> tuple[Column, ...]:
-    measured = {name for record in records for name in record.protocols}
+def columns_of(records: Sequence[Record], current: Current, all_protocols: bool) -> tuple[Column, ...]:
+    """Return the columns that were measured: the default set in its order, then, if asked for, others that are known here."""
+    measured = {name for record in records for name in record.protocols if _known(name, current)}
     names = [name for name in current.default if name in measured]
     if all_protocols:
         names += sorted(measured - set(names), key=_natural)
@@ -140,9 +141,18 @@ def _columns(records: Sequence[Record], current: Current, all_protocols: bool) -
     for name in names:
         entry = current.resolve(name)
         found = [r.protocols[name] for r in records if name in r.protocols]
-        same = found[0].same_as if all(m.same_as == found[0].same_as for m in found) else None
+        # Label sets belong to the data set, not to the run: where one run knows that they are the same, they are.
+        same = next((m.same_as for m in found if m.same_as), None)
         columns.append(Column(name, not entry.label_free, entry.higher_is_better, same))
     return tuple(columns)
+
+
+def _known(name: str, current: Current) -> bool:
+    try:
+        current.resolve(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -172,7 +182,7 @@ def _notes(table: Table, twin: bool) -> list[str]:
         notes.append(f"Data of this name differ: this table holds those with fingerprint {table.fingerprint[:8]}.")
     for column in table.columns:
         if column.same_as:
-            notes.append(f"{column.id} has the label sets of {column.same_as}: not measured twice, not counted.")
+            notes.append(f"{column.id} = {column.same_as}: the same label sets, so not counted again.")
     single = [r.label for r in table.rows if r.scores and len(r.seeds) == 1]
     if single and len(single) == len([r for r in table.rows if r.scores]):
         notes.append("One seed a row: pretraining noise is not in it.")

@@ -27,9 +27,8 @@ def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
     cause = worst.cause if len(records) == 1 or worst.cause is None else f"seed {worst.identity.seed}: {worst.cause}"
     scores, answers = {}, {}
     for column in columns:
-        found = [r.protocols[column.id] for r in records if column.id in r.protocols]
-        found = [m for m in found if m.same_as is None and _value(m, column) is not None]
-        if not found:
+        found = [m for r in records if (m := r.protocols.get(column.id)) and _value(m, column) is not None]
+        if not found or column.same_as:
             continue
         kept = _answers(found)
         if kept is not None:

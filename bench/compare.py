@@ -1,0 +1,198 @@
+"""Two results folders side by side: which rows differ by more than noise."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from bench import cells
+from bench.grids import Printed, grids
+from bench.leaderboard import Current, columns_of
+from bench.naming import method_folder
+from bench.records import Record
+from bench.rows import row
+from bench.significance import LEVEL, difference, holm
+from bench.tables import Column, Row
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One score in both folders.
+
+    Attributes:
+        column: Of the score.
+        first: Percent (or the figure), or None.
+        second: Likewise.
+        p: Of no difference, corrected for all scores that are compared; None where they cannot be tested against each other.
+    """
+
+    column: Column
+    first: float | None
+    second: float | None
+    p: float | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two differ by more than noise."""
+        return self.p is not None and self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """One row in both folders.
+
+    Attributes:
+        place: Data set, backbone, budget; a development task also says so.
+        label: The method with its changed settings.
+        statuses: How it ended in each.
+        pairs: By column id.
+        notes: Why scores cannot be compared, and which versions differ.
+    """
+
+    place: str
+    label: str
+    statuses: tuple[str, str]
+    pairs: dict[str, Pair]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool | None:
+        """Whether the rows differ by more than noise in any score, or in how they ended; None where nothing can be tested."""
+        if self.statuses[0] != self.statuses[1] or any(pair.differs for pair in self.pairs.values()):
+            return True
+        tested = any(pair.p is not None for pair in self.pairs.values())
+        return False if tested or self.statuses[0] != "ok" else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results folders: the rows of both, and the labels of what only one has."""
+
+    rows: tuple[PairedRow, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """``reproduced within noise: 7 of 8 (not: byol)``, over the rows that both have."""
+        good = sum(one.differs is False for one in self.rows)
+        bad = [one.label for one in self.rows if one.differs is not False]
+        return f"reproduced within noise: {good} of {len(self.rows)}" + (f" (not: {', '.join(bad)})" if bad else "")
+
+
+def compare(first: Iterable[Record], second: Iterable[Record], current: Current) -> Comparison:
+    """Compare all rows that two sets of records share, each score by its kept bits.
+
+    Numbers of seeds, machines and versions of methods may differ; a score of another protocol version, other data or other
+    label sets is shown and not tested. Holm's correction counts every score that is tested, so that in all comparisons of equal
+    code at most one in twenty shows any difference.
+    """
+    sides = (_grouped(first), _grouped(second))
+    shared = [key for key in sides[0] if key in sides[1]]
+    rows = [_paired(key, sides[0][key], sides[1][key], current) for key in shared]
+    return Comparison(
+        rows=tuple(_corrected(rows)),
+        only_first=tuple(" ".join(key) for key in sides[0] if key not in sides[1]),
+        only_second=tuple(" ".join(key) for key in sides[1] if key not in sides[0]),
+    )
+
+
+Key = tuple[str, str]
+
+
+def _grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    groups: dict[Key, list[Record]] = {}
+    for record in records:
+        of = record.identity
+        place = f"{of.dataset}, {of.backbone}, {of.budget}" + (", development task" if of.task == "val" else "")
+        groups.setdefault((place, method_folder(of.method, of.settings)), []).append(record)
+    return {key: sorted(groups[key], key=lambda r: r.identity.seed) for key in sorted(groups)}
+
+
+def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current: Current) -> PairedRow:
+    columns = [c for c in columns_of([*first, *second], current, all_protocols=True) if not c.same_as]
+    sides = (row(first, columns), row(second, columns))
+    data = _values(first, "fingerprint"), _values(second, "fingerprint")
+    notes = [] if data[0] == data[1] else ["other data: not compared"]
+    for name in ("method_version", "backbone_version", "harness_version"):
+        versions = _values(first, name), _values(second, name)
+        if versions[0] != versions[1]:
+            notes.append(f"{name.replace('_', ' ')} {' and '.join(versions[0])} | {' and '.join(versions[1])}")
+    pairs = {}
+    for column in columns:
+        alike = _protocol_versions(first, column.id) == _protocol_versions(second, column.id)
+        pair, note = _pair(column, sides, data[0] == data[1] and alike)
+        if note:
+            notes.append(note)
+        if pair.first is not None or pair.second is not None:
+            pairs[column.id] = pair
+    return PairedRow(*key, (sides[0].status, sides[1].status), pairs, tuple(notes))
+
+
+def _values(records: Sequence[Record], name: str) -> list[str]:
+    return sorted({str(getattr(record.identity, name)) for record in records})
+
+
+def _protocol_versions(records: Sequence[Record], name: str) -> set[int]:
+    return {record.protocols[name].version for record in records if name in record.protocols}
+
+
+def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pair, str | None]:
+    found = [side.scores.get(column.id) for side in sides]
+    pair = Pair(column, *(score.mean if score else None for score in found))
+    answers = [side.answers.get(column.id) for side in sides]
+    if answers[0] is None or answers[1] is None:
+        return pair, None
+    if not comparable:
+        return pair, f"{column.id}: other versions or data, not tested"
+    if not answers[0].paired(answers[1]):
+        return pair, f"{column.id}: other label sets, not tested"
+    return replace(pair, p=difference(answers[0], answers[1]).p), None
+
+
+def _corrected(rows: Sequence[PairedRow]) -> Iterator[PairedRow]:
+    tested = [(i, name) for i, one in enumerate(rows) for name, pair in one.pairs.items() if pair.p is not None]
+    raw = [p for i, name in tested if (p := rows[i].pairs[name].p) is not None]
+    corrected = dict(zip(tested, holm(raw), strict=True))
+    for i, one in enumerate(rows):
+        pairs = {name: replace(pair, p=corrected.get((i, name))) for name, pair in one.pairs.items()}
+        yield replace(one, pairs=pairs)
+
+
+def screen(comparison: Comparison, names: tuple[str, str], width: int) -> RenderableType:
+    """Return the comparison for a terminal of ``width`` columns."""
+    parts: list[RenderableType] = [Text(f"{names[0]} | {names[1]}", "bold")]
+    for place in dict.fromkeys(one.place for one in comparison.rows):
+        rows = [one for one in comparison.rows if one.place == place]
+        columns = list({name: pair.column for one in rows for name, pair in one.pairs.items()}.values())
+        left = [
+            Printed("method", tuple(Text(one.label) for one in rows)),
+            Printed("differs", tuple(_verdict(one) for one in rows)),
+        ]
+        shown = [Printed(c.id.replace("-", "\n"), tuple(_cell(one, c) for one in rows)) for c in columns]
+        parts += [Text(place, "bold"), *grids(left, [shown], width)]
+        for one in rows:
+            parts += [Text(f"{one.label}: {note}", "dim") for note in dict.fromkeys(one.notes)]
+        parts.append(Text())
+    if any(pair.differs for one in comparison.rows for pair in one.pairs.values()):
+        parts.append(Text("≠: differs by more than noise (5 %, Holm over all scores compared).", "dim"))
+    for name, only in zip(names, (comparison.only_first, comparison.only_second), strict=True):
+        if only:
+            parts.append(Text(f"Only in {name}: {'; '.join(only)}", "dim"))
+    parts.append(Text(comparison.summary))
+    return Group(*parts)
+
+
+def _verdict(one: PairedRow) -> Text:
+    if one.statuses[0] != one.statuses[1]:
+        return Text(f"{one.statuses[0]} | {one.statuses[1]}", "red")
+    return {True: Text("yes", "red"), False: Text("no", "green"), None: Text("untested", "yellow")}[one.differs]
+
+
+def _cell(one: PairedRow, column: Column) -> Text:
+    pair = one.pairs.get(column.id)
+    if pair is None:
+        return Text(cells.NONE + " ")
+    values = (cells.NONE if value is None else cells.number(value, column) for value in (pair.first, pair.second))
+    return Text(" | ".join(values) + ("≠" if pair.differs else " "), "red" if pair.differs else "")
