@@ -1,0 +1,85 @@
+"""Barlow Twins stays finite where a plain standard deviation does not, and its loss is the published one."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.backbones import build
+from methods.barlow_twins import BarlowTwins, BarlowTwinsSettings
+from methods.base import Batch
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000)
+
+
+def criterion(first: Tensor, second: Tensor) -> Tensor:
+    method = BarlowTwins(build("mlp", TRAITS), BarlowTwinsSettings(), TRAITS)
+    return in_float32(method.criterion, first, second)
+
+
+def published(first: Tensor, second: Tensor) -> Tensor:
+    """Algorithm 1 of the paper, word for word: no epsilon in the deviation."""
+    a = (first - first.mean(0)) / first.std(0)
+    b = (second - second.mean(0)) / second.std(0)
+    c = a.T @ b / len(a)
+    difference = (c - torch.eye(c.shape[0])).pow(2)
+    off_diagonal = ~torch.eye(c.shape[0], dtype=torch.bool)
+    difference[off_diagonal] *= 0.0051
+    return difference.sum()
+
+
+def nearly_constant(kind: str) -> Tensor:
+    torch.manual_seed(0)
+    embeddings = torch.randn(64, 16)
+    if kind == "one constant dimension":
+        embeddings[:, 3] = 2.0
+    elif kind == "all constant":
+        embeddings = torch.full((64, 16), 7.0)
+    elif kind == "below the steps of bf16":
+        embeddings = 100.0 + 1e-3 * embeddings
+    elif kind == "large":
+        embeddings = 1e4 * embeddings
+    return embeddings
+
+
+def test_the_loss_is_the_published_one_on_a_healthy_batch() -> None:
+    torch.manual_seed(0)
+    first = torch.randn(8192, 16)
+    second = first + 0.5 * torch.randn(8192, 16)
+    # The paper's deviation divides by n - 1, its correlation by n: one part in 8192.
+    torch.testing.assert_close(criterion(first, second), published(first, second), rtol=2e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "kind", ["healthy", "one constant dimension", "all constant", "below the steps of bf16", "large"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_batch_makes_the_loss_or_its_gradient_infinite(kind: str, dtype: torch.dtype) -> None:
+    first = nearly_constant(kind).to(dtype).requires_grad_()
+    second = nearly_constant(kind).to(dtype).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = criterion(first, second)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.dtype == torch.float32
+    for value in (loss, first.grad, second.grad):
+        assert value is not None and torch.isfinite(value).all()
+
+
+def test_the_published_form_does_become_nan_on_a_constant_dimension() -> None:
+    """The cause of the NaN that others met: the root's derivative at zero deviation, which no clipping repairs."""
+    embeddings = nearly_constant("one constant dimension").requires_grad_()
+    published(embeddings, embeddings + 0.0).backward()  # type: ignore[no-untyped-call]
+    assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()
+
+
+def test_constant_images_leave_every_weight_finite_in_bf16() -> None:
+    torch.manual_seed(0)
+    method = BarlowTwins(build("resnet9_slim", TRAITS), BarlowTwinsSettings(), TRAITS)
+    images = torch.full((16, 1, 8, 8), -0.8)
+    with torch.autocast("cpu", torch.bfloat16):
+        batch = Batch([images, images], None, torch.arange(16), None, torch.Generator())
+        loss = method(batch, 0.0)
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    assert torch.isfinite(loss.total)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in method.parameters())

@@ -1,0 +1,65 @@
+"""BYOL: the gradient stops at the teacher, the teacher follows, both directions count."""
+
+import copy
+
+import pytest
+import torch
+
+from bench.backbones import build
+from methods.base import Batch
+from methods.byol import BYOL, BYOLSettings
+from methods.parts.teacher import momentum_at
+from methods.traits import Traits
+
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000)
+
+
+def byol() -> BYOL:
+    torch.manual_seed(0)
+    return BYOL(build("resnet9_slim", TRAITS), BYOLSettings(), TRAITS)
+
+
+def batch_of(*views: torch.Tensor) -> Batch:
+    return Batch(list(views), None, torch.arange(len(views[0])), None, torch.Generator())
+
+
+def test_the_teacher_takes_no_gradient_and_no_optimiser_step() -> None:
+    method = byol()
+    method(batch_of(torch.randn(8, 1, 8, 8), torch.randn(8, 1, 8, 8)), 0.0).total.backward()
+    assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
+    grouped = {id(p) for group in method.parameter_groups() for p in group["params"]}
+    assert not grouped & {id(p) for p in method.teacher.parameters()}
+
+
+def test_the_loss_is_the_sum_of_both_directions() -> None:
+    method = byol()
+    first, second = torch.randn(8, 1, 8, 8), torch.randn(8, 1, 8, 8)
+    there, back = method(batch_of(first, second), 0.0).total, method(batch_of(second, first), 0.0).total
+    torch.testing.assert_close(there, back)
+    assert 0.0 <= there <= 8.0
+
+
+def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
+    method = byol()
+    before = [p.clone() for p in method.teacher.parameters()]
+    with torch.no_grad():
+        for p in (*method.trunk.parameters(), *method.projection.parameters()):
+            p.add_(1.0)
+    method.after_step(1.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.parameters(), strict=True))
+    method.after_step(0.0)
+    for a, b in zip(before, method.teacher.parameters(), strict=True):
+        torch.testing.assert_close(b, a + 0.01, rtol=1e-4, atol=1e-6)
+
+
+def test_momentum_rises_by_a_cosine() -> None:
+    assert [momentum_at(p, 0.9) for p in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
+
+
+def test_the_teacher_keeps_its_own_running_statistics() -> None:
+    method = byol()
+    buffers = copy.deepcopy(dict(method.teacher.named_buffers()))
+    method.after_step(0.0)
+    assert all(torch.equal(b, buffers[key]) for key, b in method.teacher.named_buffers())
+    method(batch_of(torch.randn(8, 1, 8, 8) + 3.0, torch.randn(8, 1, 8, 8)), 0.0)
+    assert any(not torch.equal(b, buffers[key]) for key, b in method.teacher.named_buffers())
