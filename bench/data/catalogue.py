@@ -96,7 +96,7 @@ def resolve(name: str) -> Entry:
     Raises:
         SslbenchError: The name is unknown; the message has the nearest.
     """
-    if name.startswith(FOLDER):
+    if name.startswith(FOLDER) and name != FOLDER:
         return FOLDER_ENTRY
     for entry in ENTRIES:
         if entry.name == name:

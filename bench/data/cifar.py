@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from bench.data.locate import FORMS
 from bench.data.source import Labels, Pixels, Source
@@ -71,6 +70,8 @@ def read_binary(path: Path, classes: int) -> tuple[Pixels, Labels]:
 
 def _read_python(name: str, folder: Path) -> Source:
     """Read the pickled files; torchvision compares their MD5 with the published ones before it opens them."""
+    from torchvision.datasets import CIFAR10, CIFAR100  # takes a second, and the binary files do without
+
     kind = CIFAR10 if name == "cifar10" else CIFAR100
     try:
         train, test = (kind(folder.parent, train=part) for part in (True, False))

@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from urllib.error import URLError
 
 from filelock import FileLock
-from torchvision import datasets
 
 from bench.data.locate import FORMS, download_folder, find
 from bench.errors import SslbenchError
@@ -51,6 +50,8 @@ def download(name: str, image_size: int, looked_in: list[Path]) -> Path:
 
 
 def _fetch(name: str, target: Path, image_size: int) -> None:
+    from torchvision import datasets  # takes a second, and who has the files does without
+
     match name:
         case "mnist":
             datasets.MNIST(target, download=True)

@@ -123,6 +123,8 @@ def _refuse_unsafe(path: Path, name: str, member: zipfile.ZipInfo) -> None:
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
         raise SslbenchError(f"{path} holds {name!r}, a path that leaves the archive: do not trust it, or pack it again")
+    if any(ord(character) < 32 for character in name):
+        raise SslbenchError(f"{path} holds {name!r}, a name with control characters: pack it again")
     if stat.S_ISLNK(member.external_attr >> 16):
         raise SslbenchError(f"{path} holds {name!r}, a symbolic link: pack the files themselves")
     if member.flag_bits & 1:

@@ -47,13 +47,18 @@ def load(
             f"{name} is published, whether it may be flipped stands fast: use --no-flip with {FOLDER}PATH alone"
         )
     flips = entry.horizontal_flip if flip is None else flip
-    if is_folder:
-        path = Path(name.removeprefix(FOLDER)).expanduser()
-        dataset = assemble(name, folder.read(path, size), flips)
-        dataset = replace(dataset, name=folder.slug(path, dataset.fingerprint))
-    else:
-        label = name if size == entry.size else f"{name}-{size}"
-        dataset = assemble(label, _read(name, data_root, size), flips)
+    try:
+        if is_folder:
+            path = Path(name.removeprefix(FOLDER)).expanduser()
+            dataset = assemble(name, folder.read(path, size), flips)
+            dataset = replace(dataset, name=folder.slug(path, dataset.fingerprint))
+        else:
+            label = name if size == entry.size else f"{name}-{size}"
+            dataset = assemble(label, _read(name, data_root, size), flips)
+    except OSError as cause:
+        raise SslbenchError(
+            f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its rights"
+        ) from cause
     return development_task(dataset) if development else dataset
 
 

@@ -40,6 +40,8 @@ def test_unknown_data_set_names_the_nearest() -> None:
         catalogue.resolve("fashionmnist")
     with pytest.raises(SslbenchError, match="there are digits, mnist"):
         catalogue.resolve("?")
+    with pytest.raises(SslbenchError, match="unknown data set 'folder:'"):
+        catalogue.resolve("folder:")
 
 
 def test_small_images_get_the_small_trunk_by_default() -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -55,6 +56,17 @@ def test_build_that_breaks_off_leaves_nothing(cache: Path) -> None:
         cached("here", breaks)
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
     assert (cached("here", _build) == IMAGES).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_process_killed_while_it_decodes_leaves_a_cache_that_the_next_one_fills(cache: Path) -> None:
+    code = (
+        "import os, signal; from bench.data.cache import cached\n"
+        "cached('here', lambda target: (target.write(b'half'), target.flush(), os.kill(os.getpid(), signal.SIGKILL)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert (cached("here", _build) == IMAGES).all()
+    assert not list(cache.rglob("*.part"))
 
 
 def test_full_disk_and_folder_that_cannot_be_made_are_one_line(

@@ -49,6 +49,7 @@ def _huge(archive: zipfile.ZipFile) -> None:
         (lambda archive: archive.writestr("/etc/outside.png", b""), "leaves the archive"),
         (lambda archive: archive.writestr("C:/outside.png", b""), "leaves the archive"),
         (lambda archive: archive.writestr(".hidden/../../outside", b""), "leaves the archive"),
+        (lambda archive: archive.writestr("class-0/\x1b[2J.png", b""), "control characters"),
         (_symlink, "symbolic link"),
         (_twice, "twice"),
         (_huge, "more than an image may have"),

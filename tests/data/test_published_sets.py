@@ -1,4 +1,6 @@
 import gzip
+import hashlib
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
+from PIL import Image
 
 from bench.data import load, locate
 from bench.data.assemble import assemble
 from bench.data.cifar import read as read_cifar
+from bench.data.imagenette import read as read_imagenette
 from bench.data.mnist import read_idx
+from bench.data.source import Pixels
 from bench.data.stl10 import read as read_stl10
 from bench.errors import SslbenchError
 
@@ -47,6 +53,16 @@ def test_digits_have_144_images_of_train_in_the_middle_class_and_their_grey_valu
     assert counts.median() == 144 and len(dataset.train_labels) + len(dataset.test_labels) == 1797
     assert dataset.train_images.unique().tolist() == [round(level * 255 / 16) for level in range(17)]
     assert dataset.test_labels.openings == 0
+
+
+def test_exact_cifar10_has_the_published_counts_mean_and_deviation(shared_data: Path) -> None:
+    if not (shared_data / "cifar-10-batches-bin").is_dir():
+        pytest.skip("no cifar-10-batches-bin beside the real images: get_cifar10.py there writes it")
+    dataset = load("cifar10", data_root=shared_data)
+    assert torch.bincount(dataset.train_labels).tolist() == [5000] * 10
+    assert torch.bincount(dataset.test_labels.open()).tolist() == [1000] * 10
+    assert dataset.traits.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=5e-5)
+    assert dataset.traits.std == pytest.approx((0.2470, 0.2435, 0.2616), abs=5e-5)
 
 
 def test_data_root_may_come_from_the_environment(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +178,25 @@ def test_exchanged_cifar10_python_files_are_refused_before_they_are_unpickled(tm
         load("cifar10", data_root=tmp_path)
 
 
+def test_cifar10_python_files_give_what_the_binary_files_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = _cifar10(tmp_path / "cifar-10-batches-bin", 20)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    sums = []
+    for name, block in zip(CIFAR10_FILES, records, strict=True):
+        content = pickle.dumps({"data": block[:, 1:], "labels": block[:, 0].tolist()})
+        (folder / name.removesuffix(".bin")).write_bytes(content)
+        sums.append([name.removesuffix(".bin"), hashlib.md5(content).hexdigest()])
+    content = pickle.dumps({"label_names": ["any"] * 10})
+    (folder / "batches.meta").write_bytes(content)
+    meta = {"filename": "batches.meta", "key": "label_names", "md5": hashlib.md5(content).hexdigest()}
+    for field, value in (("train_list", sums[:-1]), ("test_list", sums[-1:]), ("meta", meta)):
+        monkeypatch.setattr(torchvision.datasets.CIFAR10, field, value)
+    python, binary = (read_cifar("cifar10", tmp_path / f"cifar-10-batches-{form}") for form in ("py", "bin"))
+    assert (python.train_images == binary.train_images).all() and (python.train_labels == binary.train_labels).all()
+    assert (python.test_images == binary.test_images).all() and (python.test_labels == binary.test_labels).all()
+
+
 def _stl10(folder: Path) -> np.ndarray:
     folder.mkdir(parents=True)
     upright = np.random.default_rng(0).integers(0, 256, (60, 3, 96, 96), dtype=np.uint8)
@@ -201,3 +236,20 @@ def test_options_that_do_not_fit_a_published_set_are_refused() -> None:
     with pytest.raises(SslbenchError, match="whether it may be flipped"):
         load("digits", flip=True)
     assert load("digits", image_size=8, flip=False).name == "digits"
+
+
+def test_imagenette_is_read_from_the_archive_that_is_large_enough(tmp_path: Path, digits: Pixels) -> None:
+    for archive in ("imagenette2-160", "imagenette2-320"):
+        for part in ("train", "val"):
+            for label, word in enumerate(("n01440764", "n02102040")):
+                (tmp_path / archive / part / word).mkdir(parents=True)
+                picture = Image.fromarray(digits[label])
+                picture.save(tmp_path / archive / part / word / "ILSVRC2012_val_00000293.JPEG")
+    assert locate.find("imagenette", [tmp_path], 128) == tmp_path / "imagenette2-160"
+    assert locate.find("imagenette", [tmp_path], 224) == tmp_path / "imagenette2-320"
+    assert locate.find("imagenette", [tmp_path], 512) is None
+    source = read_imagenette(tmp_path / "imagenette2-160", 16)
+    assert source.class_names == ["tench", "English springer"]
+    assert source.test_images is not None and source.test_images.shape == (2, 1, 16, 16)
+    with pytest.raises(SslbenchError, match="2 images of train, Imagenette has 9469"):
+        load("imagenette", data_root=tmp_path)
