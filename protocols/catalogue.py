@@ -1,0 +1,267 @@
+"""All protocols by id: version, constants, source, and the file that computes; imports no torch."""
+
+import difflib
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from protocols.labels import Labels, parse_labels
+from protocols.training import Training
+
+if TYPE_CHECKING:
+    from protocols.base import EvaluationProtocol
+
+
+class UnknownProtocol(ValueError):
+    """No protocol has this id; the message names the nearest one."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One protocol; a changed constant is a new version.
+
+    Attributes:
+        id: What ``--protocol`` takes.
+        version: Records of another version leave the table.
+        title: One line for listings.
+        source: Where its constants come from.
+        module: The Python module with the one ``EvaluationProtocol`` that computes it.
+        constants: Its fields.
+        needs_network: Empty for an encoder without a network.
+        label_free: Uses no label, and gives a figure in place of an accuracy.
+        higher_is_better: None where neither end is good.
+        labels: Labels a draw, as ``label_sets_of`` gives them; None where there are no label sets.
+        draws: Number of label sets, or None.
+    """
+
+    id: str
+    version: int
+    title: str
+    source: str
+    module: str
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    needs_network: bool = False
+    label_free: bool = False
+    higher_is_better: bool | None = True
+    labels: str | None = None
+    draws: int | None = None
+
+
+TOLERANCE = 1e-6
+HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
+
+# From the calibration of version 1: results/calibration/README.md.
+FROZEN_PENALTY = 0.1
+FINETUNE = Training(steps=100, passes=10, batch=128, trunk_rate=0.01, head_rate=0.1, optimizer="sgd")
+HEAD_ONLY = Training(steps=100, passes=10, batch=128, trunk_rate=0.0, head_rate=0.1, optimizer="sgd")
+SCRATCH = Training(steps=200, passes=10, batch=128, trunk_rate=0.05, head_rate=0.05, optimizer="sgd")
+START = {"start": "probe", "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE}
+
+DEFAULT: tuple[str, ...] = (
+    "knn",
+    "linear",
+    "lowshot-1",
+    "lowshot-1pct",
+    "lowshot-10pct",
+    "lowshot-1-frozen",
+    "lowshot-1pct-frozen",
+    "lowshot-10pct-frozen",
+)
+
+LABEL_FREE_IMAGES = 10_000
+
+COLLAPSED: dict[str, float] = {"rankme": 1.2, "feature_std": 0.01}
+"""A run with a smaller figure has collapsed; ``random_init`` and ``pixels`` are above on every data set tried."""
+
+
+def _label_free(figure: str, title: str, source: str, better: bool | None, needs_network: bool = False) -> Entry:
+    constants = {"figure": figure, "images": LABEL_FREE_IMAGES}
+    return Entry(figure, 1, title, source, "protocols.labelfree", constants, needs_network, True, better)
+
+
+_FIXED = (
+    Entry(
+        "knn",
+        1,
+        "weighted vote of the 20 nearest training features",
+        "DINO, arXiv:2104.14294; InstDisc, arXiv:1805.01978",
+        "protocols.knn",
+        {"k": 20, "temperature": 0.07, "other_k": (1, 10, 100, 200)},
+    ),
+    Entry(
+        "linear",
+        1,
+        "logistic regression on frozen features",
+        "Kornblith 2019, arXiv:1805.08974; DINOv2, arXiv:2304.07193",
+        "protocols.linear",
+        {"penalties": HALF_DECADES, "tolerance": TOLERANCE},
+    ),
+    Entry(
+        "linear-sgd",
+        1,
+        "the literature's linear probe, 90 epochs of SGD",
+        "SimCLR, arXiv:2002.05709; lightly's benchmarks",
+        "protocols.linear_sgd",
+        {"epochs": 90, "batch": 256, "rate": 0.1},
+        needs_network=True,
+    ),
+    Entry(
+        "knn-200-t01",
+        1,
+        "weighted vote of the 200 nearest, T = 0.1",
+        "lightly's benchmarks",
+        "protocols.knn",
+        {"k": 200, "temperature": 0.1},
+    ),
+    _label_free("rankme", "effective rank of the features", "RankMe, arXiv:2210.02885", True),
+    _label_free("alignment", "mean squared distance of two views", "Wang & Isola 2020, arXiv:2005.10242", False, True),
+    _label_free("uniformity", "log mean potential of pairs, t = 2", "Wang & Isola 2020, arXiv:2005.10242", False),
+    _label_free("feature_std", "deviation of normalised features times √D", "SimSiam, arXiv:2011.10566", None),
+)
+
+_LABELS = r"(?P<labels>[0-9][0-9.]*(?:pct)?)"
+LOWSHOT = re.compile(rf"lowshot-{_LABELS}(?P<frozen>-frozen)?(?:-(?P<head>mlp|conv))?")
+SCRATCH_ID = re.compile(rf"scratch-{_LABELS}")
+PSEUDOLABEL = re.compile(rf"pseudolabel-{_LABELS}")
+PSEUDOLABEL_TOTAL = re.compile(r"pseudolabel-(?P<total>[1-9][0-9]*)\+(?P<unlabelled>[1-9][0-9]*)")
+
+FAMILIES: dict[str, str] = {
+    "lowshot-<labels>[-frozen][-mlp|-conv]": "the whole network, or a head on the frozen one, on a few labels",
+    "scratch-<labels>": "the same network from its random start on the same labels",
+    "pseudolabel-<labels>": "fine-tuning, then on its own confident predictions too",
+    "pseudolabel-<L>+<U>": "the same on L labelled and U unlabelled images in all",
+}
+"""Forms of ids that stand for many protocols; ``<labels>`` is ``K`` (a class) or ``Ppct`` (percent of ``train``)."""
+
+
+def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
+    common = {"labels": labels.text, "draws": labels.draws}
+    entry = Entry(id, 1, "", "", "protocols.lowshot", needs_network=True, labels=labels.text, draws=labels.draws)
+    on = "the frozen network" if frozen else "the whole network fine-tuned"
+    if head:
+        constants = {**common, "training": HEAD_ONLY if frozen else FINETUNE, "head": head, "start": "zero"}
+        title = f"{on} with a head ({head}), {labels.title}"
+        return replace(entry, title=title, source="calibrated: results/calibration", constants=constants)
+    if frozen:
+        return replace(
+            entry,
+            title=f"logistic regression on frozen features, {labels.title}",
+            source="MSN, arXiv:2204.07141; its penalty calibrated: results/calibration",
+            module="protocols.frozen",
+            constants={**common, "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE},
+            needs_network=False,
+        )
+    constants = {**common, "training": FINETUNE, **START}
+    source = "LP-FT, arXiv:2202.10054; calibrated: results/calibration"
+    return replace(entry, title=f"{on}, {labels.title}", source=source, constants=constants)
+
+
+def _scratch(id: str, labels: Labels) -> Entry:
+    constants = {"labels": labels.text, "draws": labels.draws, "training": SCRATCH, "encoder": "scratch"}
+    title = f"the same network from a random start, {labels.title}"
+    return Entry(
+        id, 1, title, "calibrated: results/calibration", "protocols.lowshot", constants, True,
+        labels=labels.text, draws=labels.draws,
+    )  # fmt: skip
+
+
+def _pseudolabel(id: str, title: str, labels: str, draws: int, total: int | None, unlabelled: int | None) -> Entry:
+    constants = {
+        "labels": labels,
+        "draws": draws,
+        "training": FINETUNE,
+        **START,
+        "total_labels": total,
+        "unlabelled": unlabelled,
+        "threshold": 0.95,
+        "begin": 0.5,
+        "ramp": 0.25,
+    }
+    source = "Lee 2013; FixMatch, arXiv:2001.07685"
+    return Entry(id, 1, title, source, "protocols.pseudolabel", constants, True, labels=labels, draws=draws)
+
+
+def resolve(id: str) -> Entry:
+    """Return the entry of an id: one of the table, or read as one of ``FAMILIES``.
+
+    In ``pseudolabel-<L>+<U>`` both are numbers of images in all (``pseudolabel-1000+2000``), L the same number for every class, with three draws.
+
+    Raises:
+        UnknownProtocol: No entry has it; the message names the nearest.
+        ValueError: A family's labels cannot be read.
+    """
+    if id in ENTRIES:
+        return ENTRIES[id]
+    if match := LOWSHOT.fullmatch(id):
+        return _lowshot(id, _canonical(id, match["labels"]), match["frozen"] is not None, match["head"])
+    if match := SCRATCH_ID.fullmatch(id):
+        return _scratch(id, _canonical(id, match["labels"]))
+    if match := PSEUDOLABEL.fullmatch(id):
+        labels = _canonical(id, match["labels"])
+        return _pseudolabel(id, f"pseudo-labels from {labels.title}", labels.text, labels.draws, None, None)
+    if match := PSEUDOLABEL_TOTAL.fullmatch(id):
+        total, unlabelled = int(match["total"]), int(match["unlabelled"])
+        title = f"pseudo-labels, {total:,} labelled and {unlabelled:,} unlabelled images"
+        return _pseudolabel(id, title, f"{total} in all", 3, total, unlabelled)
+    nearest = difflib.get_close_matches(id, [*ENTRIES, *FAMILIES], n=1, cutoff=0.3)
+    hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+    raise UnknownProtocol(f"unknown protocol '{id}'{hint} (sslbench list protocols shows all)")
+
+
+def _canonical(id: str, text: str) -> Labels:
+    """Read the labels of an id."""
+    try:
+        return parse_labels(text)
+    except ValueError as error:
+        raise UnknownProtocol(f"protocol '{id}': {error}") from None
+
+
+ENTRIES: dict[str, Entry] = {entry.id: entry for entry in _FIXED}
+"""Every named protocol; a plugin adds its own with ``add``."""
+
+
+def add(entry: Entry) -> None:
+    """Add a protocol, for example from a plugin.
+
+    Raises:
+        ValueError: Another protocol has its id.
+    """
+    if ENTRIES.get(entry.id, entry) != entry:
+        raise ValueError(f"protocol '{entry.id}' of {entry.module}: the id is taken; choose another")
+    ENTRIES[entry.id] = entry
+
+
+for _id in DEFAULT:
+    add(resolve(_id))
+
+
+def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:
+    """Return (labels as ``Task.label_set`` takes them, number of draws), or None where there are no label sets."""
+    if entry.labels is None or entry.draws is None:
+        return None
+    total = entry.constants.get("total_labels")
+    return (entry.labels if total is None else str(total // classes)), entry.draws
+
+
+def load(entry: Entry) -> "EvaluationProtocol":
+    """Import the file that computes a protocol and build it from the constants.
+
+    Raises:
+        ValueError: The file cannot be imported, or does not define exactly one ``EvaluationProtocol``.
+    """
+    from protocols.base import EvaluationProtocol
+
+    try:
+        module = importlib.import_module(entry.module)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"protocol '{entry.id}': {error}; install it or mend the entry's module") from error
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, EvaluationProtocol) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise ValueError(f"protocol '{entry.id}': {entry.module} defines {len(found)} protocols in place of one")
+    return found[0](**entry.constants)

@@ -1,0 +1,72 @@
+"""``linear``: multinomial logistic regression on frozen features, its penalty chosen on ``val``."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import nll_loss
+
+from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.labelled import Standardisation, require_every_class
+from protocols.logistic import LogisticRegression, Solution
+
+
+@dataclass(frozen=True)
+class Linear(EvaluationProtocol):
+    """Logistic regression: fitted on ``train`` without ``val`` for each λ, the best refitted on all of ``train``.
+
+    The λ of the least log-loss on ``val`` wins, a tie goes to the larger. Features are standardised, in float64, by the part
+    fitted on. Kornblith 2019 (arXiv:1805.08974, section 3); the logistic regression of DINOv2 (arXiv:2304.07193).
+
+    Attributes:
+        penalties: The λ to try.
+        tolerance: Largest absolute entry of the gradient at the solution.
+    """
+
+    penalties: tuple[float, ...]
+    tolerance: float
+
+    def predict(self, task: Task) -> Predictions:
+        """Return log-probabilities; ``choices`` names the penalty and every one's log-loss on ``val``.
+
+        Raises:
+            ValueError: A class has no image to fit on, or the features are degenerate.
+        """
+        features, labels = task.train_features.to(task.device), task.train_labels.to(task.device)
+        fit, val = task.fit.to(task.device), task.val.to(task.device)
+        require_every_class(labels[fit], task.classes, "train without val")
+        best, losses, unfinished = self._choose(features, labels, fit, val, task.classes)
+
+        standardise = Standardisation.of(features)
+        problem = LogisticRegression(standardise(features), labels, task.classes, tolerance=self.tolerance)
+        solution = problem.solve(best)
+        if not solution.converged:
+            unfinished.append("refit")
+        choices = {
+            "penalty": best,
+            "val_log_loss": {f"{penalty:.3g}": loss for penalty, loss in losses.items()},
+            "at_edge": best in (min(self.penalties), max(self.penalties)),
+            "dropped_dimensions": features.shape[1] - len(standardise.kept),
+            "not_converged": unfinished,
+        }
+        logs = solution.log_probabilities(standardise(task.test_features.to(task.device)))
+        fitted = solution.log_probabilities(standardise(features)).argmax(dim=1)
+        accuracy = float((fitted == labels).double().mean())
+        return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
+
+    def _choose(
+        self, features: Tensor, labels: Tensor, fit: Tensor, val: Tensor, classes: int
+    ) -> tuple[float, dict[float, float], list[str]]:
+        """Return the λ of the least log-loss on ``val``, all losses, and the λ whose solver did not finish."""
+        standardise = Standardisation.of(features[fit])
+        problem = LogisticRegression(standardise(features[fit]), labels[fit], classes, tolerance=self.tolerance)
+        held_out = standardise(features[val])
+        losses: dict[float, float] = {}
+        unfinished: list[str] = []
+        solution: Solution | None = None
+        for penalty in sorted(self.penalties, reverse=True):
+            solution = problem.solve(penalty, start=solution)
+            if not solution.converged:
+                unfinished.append(f"{penalty:.3g}")
+            losses[penalty] = float(nll_loss(solution.log_probabilities(held_out), labels[val]))
+        # The largest λ comes first, and min keeps the first of equals.
+        return min(losses, key=losses.__getitem__), losses, unfinished

@@ -1,0 +1,58 @@
+"""``linear-sgd``: the literature's linear probe, trained by gradient steps on augmented images."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.finetune import log_probabilities, train
+from protocols.heads import Classifier
+from protocols.labelled import require_every_class
+from protocols.training import Training
+
+
+@dataclass(frozen=True)
+class LinearSgd(EvaluationProtocol):
+    """A linear layer on the raw features of the frozen trunk, in eval mode and without gradient; its last epoch counts.
+
+    SimCLR (arXiv:2002.05709, appendix B.6) with the figures of lightly's benchmarks.
+
+    Attributes:
+        epochs: Passes over ``train``.
+        batch: Images a step.
+        rate: Peak learning rate for 256 images, scaled linearly with the batch.
+    """
+
+    needs_network: ClassVar[bool] = True
+
+    epochs: int
+    batch: int
+    rate: float
+
+    def predict(self, task: Task) -> Predictions:
+        """Return log-probabilities after the last epoch, and the curves of loss and accuracy on augmented images.
+
+        Raises:
+            ValueError: No network, or a class without an image in ``train``.
+        """
+        if task.encoder is None:
+            raise ValueError("linear-sgd runs the network on augmented images and this encoder has none; take linear")
+        require_every_class(task.train_labels, task.classes, "train")
+        generator = task.generator("linear-sgd")
+        model = Classifier(task.encoder(), "linear", task.classes, generator).eval()
+        torch.nn.init.normal_(model.last.weight, std=0.01, generator=generator)
+        batch = min(self.batch, len(task.train_images))
+        training = Training(
+            steps=0,
+            passes=self.epochs,
+            batch=batch,
+            trunk_rate=0.0,
+            head_rate=self.rate * batch / 256,
+            augmentation="crop",
+        )
+        targets = task.train_labels.to(task.device)
+        curves = train(model, task.train_images, targets, training, task, generator)
+        right = log_probabilities(model, task.train_images, task).argmax(dim=1) == targets.cpu()
+        scores = [log_probabilities(model, task.test_images, task)]
+        return Predictions(scores=scores, curves=curves, train_accuracy=[float(right.double().mean())])

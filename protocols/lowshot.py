@@ -1,0 +1,113 @@
+"""``lowshot-<labels>``: the whole network, or a head on the frozen one, trained on a few labels; ``scratch-<labels>`` likewise from a random start."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.finetune import Extra, log_probabilities, mean_curves, train
+from protocols.frozen import probe
+from protocols.heads import Classifier, HeadKind
+from protocols.labelled import Standardisation, labelled
+from protocols.training import Training
+
+MEASURED_IMAGES = 2048
+
+
+@dataclass(frozen=True)
+class Lowshot(EvaluationProtocol):
+    """Gradient steps on the labelled images of each draw; the constants are those of the calibration (``bench/calibrate.py``).
+
+    Batch normalisation of a pretrained encoder stays in eval mode: a batch of ten images says nothing. An encoder from a random start
+    (``encoder="scratch"``) has no statistics and runs in train mode.
+
+    Attributes:
+        labels: How many: images a class, or percent.
+        draws: How many label sets.
+        training: Steps, rates, optimiser.
+        encoder: Where the network starts.
+        head: What is trained on it.
+        start: How a linear head starts: at zero, or as the logistic regression on frozen features (LP-FT, Kumar 2022, arXiv:2202.10054).
+        penalty: λ of that regression.
+        tolerance: Its largest absolute entry of the gradient.
+    """
+
+    needs_network: ClassVar[bool] = True
+
+    labels: str
+    draws: int
+    training: Training
+    encoder: Literal["pretrained", "scratch"] = "pretrained"
+    head: HeadKind = "linear"
+    start: Literal["zero", "probe"] = "zero"
+    penalty: float = 1.0
+    tolerance: float = 1e-6
+
+    def predict(self, task: Task) -> Predictions:
+        """Return log-probabilities, one block a draw; curves are means over the draws.
+
+        Raises:
+            ValueError: No network, a class without an image in a label set, or a loss that is not finite.
+        """
+        predictions = Predictions(choices={"steps": None, "batch": None})
+        curves = []
+        for draw in range(self.draws):
+            indices, targets = labelled(task, self.label_spec(task), draw)
+            targets = targets.to(task.device)
+            images = task.train_images[indices]
+            generator = task.generator(f"{self.encoder} {self.labels} {draw}")
+            model = self.classifier(task, indices, targets, generator)
+            extra = self.extra(task, indices, draw, generator)
+            curves.append(train(model, images, targets, self.training, task, generator, extra))
+            predictions.scores.append(log_probabilities(model, task.test_images, task))
+            right = log_probabilities(model, images, task).argmax(dim=1) == targets.cpu()
+            predictions.train_accuracy.append(float(right.double().mean()))
+            predictions.choices["steps"] = self.training.steps_over(len(images))
+            predictions.choices["batch"] = self.training.batch_of(len(images))
+        predictions.curves.update(mean_curves(curves))
+        return predictions
+
+    def label_spec(self, task: Task) -> str:
+        """Return the amount of labels as ``Task.label_set`` takes it."""
+        return self.labels
+
+    def extra(self, task: Task, indices: Tensor, draw: int, generator: torch.Generator) -> Extra | None:
+        """Return a loss to add to that of the labelled images, or None."""
+        return None
+
+    def classifier(self, task: Task, indices: Tensor, targets: Tensor, generator: torch.Generator) -> Classifier:
+        """Return what is trained, before the first step."""
+        model = Classifier(self._network(task, generator), self.head, task.classes, generator)
+        if self.encoder == "scratch":
+            return model.train()
+        model.eval()
+        if self.head == "linear":
+            standardise = Standardisation.of(task.train_features.to(task.device))
+            model.mean.copy_(standardise.mean)
+            model.scale.zero_()
+            model.scale[standardise.kept] = (1 / standardise.deviation[standardise.kept]).float()
+            if self.start == "probe":
+                features = standardise(task.train_features[indices].to(task.device))
+                solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+                with torch.no_grad():
+                    model.last.weight[:, standardise.kept] = solution.weight.T.float()
+                    model.last.bias.copy_(solution.bias)
+            return model
+        # The same images for every draw, seed and encoder; no label is looked at.
+        count = len(task.train_images)
+        some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MEASURED_IMAGES]
+        with torch.no_grad():
+            model.measure([model.raw(task.prepare(part)) for part in torch.split(task.train_images[some], 256)])
+        return model
+
+    def _network(self, task: Task, generator: torch.Generator) -> nn.Module:
+        """Return a network of one's own."""
+        if task.encoder is None or task.scratch_encoder is None:
+            raise ValueError(
+                f"{type(self).__name__.lower()} trains the network and this encoder has none; leave it out"
+            )
+        if self.encoder == "scratch":
+            return task.scratch_encoder(generator)
+        return task.encoder().eval()
