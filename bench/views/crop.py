@@ -109,7 +109,7 @@ class RandomResizedCrop:
         mirrored = uniforms[:, -1] < self.horizontal_flip if self.horizontal_flip else None
         rows = resize_matrices(box.top, box.height, height, self.size[0], flipped, self.kernel)
         columns = resize_matrices(box.left, box.width, width, self.size[1], mirrored, self.kernel)
-        return _bounded(separable(images, rows, columns), self.kernel)
+        return separable(images, rows, columns, bounded=self.kernel == "bicubic")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Resize:
         rows = resize_matrices(zero, zero + height, height, target[0], kernel=self.kernel)
         columns = resize_matrices(zero, zero + width, width, target[1], kernel=self.kernel)
         batch = len(images)
-        return _bounded(separable(images, rows.expand(batch, -1, -1), columns.expand(batch, -1, -1)), self.kernel)
+        rows, columns = rows.expand(batch, -1, -1), columns.expand(batch, -1, -1)
+        return separable(images, rows, columns, bounded=self.kernel == "bicubic")
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,3 @@ def cut_out(
         rows, columns = rows.clamp_(0, height - 1), columns.clamp_(0, width - 1)
     flat = (rows[:, :, None] * width + columns[:, None, :]).view(batch, 1, -1).expand(-1, channels, -1)
     return images.reshape(batch, channels, -1).gather(2, flat).view(batch, channels, *size)
-
-
-def _bounded(images: Pictures, kernel: Kernel) -> Pictures:
-    # The cubic overshoots; Pillow cuts that off.
-    return images.clamp_(0, 1) if kernel == "bicubic" else images

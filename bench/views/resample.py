@@ -13,20 +13,25 @@ Kernel = Literal["bilinear", "bicubic"]
 Matrices = Float[Tensor, "batch out in"]
 
 
-def separable(images: Pictures, rows: Matrices, columns: Matrices) -> Pictures:
+def separable(images: Pictures, rows: Matrices, columns: Matrices, bounded: bool = False) -> Pictures:
     """Return ``rows @ image @ columns.T`` for every channel of every image.
 
     Args:
         images: B×C×H×W.
         rows: B×h×H.
         columns: B×w×W.
+        bounded: Cut off at 0 and 1 after each product, as Pillow does, where a kernel overshoots (the cubic).
     """
     batch, channels, height, width = images.shape
     across = torch.bmm(images.reshape(batch, channels * height, width), columns.transpose(1, 2))
     across = across.view(batch, channels, height, -1)
+    if bounded:
+        across = across.clamp_(0, 1)
     if channels == 1:
-        return torch.bmm(rows, across.squeeze(1)).unsqueeze(1)
-    return torch.matmul(rows.unsqueeze(1), across)
+        result = torch.bmm(rows, across.squeeze(1)).unsqueeze(1)
+    else:
+        result = torch.matmul(rows.unsqueeze(1), across)
+    return result.clamp_(0, 1) if bounded else result
 
 
 def resize_matrices(
