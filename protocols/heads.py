@@ -35,10 +35,9 @@ class Classifier(nn.Module):
         nn.init.zeros_(last.bias)
         layers: list[nn.Module] = []
         if kind != "linear":
-            first = nn.Linear(dim, dim) if kind == "mlp" else nn.Conv2d(dim, dim, 3, padding=1)
+            first = nn.Linear(dim, dim, bias=False) if kind == "mlp" else nn.Conv2d(dim, dim, 3, padding=1, bias=False)
             first = first.to(device)
-            nn.init.kaiming_normal_(cast(Tensor, first.weight), nonlinearity="relu", generator=generator)
-            nn.init.zeros_(first.bias)
+            nn.init.kaiming_normal_(first.weight, nonlinearity="relu", generator=generator)
             norm = (nn.BatchNorm1d if kind == "mlp" else nn.BatchNorm2d)(dim, device=device)
             layers = [first, norm, nn.ReLU()]
             if kind == "conv":
