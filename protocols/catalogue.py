@@ -32,8 +32,8 @@ class Entry:
         needs_network: Empty for an encoder without a network.
         label_free: Uses no label, and gives a figure in place of an accuracy.
         higher_is_better: None where neither end is good.
-        labels: Labels a draw; None where there are no label sets.
-        draws: Number of label sets; 0 where there are none.
+        labels: Labels a draw, as ``label_sets_of`` gives them; None where there are no label sets.
+        draws: Number of label sets, or None.
     """
 
     id: str
@@ -46,12 +46,7 @@ class Entry:
     label_free: bool = False
     higher_is_better: bool | None = True
     labels: str | None = None
-    draws: int = 0
-
-    @property
-    def family(self) -> str:
-        """What differs in the labels alone has one family: the id with ``*`` in their place."""
-        return re.sub(r"-[0-9][0-9.]*(pct)?(?=[-+]|$)", "-*", self.id, count=1) if self.labels else self.id
+    draws: int | None = None
 
 
 TOLERANCE = 1e-6
@@ -77,7 +72,7 @@ DEFAULT: tuple[str, ...] = (
 
 LABEL_FREE_IMAGES = 10_000
 
-COLLAPSE_BELOW: dict[str, float] = {"rankme": 1.2, "feature_std": 0.01}
+COLLAPSED: dict[str, float] = {"rankme": 1.2, "feature_std": 0.01}
 """A run with a smaller figure has collapsed; ``random_init`` and ``pixels`` are above on every data set tried."""
 
 
@@ -224,15 +219,10 @@ def _canonical(id: str, text: str) -> Labels:
 
 
 ENTRIES: dict[str, Entry] = {entry.id: entry for entry in _FIXED}
-"""Every named protocol; a plugin adds its own with ``register``."""
+"""Every named protocol; a plugin adds its own with ``add``."""
 
 
-def entries() -> tuple[Entry, ...]:
-    """Return every named protocol: the default set first, then the others, then those of plugins."""
-    return (*(ENTRIES[id] for id in DEFAULT), *(entry for id, entry in ENTRIES.items() if id not in DEFAULT))
-
-
-def register(entry: Entry) -> None:
+def add(entry: Entry) -> None:
     """Add a protocol, for example from a plugin.
 
     Raises:
@@ -244,20 +234,15 @@ def register(entry: Entry) -> None:
 
 
 for _id in DEFAULT:
-    register(resolve(_id))
+    add(resolve(_id))
 
 
-def label_specs(entry: Entry, classes: int | None = None) -> tuple[str, ...]:
-    """Return the label sets that a protocol uses, as ``Task.label_set`` takes them: one amount, or none.
-
-    The amount of ``pseudolabel-<L>+<U>`` is known only with the number of classes.
-    """
-    if entry.labels is None:
-        return ()
+def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:
+    """Return (labels as ``Task.label_set`` takes them, number of draws), or None where there are no label sets."""
+    if entry.labels is None or entry.draws is None:
+        return None
     total = entry.constants.get("total_labels")
-    if total is None:
-        return (entry.labels,)
-    return (str(total // classes),) if classes else ()
+    return (entry.labels if total is None else str(total // classes)), entry.draws
 
 
 def load(entry: Entry) -> "EvaluationProtocol":
