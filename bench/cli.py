@@ -11,7 +11,11 @@ import typer
 from bench.errors import SslbenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from bench.store import Problem
 
 app = typer.Typer(
     name="sslbench",
@@ -130,6 +134,94 @@ def list_(
         typer.echo(json.dumps(found, indent=2))
     else:
         _table(_console(), found)
+
+
+@app.command()
+def leaderboard(
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, as the records name it.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
+    on: Annotated[Literal["test", "val"], typer.Option(help="val shows the runs on the development task.")] = "test",
+    sort: Annotated[str, typer.Option(help="rank, method, a column or a cost.")] = "rank",
+    format: Annotated[
+        Literal["table", "markdown", "csv", "json", "latex"], typer.Option(help="How to print it.")
+    ] = "table",
+    all_protocols: Annotated[
+        bool, typer.Option("--all-protocols", help="Also show what was measured on request.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also load the methods and compare their versions (slower).")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="A second results folder: does each row differ by more than noise?")
+    ] = None,
+    results: RESULTS = Path("results"),
+    plugin: PLUGIN = None,
+) -> None:
+    """Show the tables that have records; without a choice, also write leaderboard.md, .csv and .json."""
+    from bench.board import Selection, read_board
+    from bench.discover import load_installed_protocols, load_plugin
+    from bench.leaderboard_formats import FORMATS, write_leaderboard
+
+    load_installed_protocols()
+    for source in plugin or ():
+        load_plugin(source)
+    selection = Selection(dataset, backbone, budget, on)
+    if compare is not None:
+        from bench import compare as comparison
+        from bench.board import read_comparison
+
+        console = _console()
+        found, problems = read_comparison(results, compare, selection)
+        _name(problems)
+        console.print(comparison.screen(found, (str(results), str(compare)), console.width))
+        return
+    board, problems = read_board(results, selection, all_protocols=all_protocols, check=check, sort=sort)
+    _name(problems)
+    if format == "table":
+        from bench.leaderboard_screen import screen
+
+        console = _console()
+        console.print(screen(board, console.width))
+    else:
+        typer.echo(FORMATS[format](board), nl=False)
+    if selection == Selection() and board.tables:
+        write_leaderboard(board, results)
+
+
+@app.command()
+def show(
+    run: Annotated[
+        str, typer.Argument(help="A record's path, dataset/backbone/budget/method/seed-0, or a clear part.")
+    ],
+    results: RESULTS = Path("results"),
+) -> None:
+    """Show one record in full, with its loss curve."""
+    from bench.show import find, render
+    from bench.store import Store
+
+    console = _console()
+    console.print(render(find(Store(results), run), console.width))
+
+
+@app.command()
+def doctor(results: RESULTS = Path("results"), data_root: DATA_ROOT = None) -> None:
+    """Look at versions, device, precision, threads, faiss, data and the results folder."""
+    from rich.text import Text
+
+    from bench.doctor import examine
+
+    console, wrong = _console(), False
+    for finding in examine(results, data_root):
+        style = {"ok": "green", "note": "yellow", "wrong": "bold red"}[finding.state]
+        console.print(Text.assemble((f"{finding.state:<6}", style), f"{finding.subject:<14}", finding.text))
+        wrong |= finding.state == "wrong"
+    raise typer.Exit(2 if wrong else 0)
+
+
+def _name(problems: "Sequence[Problem]") -> None:
+    for problem in problems:
+        print(f"sslbench: {problem}", file=sys.stderr)
 
 
 def _console() -> "Console":

@@ -74,11 +74,11 @@ def load_plugin(source: str) -> list[str]:
         brought.append(name)
     entries = getattr(module, "PROTOCOLS", ())
     if entries:
-        from protocols.catalogue import register
+        from protocols.catalogue import add
 
         for entry in entries:
             try:
-                register(entry)
+                add(entry)
             except ValueError as error:
                 raise SslbenchError(f"plugin {source}: {error}") from error
             brought.append(entry.id)
@@ -89,10 +89,10 @@ def load_plugin(source: str) -> list[str]:
 
 def load_installed_protocols() -> None:
     """Register the protocols that installed packages bring through the entry point ``sslbench.protocols``."""
-    from protocols.catalogue import register
+    from protocols.catalogue import add
 
     for point in entry_points(group="sslbench.protocols"):
-        register(point.load())
+        add(point.load())
 
 
 def _entry_points() -> dict[str, EntryPoint]:

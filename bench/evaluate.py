@@ -76,7 +76,7 @@ class Evaluation:
             train_accuracy=predictions.train_accuracy,
             correct=scores.correct,
             images=len(self.dataset.test_labels) if scores.correct else 0,
-            label_sets=self._label_sets_hash(entry),
+            label_sets=label_sets_hash(sets) if (sets := self._sets(entry)) else None,
             seconds=time.monotonic() - started,
         )
 
@@ -84,9 +84,9 @@ class Evaluation:
         """Return why the features have collapsed, or None; by thresholds of the catalogue that every floor passes."""
         figures = {
             name: catalogue.load(catalogue.resolve(name)).predict(self.task(name)).metrics[name]
-            for name in catalogue.COLLAPSE_BELOW
+            for name in catalogue.COLLAPSED
         }
-        for name, threshold in catalogue.COLLAPSE_BELOW.items():
+        for name, threshold in catalogue.COLLAPSED.items():
             if figures[name] < threshold:
                 return f"{name} {figures[name]:.3g} is below {threshold:g}"
         return None
@@ -138,26 +138,21 @@ class Evaluation:
         return Encoder(trunk, self.encoder.input, self.encoder.pooling).to(self.device)
 
     def _label_set(self, labels: str, draw: int) -> Int[Tensor, " labelled"]:
-        return label_set(self.dataset.train_labels, labels, draw)
+        return label_set(self.dataset.train_labels, labels, draw, self.dataset.class_names)
 
     def _sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
-        return [self._label_set(labels, draw) for labels in catalogue.label_specs(entry) for draw in range(entry.draws)]
-
-    def _label_sets_hash(self, entry: catalogue.Entry) -> str | None:
-        sets = self._sets(entry)
-        return label_sets_hash(sets) if sets else None
+        sets = catalogue.label_sets_of(entry, self.dataset.traits.classes)
+        return [self._label_set(sets[0], draw) for draw in range(sets[1])] if sets else []
 
     def _twin(self, entry: catalogue.Entry, beside: Sequence[str]) -> str | None:
+        """Return a protocol that differs in its labels alone and got the very same label sets, or None."""
         own = self._sets(entry)
-        if not own:
-            return None
-        for name in beside:
-            other = catalogue.resolve(name)
-            if name == entry.id or other.family != entry.family or other.draws < entry.draws:
-                continue
-            if catalogue.label_specs(other) == catalogue.label_specs(entry):
-                continue
-            theirs = self._sets(other)
-            if all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
-                return name
+        for other in (catalogue.resolve(name) for name in beside if name != entry.id) if own else ():
+            theirs = self._sets(other) if _apart_from_labels(other) == _apart_from_labels(entry) else []
+            if len(theirs) >= len(own) and all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
+                return other.id
         return None
+
+
+def _apart_from_labels(entry: catalogue.Entry) -> tuple[str, dict[str, object]]:
+    return entry.module, {name: value for name, value in entry.constants.items() if name not in ("labels", "draws")}

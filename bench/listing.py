@@ -55,7 +55,10 @@ def _protocols() -> list[Row]:
             "default": entry.id in catalogue.DEFAULT,
             "source": entry.source,
         }
-        for entry in catalogue.entries()
+        for entry in catalogue.ENTRIES.values()
+    ] + [
+        {"protocol": form, "title": title, "version": 1, "default": False, "source": "a family of protocols"}
+        for form, title in catalogue.FAMILIES.items()
     ]
 
 

@@ -1,5 +1,6 @@
 """The training loop: precision, optimiser, schedule, checkpoint, resume."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from bench.records import Identity
 from methods.base import Batch, Method, Recipe
 
 CURVE_POINTS = 200
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
 Images = UInt8[Tensor, "images channels size size"]
 
 
@@ -115,7 +117,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         devices=[device.index or 0] if device.type == "cuda" else 1,
         precision=training.precision,
     )
-    method.to(device=device, memory_format=torch.channels_last).train()
+    method.to(device).to(memory_format=torch.channels_last).train()
     optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch, device)
     first, trained, waiting = _continued(method, optimizer, training)
     model, stepper = fabric.setup(method, optimizer)

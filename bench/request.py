@@ -178,8 +178,10 @@ def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") 
     from bench.data.label_sets import label_set
 
     for entry in entries:
-        for labels in protocols.label_specs(entry):
-            try:
-                label_set(dataset.train_labels, labels, 0)
-            except SslbenchError as error:
-                raise SslbenchError(f"protocol {entry.id}: {error}") from error
+        sets = protocols.label_sets_of(entry, dataset.traits.classes)
+        if sets is None:
+            continue
+        try:
+            label_set(dataset.train_labels, sets[0], 0, dataset.class_names)
+        except SslbenchError as error:
+            raise SslbenchError(f"protocol {entry.id}: {error}") from error

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.board import Selection, read_board
 from bench.errors import SslbenchError
 from bench.execute import CHECKPOINT_SECONDS
+from bench.leaderboard_formats import write_leaderboard
+from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, plan
 from bench.progress import RunProgress, label
 from bench.request import Request, Resolved, check_names, resolve
@@ -63,6 +66,8 @@ def run_request(
         side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
         with RunProgress(console, len(todo)) as progress:
             ended = run_all(todo, machine, side_by_side, progress)
+    if not dry_run:
+        _show(results, runs[0], console)
     return [one for one in ended if one.status in ("failed", "diverged")]
 
 
@@ -82,6 +87,17 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
         what = "" if not run.recorded else f": {', '.join(run.protocols)}"
         why = f" ({run.reason})" if run.reason != "new" else ""
         console.print(f"  {label(run.identity)}{why}{what}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show(results: Path, run: PlannedRun, console: "Console") -> None:
+    """Show the table of these runs, and write the leaderboard's files."""
+    of = run.identity
+    board, problems = read_board(results, Selection(of.dataset, of.backbone, of.budget, of.task))
+    for problem in problems:
+        console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(screen(board, console.width))
+    if of.task == "test":
+        write_leaderboard(read_board(results, Selection())[0], results)
 
 
 def _checkpoint_seconds() -> float:

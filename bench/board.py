@@ -1,0 +1,96 @@
+"""A results folder to its board: the records that a user asked for, and what was skipped on the way."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.compare import Comparison, compare
+from bench.discover import load_method, method_names, nearest
+from bench.leaderboard import build, catalogue
+from bench.ranking import order
+from bench.records import Record, TaskName
+from bench.store import Problem, Store
+from bench.tables import Board, Table
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which records; None takes all.
+
+    Attributes:
+        dataset: As records name it; a folder also by the beginning of its name.
+        backbone: The trunk's name.
+        budget: The budget's name.
+        task: ``test``, or ``val`` for the development task.
+    """
+
+    dataset: str | None = None
+    backbone: str | None = None
+    budget: str | None = None
+    task: TaskName = "test"
+
+    def takes(self, record: Record) -> bool:
+        """Whether the record is asked for."""
+        of = record.identity
+        return (
+            (self.dataset is None or of.dataset == self.dataset)
+            and self.backbone in (None, of.backbone)
+            and self.budget in (None, of.budget)
+        )
+
+
+def read_board(
+    results: Path,
+    selection: Selection,
+    *,
+    all_protocols: bool = False,
+    check: bool = False,
+    sort: str = "rank",
+) -> tuple[Board, list[Problem]]:
+    """Return the tables of a results folder, and the files there that are no records.
+
+    Args:
+        results: The results folder.
+        selection: Which records.
+        all_protocols: Also the columns measured on request.
+        check: Also compare the versions of methods and backbones; this imports torch.
+        sort: ``rank``, ``method``, a column or a cost.
+
+    Raises:
+        SslbenchError: Nothing there has the name that was asked for, or there is no such column.
+    """
+    records, problems = Store(results).read_all(selection.task)
+    for field in ("dataset", "backbone", "budget"):
+        asked = getattr(selection, field)
+        there = {getattr(record.identity, field) for record in records}
+        if asked is not None and there and asked not in there:
+            raise nearest(f"{field} among the records of {results}", asked, there)
+    current = catalogue()
+    if check:
+        from bench.backbones.catalogue import CATALOGUE
+
+        current = replace(
+            current,
+            methods={name: load_method(name).recipe.version for name in method_names()},
+            backbones={name: entry.version for name, entry in CATALOGUE.items()},
+        )
+    board = build(filter(selection.takes, records), current, all_protocols=all_protocols)
+    return replace(board, tables=tuple(_sorted(board.tables, sort))), problems
+
+
+def read_comparison(first: Path, second: Path, selection: Selection) -> tuple[Comparison, list[Problem]]:
+    """Return two results folders side by side, row by row, and the files in either that are no records."""
+    sides, problems = [], []
+    for folder in (first, second):
+        records, skipped = Store(folder).read_all(selection.task)
+        sides.append([record for record in records if selection.takes(record)])
+        problems += skipped
+    return compare(sides[0], sides[1], catalogue()), problems
+
+
+def _sorted(tables: Sequence[Table], by: str) -> Iterator[Table]:
+    """Yield the tables sorted; one that lacks a column that another has keeps the order of ranks."""
+    elsewhere = {column.id for table in tables for column in table.columns}
+    for table in tables:
+        lacks = by in elsewhere and by not in {column.id for column in table.columns}
+        yield table if lacks else replace(table, rows=tuple(order(table.rows, by, table.columns)))

@@ -1,0 +1,36 @@
+"""Where the tests find real images, and how they start the program as a user does."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from starting import clean_environment, command
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; tests that need it skip where it is missing."""
+    folder = Path(os.environ.get("SSLBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("real data sets are not here; SSLBENCH_TEST_DATA names their folder")
+    return folder
+
+
+@pytest.fixture
+def sslbench(tmp_path):
+    """Run the command line in a process of its own, in an empty folder; returns the finished process."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            env=clean_environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run

@@ -1,0 +1,17 @@
+"""How tests start the program as a user does."""
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bench.cli", *map(str, arguments)]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment of a user who has set nothing for sslbench."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SSLBENCH_")}
+    return kept | {"COLUMNS": "160", "PYTHONPATH": str(ROOT)} | more
