@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from typing import Protocol as Interface
 
 import torch
@@ -95,9 +95,6 @@ class EvaluationProtocol:
     A subclass stands in the file that the catalogue names and is built from the entry's constants. It raises ValueError, in
     one line, where a task cannot be measured under it.
     """
-
-    needs_network: ClassVar[bool] = False
-    """Whether it trains the network: empty for encoders without one."""
 
     def predict(self, task: Task) -> Predictions:
         """Return predictions for every test image; deterministic given the task."""

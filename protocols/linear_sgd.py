@@ -1,7 +1,6 @@
 """``linear-sgd``: the literature's linear probe, trained by gradient steps on augmented images."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
@@ -23,8 +22,6 @@ class LinearSgd(EvaluationProtocol):
         batch: Images a step.
         rate: Peak learning rate for 256 images, scaled linearly with the batch.
     """
-
-    needs_network: ClassVar[bool] = True
 
     epochs: int
     batch: int

@@ -1,7 +1,7 @@
 """``lowshot-<labels>``: the whole network, or a head on the frozen one, trained on a few labels; ``scratch-<labels>`` likewise from a random start."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,6 @@ class Lowshot(EvaluationProtocol):
         penalty: λ of that regression.
         tolerance: Its largest absolute entry of the gradient.
     """
-
-    needs_network: ClassVar[bool] = True
 
     labels: str
     draws: int

@@ -1,0 +1,67 @@
+"""Nearest neighbours against a plain computation on real images."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from protocols.base import Task
+from protocols.catalogue import load, resolve
+
+
+def brute_force(task: Task, k: int, temperature: float) -> np.ndarray:
+    bank, queries = (x.numpy().astype(np.float64) for x in (task.train_features, task.test_features))
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    votes = np.zeros((len(queries), task.classes))
+    for row, cosines in enumerate(queries @ bank.T):
+        for near in np.argsort(-cosines)[:k]:
+            votes[row, int(task.train_labels[near])] += np.exp(cosines[near] / temperature)
+    return votes
+
+
+def test_knn_equals_brute_force_on_digits(pixels_task: Task) -> None:
+    found = load(resolve("knn")).predict(pixels_task)
+    blocks = {20: found.scores[0], **{int(name[2:]): block for name, block in found.variants.items()}}
+    assert set(blocks) == {1, 10, 20, 100, 200}
+    for k, block in blocks.items():
+        expected = brute_force(pixels_task, k, 0.07)
+        shared = expected / expected.sum(axis=1, keepdims=True)
+        own = block.double().exp().numpy() * (k + 1) / k - 1 / (k * 10)
+        np.testing.assert_allclose(own, shared, atol=2e-5)
+        assert (block.argmax(dim=1).numpy() == expected.argmax(axis=1)).mean() > 0.999
+
+
+def test_lightlys_constants_equal_brute_force_on_digits(pixels_task: Task) -> None:
+    found = load(resolve("knn-200-t01")).predict(pixels_task).scores[0]
+    assert (found.argmax(dim=1).numpy() == brute_force(pixels_task, 200, 0.1).argmax(axis=1)).all()
+
+
+def test_knn_knows_digits_and_its_scores_are_log_probabilities(pixels_task: Task, test_labels: Tensor) -> None:
+    scores = load(resolve("knn")).predict(pixels_task).scores[0]
+    assert float((scores.argmax(dim=1) == test_labels).double().mean()) > 0.95
+    assert torch.isfinite(scores).all()
+    torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(len(scores)))
+
+
+def test_k_is_never_above_the_number_of_images(make_task: Callable[..., Task]) -> None:
+    found = load(resolve("knn")).predict(make_task(images=15))
+    assert found.choices["k"] == 15
+    torch.testing.assert_close(found.variants["k=200"], found.scores[0])
+
+
+def test_an_image_of_zero_features_still_gets_a_prediction(pixels_task: Task) -> None:
+    black = pixels_task.test_features.clone()
+    black[0] = 0
+    scores = load(resolve("knn")).predict(replace(pixels_task, test_features=black)).scores[0]
+    assert torch.isfinite(scores).all()
+
+
+def test_features_that_are_not_finite_are_refused(pixels_task: Task) -> None:
+    broken = pixels_task.test_features.clone()
+    broken[3, 3] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        load(resolve("knn")).predict(replace(pixels_task, test_features=broken))

@@ -1,0 +1,121 @@
+"""Logistic regression against scikit-learn, and the choice of its penalty."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression as Reference
+from sklearn.metrics import log_loss
+from torch import Tensor
+
+from protocols.base import Task
+from protocols.catalogue import HALF_DECADES, load, resolve
+from protocols.labelled import Standardisation
+from protocols.logistic import LogisticRegression
+
+
+def reference(features: Tensor, labels: Tensor, penalty: float) -> tuple[Reference, float]:
+    model = Reference(C=1 / (len(features) * penalty), tol=1e-10, max_iter=100_000).fit(features, labels)
+    chances = model.predict_proba(features)
+    return model, log_loss(labels, chances) + penalty / 2 * float(np.square(model.coef_).sum())
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 1e-3, 1e-2, 1.0, 100.0])
+def test_the_solver_agrees_with_scikit_learn_on_digits(penalty: float, pixels_task: Task) -> None:
+    standardise = Standardisation.of(pixels_task.train_features)
+    train, test = standardise(pixels_task.train_features), standardise(pixels_task.test_features)
+    solution = LogisticRegression(train, pixels_task.train_labels, 10).solve(penalty)
+    model, objective = reference(train, pixels_task.train_labels, penalty)
+    assert solution.converged
+    assert solution.objective == pytest.approx(objective, rel=1e-6)
+    np.testing.assert_allclose(solution.log_probabilities(test).exp().numpy(), model.predict_proba(test), atol=2e-3)
+
+
+@pytest.mark.parametrize("count", [10, 40])
+def test_the_solver_agrees_with_scikit_learn_where_dimensions_exceed_images(count: int, pixels_task: Task) -> None:
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
+    some = pixels_task.label_set(str(count // 10), 0)
+    labels = pixels_task.train_labels[some]
+    solution = LogisticRegression(features[some], labels, 10).solve(1e-2)
+    model, objective = reference(features[some], labels, 1e-2)
+    assert solution.converged
+    assert solution.objective == pytest.approx(objective, rel=1e-6)
+    np.testing.assert_allclose(solution.weight.T.numpy(), model.coef_, atol=1e-3)
+
+
+def test_the_gradient_is_below_the_tolerance_for_every_penalty_of_the_protocol(pixels_task: Task) -> None:
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
+    targets = pixels_task.train_labels
+    problem = LogisticRegression(features, targets, 10)
+    solution = None
+    for penalty in sorted(HALF_DECADES, reverse=True):
+        solution = problem.solve(penalty, start=solution)
+        weight, bias = solution.weight.clone().requires_grad_(), solution.bias.clone().requires_grad_()
+        loss = (
+            torch.nn.functional.cross_entropy(features @ weight + bias, targets) + penalty / 2 * weight.square().sum()
+        )
+        slopes = torch.autograd.grad(loss, (weight, bias))
+        assert max(float(slope.abs().max()) for slope in slopes) <= 1.01e-6
+        assert solution.objective == pytest.approx(float(loss.detach()), rel=1e-9)
+
+
+def test_a_problem_too_large_for_its_hessian_is_solved_to_the_same_point(
+    pixels_task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
+    usual = LogisticRegression(features, pixels_task.train_labels, 10).solve(1e-3)
+    monkeypatch.setattr("protocols.logistic.HESSIAN_PARAMETERS", 0)
+    plain = LogisticRegression(features, pixels_task.train_labels, 10).solve(1e-3)
+    assert plain.converged
+    torch.testing.assert_close(plain.weight, usual.weight, atol=2e-3, rtol=0)
+
+
+def test_linear_agrees_with_scikit_learn_at_the_penalty_it_chose(pixels_task: Task, test_labels: Tensor) -> None:
+    found = load(resolve("linear")).predict(pixels_task)
+    assert found.choices["not_converged"] == []
+    losses = found.choices["val_log_loss"]
+    assert len(losses) == 17
+    chosen = found.choices["penalty"]
+    assert losses[f"{chosen:.3g}"] == min(losses.values())
+    assert chosen >= 1e-4
+    standardise = Standardisation.of(pixels_task.train_features)
+    model, _ = reference(standardise(pixels_task.train_features), pixels_task.train_labels, chosen)
+    theirs = model.predict(standardise(pixels_task.test_features)) == test_labels.numpy()
+    ours = (found.scores[0].argmax(dim=1) == test_labels).numpy()
+    assert abs(ours.mean() - theirs.mean()) <= 0.002
+    assert ours.mean() > 0.9
+
+
+def test_the_larger_penalty_wins_a_tie(pixels_task: Task) -> None:
+    # Features that say nothing: every penalty gives the classes' shares, the losses differ by rounding alone or not at all.
+    noise = torch.zeros_like(pixels_task.train_features)
+    noise[:, 0] = torch.arange(len(noise)) % 2
+    balanced = torch.arange(len(noise)) // 2 % 10
+    even = (len(noise) // 20) * 20
+    task = replace(
+        pixels_task,
+        train_features=noise[:even],
+        train_labels=balanced[:even],
+        fit=torch.arange(even),
+        val=torch.arange(even),
+    )
+    assert load(resolve("linear")).predict(task).choices["penalty"] == 100.0
+
+
+def test_dimensions_that_hardly_vary_are_dropped(pixels_task: Task) -> None:
+    constant = (pixels_task.train_features.std(dim=0) < 1e-6).sum()
+    assert constant > 0
+    assert load(resolve("linear")).predict(pixels_task).choices["dropped_dimensions"] == constant
+
+
+def test_a_class_without_a_label_is_named(make_task: Callable[..., Task]) -> None:
+    task = make_task()
+    with pytest.raises(ValueError, match="class 9 has no labelled image"):
+        load(resolve("linear")).predict(replace(task, train_labels=task.train_labels.clamp(max=8)))
+
+
+def test_features_without_variation_are_refused(pixels_task: Task) -> None:
+    with pytest.raises(ValueError, match="no feature varies"):
+        load(resolve("linear")).predict(replace(pixels_task, train_features=torch.ones(1437, 4)))
