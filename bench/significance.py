@@ -29,6 +29,7 @@ import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class Answers:
     def mean(self) -> float:
         """The score, in [0, 1]."""
         return float(self.by_draw.mean())
+
+    @cached_property
+    def seeds(self) -> "_Part | None":
+        """The seeds' part of the variance of the score; None for one seed."""
+        return _crossed(self.by_seed) if len(self.by_seed) > 1 else None
 
     def paired(self, other: "Answers") -> bool:
         """Whether both answered the same images under the same draws."""
@@ -108,20 +114,14 @@ def unpack(seeds: Sequence[Sequence[str]], images: int, label_sets: str | None =
     """Return the answers behind kept bits, one list of base64 draws a seed; None where there are none or they do not fit together."""
     import numpy as np
 
-    draws = {len(seed) for seed in seeds}
-    if len(draws) != 1 or draws == {0} or images < 1:
+    packed = [[base64.b64decode(draw) for draw in seed] for seed in seeds]
+    draws = {len(seed) for seed in packed}
+    if len(draws) != 1 or draws == {0} or {len(draw) for seed in packed for draw in seed} != {(images + 7) // 8}:
         return None
-    by_draw = np.zeros((draws.pop(), images))
-    by_seed = np.zeros((len(seeds), images))
-    for s, seed in enumerate(seeds):
-        for d, text in enumerate(seed):
-            packed = np.frombuffer(base64.b64decode(text), np.uint8)
-            if len(packed) != (images + 7) // 8:
-                return None
-            bits = np.unpackbits(packed, count=images)
-            by_draw[d] += bits
-            by_seed[s] += bits
-    return Answers(by_draw / len(seeds), by_seed / len(by_draw), label_sets)
+    together = np.frombuffer(b"".join(draw for seed in packed for draw in seed), np.uint8)
+    bits = np.unpackbits(together.reshape(len(packed), draws.pop(), -1), axis=2, count=images)
+    by_draw, by_seed = bits.sum(0, dtype=np.int32), bits.sum(1, dtype=np.int32)
+    return Answers(by_draw / bits.shape[0], by_seed / bits.shape[1], label_sets)
 
 
 def interval(answers: Answers) -> tuple[float, float]:
@@ -131,7 +131,7 @@ def interval(answers: Answers) -> tuple[float, float]:
     with a design effect (Dean & Pagano 2015), so that it stays within [0, 1] and a perfect score is not certain.
     """
     score, images = answers.mean, answers.by_draw.shape[1]
-    variance = _variance(answers.by_draw, [_seeds(answers)], made_up=(1.0, 1.0))
+    variance = _variance(answers.by_draw, [answers.seeds], made_up=(1.0, 1.0))
     middle = (score * images + 1) / (images + 2)
     alike = middle * (1 - middle) / variance.total
     t = _quantile(1 - LEVEL / 2, variance.freedom)
@@ -148,7 +148,7 @@ def difference(first: Answers, second: Answers) -> Difference:
     """
     if not first.paired(second):
         raise ValueError("answers to other images or draws cannot be paired")
-    own = [_seeds(answers) for answers in (first, second)]
+    own = [first.seeds, second.seeds]
     counts = [len(answers.by_seed) for answers in (first, second)]
     if own[0] is None and own[1] is not None:
         own[0] = _scaled(own[1], counts[1] / counts[0])
@@ -214,17 +214,15 @@ def _variance(table: "NDArray[np.float64]", seeds: Sequence[_Part | None], made_
 def _crossed(table: "NDArray[np.float64]") -> _Part:
     """Return the part of the rows of a table (draws or seeds) × images, net of what images hold already."""
     rows, images = table.shape
-    of_row = table.mean(1, keepdims=True)
+    of_row, of_image, mean = table.mean(1), table.mean(0), float(table.mean())
     whole = float(of_row.var(ddof=1)) / rows
     if images < 2:
         return _Part(whole, whole, rows - 1)
-    rest = table - of_row - table.mean(0, keepdims=True) + table.mean()
-    shared = float((rest**2).sum()) / ((rows - 1) * (images - 1)) / (rows * images)
+    # The sum of squared residuals, by parts: the table itself, less its rows and its columns, which both hold the mean.
+    squares = float((table * table).sum()) - images * float(of_row @ of_row) - rows * float(of_image @ of_image)
+    rest = max(0.0, squares + rows * images * mean**2)
+    shared = rest / ((rows - 1) * (images - 1)) / (rows * images)
     return _Part(whole, max(0.0, whole - shared), rows - 1)
-
-
-def _seeds(answers: Answers) -> _Part | None:
-    return _crossed(answers.by_seed) if len(answers.by_seed) > 1 else None
 
 
 def _scaled(part: _Part, factor: float) -> _Part:

@@ -1,0 +1,131 @@
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.leaderboard import Current
+from bench.records import Cost, Identity, Measurement, Record, Status
+
+DRAWS = {
+    "knn": 1,
+    "linear": 1,
+    "lowshot-1": 10,
+    "lowshot-1pct": 5,
+    "lowshot-10pct": 3,
+    "lowshot-1-frozen": 10,
+    "lowshot-1pct-frozen": 5,
+    "lowshot-10pct-frozen": 3,
+}
+EASE = {"knn": 3.5, "linear": 4.0, "lowshot-1": 1.0, "lowshot-1pct": 1.0, "lowshot-10pct": 2.6}
+
+
+@dataclass(frozen=True)
+class Entry:
+    id: str
+    version: int = 1
+    label_free: bool = False
+    higher_is_better: bool | None = True
+
+
+def resolve(name: str) -> Entry:
+    if name in ("rankme", "feature_std"):
+        return Entry(name, label_free=True, higher_is_better=None)
+    if name in ("linear-sgd", "knn-200-t01") or name in DRAWS:
+        return Entry(name)
+    raise ValueError(f"unknown protocol {name!r}")
+
+
+@pytest.fixture
+def current() -> Current:
+    return Current(tuple(DRAWS), resolve, harness=1)
+
+
+@pytest.fixture
+def campaign() -> Callable[..., list[Record]]:
+    return simulate
+
+
+def simulate(
+    abilities: Mapping[str, float],
+    seeds: Sequence[int] = (0,),
+    columns: Sequence[str] = tuple(DRAWS),
+    images: int = 360,
+    noise: float = 0.1,
+    luck: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    status: Status = "ok",
+    cause: str | None = None,
+    environment: Mapping[str, Any] | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> list[Record]:
+    """Records of methods of known ability: answers depend on image, draw, image × draw, seed and chance (logistic)."""
+    world = np.random.default_rng(7)
+    difficulty = {name: world.normal(0, 1.5, images) for name in DRAWS}
+    drawn = {name: world.normal(0, 0.4, (n, 1)) + world.normal(0, 0.8, (n, images)) for name, n in DRAWS.items()}
+    records = []
+    for place, (method, ability) in enumerate(abilities.items()):
+        for seed in seeds:
+            chance = np.random.default_rng([luck, place, seed])
+            base = ability + chance.normal(0, noise)
+            protocols = {}
+            for name in columns:
+                if method == "pixels" and name.startswith("lowshot") and not name.endswith("frozen"):
+                    continue
+                ease = EASE[name.removesuffix("-frozen")]
+                z = base + ease + difficulty[name] + (drawn[name] if DRAWS[name] > 1 else np.zeros((1, images)))
+                protocols[name] = measurement(chance.random(z.shape) < 1 / (1 + np.exp(-z)), name)
+            trained = method not in ("pixels", "random_init")
+            known = {
+                "dataset": "digits",
+                "fingerprint": "a1b2c3d4" * 8,
+                "task": "test",
+                "method": method,
+                "method_version": 1,
+                "backbone": "resnet9_slim",
+                "backbone_version": 1,
+                "harness_version": 1,
+                "budget": "standard",
+                "epochs": 60,
+                "batch": 256,
+                "seed": seed,
+                "settings": dict(settings or {}),
+            }
+            records.append(
+                Record(
+                    identity=Identity(**(known | dict(identity or {}))),  # type: ignore[arg-type]
+                    status=status,
+                    cause=cause,
+                    protocols=protocols,
+                    curve={"step": list(range(0, 300, 3)), "loss": [5 * 0.98**i + 1 for i in range(100)]},
+                    cost=Cost(
+                        pretrain_s=18.4 + place if trained else None,
+                        evaluate_s=6.1,
+                        images_per_s=4712.0 - 300 * place if trained else None,
+                        peak_memory_mb=812.5,
+                        parameters=0 if method == "pixels" else 696_512,
+                        views_per_image=2 if trained else None,
+                    ),
+                    environment={"device": "cpu", "precision": "bf16-mixed", "threads": 1} | dict(environment or {}),
+                    classes=10,
+                )
+            )
+    return records
+
+
+def measurement(right: np.ndarray, name: str) -> Measurement:
+    draws = [
+        {"top1": float(d.mean()), "top5": float(min(1, d.mean() + 0.1)), "mean_class": float(d.mean()), "nll": 0.5}
+        for d in right
+    ]
+    return Measurement(
+        version=1,
+        metrics={key: float(np.mean([d[key] for d in draws])) for key in draws[0]},
+        draws=draws,
+        correct=[base64.b64encode(np.packbits(d).tobytes()).decode() for d in right],
+        images=right.shape[1],
+        label_sets=f"sets of {name}" if name.startswith("lowshot") else None,
+        seconds=0.8,
+    )

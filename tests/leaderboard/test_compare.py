@@ -1,0 +1,73 @@
+import io
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from bench.compare import compare, screen
+from bench.leaderboard import Current
+from bench.records import Record
+
+Campaign = Callable[..., list[Record]]
+METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "simclr": 0.6, "byol": 0.3}
+
+
+def test_the_same_records_are_reproduced(campaign: Campaign, current: Current) -> None:
+    records = campaign(METHODS, seeds=(0, 1))
+    found = compare(records, records, current)
+    assert found.summary == "reproduced within noise: 5 of 5"
+    assert all(pair.p == 1 for row in found.rows for pair in row.pairs.values())
+
+
+def test_one_fresh_seed_of_the_same_code_is_within_the_noise_of_three(campaign: Campaign, current: Current) -> None:
+    reference = campaign(METHODS, seeds=(0, 1, 2))
+    summaries = [compare(campaign(METHODS, luck=luck), reference, current).summary for luck in range(1, 11)]
+    assert summaries.count("reproduced within noise: 5 of 5") >= 9
+
+
+def test_a_broken_method_is_found_and_named(campaign: Campaign, current: Current) -> None:
+    reference = campaign(METHODS, seeds=(0, 1, 2), noise=0.02)
+    fresh = campaign(METHODS | {"simclr": -0.9}, luck=3, noise=0.02)
+    found = compare(fresh, reference, current)
+    assert found.summary == "reproduced within noise: 4 of 5 (not: simclr)"
+    pair = next(row for row in found.rows if row.label == "simclr").pairs["linear"]
+    assert pair.first is not None and pair.second is not None and pair.first < pair.second
+
+
+def test_only_rows_of_both_folders_are_counted_and_the_others_are_named(campaign: Campaign, current: Current) -> None:
+    found = compare(campaign({"simclr": 0.6, "moco": 0.2}), campaign({"simclr": 0.6, "byol": 0.1}), current)
+    assert [row.label for row in found.rows] == ["simclr"]
+    assert ["moco" in found.only_first[0], "byol" in found.only_second[0]] == [True, True]
+
+
+def test_a_run_that_fails_now_is_not_reproduced(campaign: Campaign, current: Current) -> None:
+    failed = campaign({"simclr": 0.6}, columns=(), status="failed", cause="out of memory")
+    assert compare(failed, campaign({"simclr": 0.6}), current).rows[0].differs is True
+    assert compare(failed, failed, current).summary == "reproduced within noise: 1 of 1"
+
+
+@pytest.mark.parametrize("what", ["data", "protocol", "labels"])
+def test_what_cannot_be_compared_is_not_tested_and_says_why(campaign: Campaign, current: Current, what: str) -> None:
+    (record,) = campaign({"simclr": 0.6})
+    if what == "data":
+        other = replace(record, identity=replace(record.identity, fingerprint="ff" * 32))
+    else:
+        change = {"version": 5} if what == "protocol" else {"label_sets": "others"}
+        other = replace(record, protocols={n: replace(m, **change) for n, m in record.protocols.items()})  # type: ignore[arg-type]
+    (row,) = compare([record], [other], current).rows
+    assert row.differs is None
+    assert row.notes
+    assert compare([record], [other], current).summary == "reproduced within noise: 0 of 1 (not: simclr)"
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_both_scores_stand_side_by_side_on_the_screen(campaign: Campaign, current: Current, width: int) -> None:
+    first, second = campaign({"simclr": 0.6, "byol": 0.1}), campaign({"simclr": -2.0, "byol": 0.1}, luck=2)
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(screen(compare(first, second, current), ("results", "other"), width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    tops = [100 * r[0].protocols["linear"].metrics["top1"] for r in (first, second)]
+    assert f"{tops[0]:.1f} | {tops[1]:.1f}≠" in text
+    assert "reproduced within noise: 1 of 2 (not: simclr)" in text
+    assert max(len(line) for line in text.splitlines()) <= width

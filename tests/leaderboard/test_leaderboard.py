@@ -1,0 +1,214 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bench.errors import SslbenchError
+from bench.leaderboard import Current, build
+from bench.ranking import order
+from bench.records import Identity, Measurement, Record
+from bench.tables import Row, Table
+
+Campaign = Callable[..., list[Record]]
+IDENTITY = Identity(
+    dataset="digits",
+    fingerprint="ab" * 32,
+    task="test",
+    method="x",
+    method_version=1,
+    backbone="resnet9_slim",
+    backbone_version=1,
+    harness_version=1,
+    budget="standard",
+    epochs=60,
+    batch=256,
+    seed=0,
+)
+METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "vae": -0.6, "simclr": 0.6, "byol": 0.3}
+
+
+def only(records: list[Record], current: Current, **how: bool) -> Table:
+    (table,) = build(records, current, **how).tables
+    return table
+
+
+def by_method(table: Table) -> dict[str, Row]:
+    return {row.label: row for row in table.rows}
+
+
+def changed(record: Record, **identity: object) -> Record:
+    return replace(record, identity=replace(record.identity, **identity))  # type: ignore[arg-type]
+
+
+def test_methods_come_in_the_order_of_their_ranks_and_floor_and_ceiling_stand_below_without(
+    campaign: Campaign, current: Current
+) -> None:
+    table = only(campaign(METHODS), current)
+    assert [row.method for row in table.rows][:3] == ["simclr", "byol", "vae"]
+    assert {row.method for row in table.rows[3:]} == {"pixels", "random_init", "supervised"}
+    assert [row.rank is None for row in table.rows] == [False] * 3 + [True] * 3
+    ties = {row.method: {score.tied_with_best for score in row.scores.values()} for row in table.rows[3:]}
+    assert all(found == {None} for found in ties.values())
+
+
+def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns(current: Current) -> None:
+    def record(method: str, **scores: float) -> Record:
+        protocols = {name.replace("_", "-"): Measurement(1, metrics={"top1": score}) for name, score in scores.items()}
+        return changed(replace(template, protocols=protocols), method=method)
+
+    template = Record(identity=IDENTITY, status="ok")
+    small = replace(current, default=("knn", "linear", "lowshot-1", "lowshot-10pct"))
+    rows = by_method(
+        only(
+            [
+                record("a", knn=0.9, linear=0.8, lowshot_1=0.5, lowshot_10pct=0.6),  # 1, 2.5, (3 + 1) / 2
+                record("b", knn=0.8, linear=0.9, lowshot_1=0.6, lowshot_10pct=0.5),  # 2, 1, (2 + 2) / 2
+                record("c", knn=0.7, linear=0.8, lowshot_1=0.7, lowshot_10pct=0.4),  # 3, 2.5, (1 + 3) / 2
+                record("d", knn=1.0, linear=1.0, lowshot_1=1.0),
+            ],
+            small,
+        )
+    )
+    ranks = {name: row.rank for name, row in rows.items()}
+    assert ranks == {"a": pytest.approx(5.5 / 3), "b": pytest.approx(5 / 3), "c": pytest.approx(7.5 / 3), "d": None}
+
+
+def test_scores_are_percent_with_deviations_over_seeds_and_draws(campaign: Campaign, current: Current) -> None:
+    records = campaign({"simclr": 0.0}, seeds=(0, 1, 2))
+    row = only(records, current).rows[0]
+    found = row.scores["lowshot-1"]
+    tops = [100 * r.protocols["lowshot-1"].metrics["top1"] for r in records]
+    mean = sum(tops) / 3
+    assert found.mean == pytest.approx(mean)
+    assert found.std == pytest.approx((sum((t - mean) ** 2 for t in tops) / 2) ** 0.5)
+    assert found.draw_std is not None and found.draw_std > 0
+    assert found.interval is not None and found.interval[0] < mean < found.interval[1]
+    assert row.scores["knn"].draw_std is None
+    assert row.seeds == (0, 1, 2)
+
+
+def test_one_seed_has_no_deviation_but_an_interval_and_the_table_says_so(campaign: Campaign, current: Current) -> None:
+    table = only(campaign(METHODS), current)
+    assert all(score.std is None and score.interval for row in table.rows for score in row.scores.values())
+    assert any("pretraining noise is not in it" in note for note in table.notes)
+    assert not any("pretraining noise" in note for note in only(campaign(METHODS, seeds=(0, 1)), current).notes)
+
+
+def test_equal_label_sets_are_one_column_in_the_ranks_even_where_one_run_measured_them_alone(
+    campaign: Campaign, current: Current
+) -> None:
+    records = campaign({"simclr": 0.5, "byol": 0.0})
+    twin = Measurement(1, same_as="lowshot-1")
+    first = replace(records[0], protocols=records[0].protocols | {"lowshot-1pct": twin})
+    table = only([first, records[1]], current)
+    assert {c.id: c.same_as for c in table.columns if c.same_as} == {"lowshot-1pct": "lowshot-1"}
+    assert all("lowshot-1pct" not in row.scores and row.rank is not None for row in table.rows)
+
+
+def test_changed_settings_and_encoders_from_elsewhere_are_marked_rows_without_rank(
+    campaign: Campaign, current: Current
+) -> None:
+    records = campaign({"simclr": 0.0}) + campaign({"simclr": 5.0}, settings={"temperature": 0.2})
+    records += campaign({"timm:vit_tiny": 9.0})
+    table = only(records, current)
+    assert [row.label for row in table.rows] == ["simclr", "simclr+temperature=0.2", table.rows[2].label]
+    assert [row.group for row in table.rows] == ["methods", "changed settings", "elsewhere"]
+    assert [row.rank for row in table.rows] == [1.0, None, None]
+    assert table.rows[0].scores["linear"].tied_with_best is True
+
+
+def test_a_failure_stands_in_its_row_with_its_cause_and_has_no_rank(campaign: Campaign, current: Current) -> None:
+    records = campaign({"simclr": 0.5, "byol": 0.4}, seeds=(0, 1))
+    bad = replace(records[1], status="diverged", cause="loss is not finite at step 3", protocols={})
+    table = only([records[0], bad, *records[2:]], current)
+    row = by_method(table)["simclr"]
+    assert (row.status, row.cause, row.rank) == ("diverged", "seed 1: loss is not finite at step 3", None)
+    assert row.scores["linear"].seeds == 1
+    assert all(score.tied_with_best is None for score in row.scores.values())
+    assert any("loss is not finite at step 3" in note for note in table.notes)
+    assert by_method(table)["byol"].rank == 1.0
+
+
+@pytest.mark.parametrize(
+    ("identity", "reason"),
+    [({"harness_version": 2}, "harness"), ({"method_version": 0}, "method"), ({"backbone_version": 7}, "backbone")],
+)
+def test_records_of_other_versions_leave_the_table_and_are_listed(
+    campaign: Campaign, current: Current, identity: dict[str, int], reason: str
+) -> None:
+    checked = replace(current, methods={"simclr": 1, "byol": 1}, backbones={"resnet9_slim": 1})
+    old, new = campaign({"simclr": 0.5, "byol": 0.4})
+    board = build([changed(old, **identity), new], checked)
+    assert [row.method for row in board.tables[0].rows] == ["byol"]
+    assert [reason in str(stale) and "simclr" in str(stale) for stale in board.stale] == [True]
+
+
+def test_without_check_only_harness_and_protocols_are_compared(campaign: Campaign, current: Current) -> None:
+    (old,) = campaign({"simclr": 0.5})
+    assert build([changed(old, method_version=0)], current).stale == ()
+    linear = replace(old.protocols["linear"], version=9)
+    board = build([replace(old, protocols=old.protocols | {"linear": linear})], current)
+    assert board.tables == () and "linear version 9, now 1" in str(board.stale[0])
+
+
+def test_an_outdated_figure_on_request_leaves_alone(campaign: Campaign, current: Current) -> None:
+    (record,) = campaign({"simclr": 0.5})
+    extra = {"linear-sgd": replace(record.protocols["linear"], version=2), "mine": record.protocols["linear"]}
+    board = build([replace(record, protocols=record.protocols | extra)], current, all_protocols=True)
+    assert [c.id for c in board.tables[0].columns] == list(current.default)
+    assert sorted(stale.protocol or "" for stale in board.stale) == ["linear-sgd", "mine"]
+
+
+def test_columns_on_request_are_shown_when_asked_for(campaign: Campaign, current: Current) -> None:
+    (record,) = campaign({"simclr": 0.5})
+    extra = {"linear-sgd": record.protocols["linear"], "rankme": Measurement(1, metrics={"rankme": 41.5})}
+    record = replace(record, protocols=record.protocols | extra)
+    assert [c.id for c in only([record], current).columns] == list(current.default)
+    table = only([record], current, all_protocols=True)
+    assert [c.id for c in table.columns] == [*current.default, "linear-sgd", "rankme"]
+    assert table.rows[0].scores["rankme"].mean == 41.5
+    assert table.rows[0].scores["rankme"].interval is None
+
+
+def test_data_of_one_name_but_other_content_are_never_in_one_table(campaign: Campaign, current: Current) -> None:
+    one, other = campaign({"simclr": 0.5, "byol": 0.4})
+    board = build([one, changed(other, fingerprint="beef" * 16)], current)
+    assert [len(table.rows) for table in board.tables] == [1, 1]
+    assert all(any("fingerprint" in note for note in table.notes) for table in board.tables)
+
+
+def test_other_devices_and_precisions_are_marked_but_not_untrained_rows(campaign: Campaign, current: Current) -> None:
+    records = campaign({"random_init": 0.0}, environment={"precision": "32-true"})
+    records += campaign({"simclr": 0.5, "byol": 0.4, "vae": 0.1})
+    assert not any(row.marked for row in only(records, current).rows)
+    records += campaign({"moco": 0.5}, environment={"device": "cuda:1"})
+    assert [row.method for row in only(records, current).rows if row.marked] == ["moco"]
+
+
+def test_tables_of_the_development_task_are_apart_and_unranked(campaign: Campaign, current: Current) -> None:
+    records = campaign({"simclr": 0.5, "byol": 0.4})
+    tables = build(records + [changed(r, task="val") for r in records], current).tables
+    ranks = {table.task: [row.rank is None for row in table.rows] for table in tables}
+    assert ranks == {"test": [False, False], "val": [True, True]}
+
+
+def test_rows_sort_by_a_column_or_a_cost_within_their_groups(campaign: Campaign, current: Current) -> None:
+    table = only(campaign(METHODS), current)
+    by_time = order(table.rows, "pretrain_s", table.columns)
+    times = [row.cost.pretrain_s for row in by_time if row.group == "methods"]
+    assert times == sorted(t for t in times if t is not None)
+    by_linear = [
+        row.scores["linear"].mean for row in order(table.rows, "linear", table.columns) if row.group == "methods"
+    ]
+    assert by_linear == sorted(by_linear, reverse=True)
+    assert [row.group for row in by_time] == [row.group for row in table.rows]
+
+
+def test_an_unknown_column_is_answered_with_the_nearest(campaign: Campaign, current: Current) -> None:
+    table = only(campaign({"simclr": 0.5}), current)
+    with pytest.raises(SslbenchError, match="'linear'"):
+        order(table.rows, "liner", table.columns)
+
+
+def test_no_records_make_an_empty_board(current: Current) -> None:
+    assert build([], current).tables == ()

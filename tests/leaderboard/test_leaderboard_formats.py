@@ -1,0 +1,128 @@
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.errors import SslbenchError
+from bench.leaderboard import Current, build
+from bench.leaderboard_formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
+from bench.leaderboard_screen import screen
+from bench.records import Measurement, Record
+from bench.tables import Board
+
+Campaign = Callable[..., list[Record]]
+
+
+@pytest.fixture
+def board(campaign: Campaign, current: Current) -> Board:
+    methods = {"pixels": -1.0, "supervised": 0.9, "barlow_twins": 0.1, "simclr": 0.6}
+    records = campaign(methods, seeds=(0, 1, 2)) + campaign(
+        {"simclr": 0.5}, settings={"temperature": 0.2, "out": "a_b"}
+    )
+    records += campaign({"vae": 0.0}, columns=(), status="diverged", cause="loss is not finite at step 7 | 100 %")
+    twin = Measurement(1, same_as="lowshot-1")
+    records = [replace(r, protocols=r.protocols | {"lowshot-1pct": twin}) for r in records]
+    stale = campaign({"byol": 0.4}, identity={"harness_version": 3})
+    return build(records + stale, current)
+
+
+def printed(board: Board, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(screen(board, width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return [line.rstrip() for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
+def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Board, width: int) -> None:
+    lines = printed(board, width)
+    assert max(map(len, lines)) <= width
+    for row in board.tables[0].rows:
+        own = " ".join(line for line in lines if line.startswith(row.label[:12]))
+        for column, score in row.scores.items():
+            shown = f"{score.mean:.1f}" + (f"±{score.std:.1f}" if score.std is not None else "")
+            assert shown + ("*" if score.tied_with_best else "") in own, (row.label, column)
+
+
+def test_the_screen_names_failures_stale_records_and_what_a_single_seed_leaves_out(board: Board) -> None:
+    text = "\n".join(printed(board, 200))
+    assert "vae (diverged)" in text and "loss is not finite at step 7 | 100 %" in text
+    assert "byol" in text and "harness version 3, now 1" in text
+    assert "simclr+out=a_b,temperature=0.2" in text.replace("\n", "")
+    assert "pretraining noise is not in it" in text
+    assert "chance 10" in text
+
+
+def test_an_empty_board_says_what_to_do() -> None:
+    assert any("sslbench run" in line for line in printed(Board(()), 80))
+
+
+def test_json_holds_the_documented_entries_and_no_nan(board: Board) -> None:
+    data = json.loads(to_json(board), parse_constant=pytest.fail)
+    (table,) = data["tables"]
+    assert {"dataset", "backbone", "budget", "columns", "rows"} <= table.keys()
+    for row in table["rows"]:
+        assert {"method", "settings", "seeds", "status", "rank", "scores", "cost"} <= row.keys()
+        assert set(row["scores"]) == set(table["columns"])
+        for score in row["scores"].values():
+            assert {"mean", "std", "draw_std", "interval", "tied_with_best"} <= score.keys()
+        assert {"pretrain_s", "images_per_s", "peak_memory_mb", "parameters"} <= row["cost"].keys()
+    simclr = next(row for row in table["rows"] if row["method"] == "simclr" and not row["settings"])
+    assert simclr["seeds"] == [0, 1, 2] and simclr["rank"] == 1
+    assert 50 < simclr["scores"]["linear"]["mean"] <= 100
+    low, high = simclr["scores"]["linear"]["interval"]
+    assert low < simclr["scores"]["linear"]["mean"] < high
+    assert simclr["scores"]["lowshot-1pct"]["mean"] is None and table["same_as"] == {"lowshot-1pct": "lowshot-1"}
+    assert all(row["rank"] is None for row in table["rows"] if row["method"] in ("pixels", "supervised", "vae"))
+
+
+def test_figures_that_are_not_finite_are_null_in_json(campaign: Campaign, current: Current) -> None:
+    (record,) = campaign({"simclr": 0.5})
+    bad = replace(record.protocols["linear"], metrics={"top1": 0.5, "nll": float("inf")})
+    text = to_json(build([replace(record, protocols={"linear": bad})], current))
+    assert json.loads(text, parse_constant=pytest.fail)["tables"][0]["rows"][0]["scores"]["linear"]["metrics"] == {
+        "nll": None
+    }
+
+
+def test_csv_has_one_line_a_row_and_reads_back(board: Board) -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
+    rows = board.tables[0].rows
+    assert [line["method"] for line in lines] == [row.method for row in rows]
+    for line, row in zip(lines, rows, strict=True):
+        for column, score in row.scores.items():
+            assert float(line[column]) == pytest.approx(score.mean, abs=1e-3)
+    assert lines[-1]["lowshot-1"] == ""
+    assert to_csv(Board(())) == ""
+
+
+def test_markdown_lines_have_as_many_cells_as_the_heading(board: Board) -> None:
+    lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
+    cells = [line.replace("\\|", "").count("|") for line in lines]
+    assert len(set(cells)) == 1 and len(lines) == 2 + len(board.tables[0].rows)
+    assert "**" in next(line for line in lines if "simclr" in line)
+
+
+def test_latex_escapes_names_and_balances_its_columns(board: Board) -> None:
+    lines = to_latex(board).splitlines()
+    body = [line for line in lines if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in body} == {len(board.tables[0].columns) + 1}
+    assert any(line.startswith(r"barlow\_twins & ") for line in body)
+    assert not any("_" in line.replace(r"\_", "") or "%" in line for line in body)
+    assert [lines.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 3, 1]
+
+
+def test_the_leaderboard_is_written_in_three_forms(board: Board, tmp_path: Path) -> None:
+    paths = write_leaderboard(board, tmp_path)
+    assert [path.name for path in paths] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+    assert paths[2].read_text() == to_json(board)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(SslbenchError, match="cannot write"):
+        write_leaderboard(board, blocked)

@@ -1,0 +1,49 @@
+import math
+
+import pytest
+
+from bench.records import Cost, Identity, Measurement, Record
+
+
+@pytest.fixture
+def record() -> Record:
+    """A record with every entry filled, as a run of digits would leave it, and a loss that went astray."""
+    return Record(
+        identity=Identity(
+            dataset="digits",
+            fingerprint="0f" * 32,
+            task="test",
+            method="simclr",
+            method_version=2,
+            backbone="resnet9_slim",
+            backbone_version=1,
+            harness_version=1,
+            budget="standard",
+            epochs=60,
+            batch=256,
+            seed=3,
+            settings={"temperature": 0.2, "symmetric": True, "crop": (0.5, 1.0), "queue": None},
+        ),
+        status="collapsed",
+        cause="rankme 1.2 is below 3",
+        protocols={
+            "knn": Measurement(
+                version=1,
+                metrics={"top1": 0.75, "top5": 1.0, "mean_class": 0.7, "nll": math.inf},
+                draws=[{"top1": 0.75, "nll": 0.1 + 0.2}],
+                variants={"k=1": {"top1": 0.5}},
+                choices={"k": 20, "penalty": math.nan, "names": ["a", "b"]},
+                curves={"loss": [1.0, 0.5, -math.inf]},
+                train_accuracy=[1.0],
+                correct=["4A=="],
+                images=4,
+                label_sets="ab12",
+                seconds=0.25,
+            ),
+            "lowshot-1pct": Measurement(version=1, same_as="lowshot-1"),
+        },
+        curve={"step": [0, 10, 20], "loss": [6.5, 1e-300, math.nan]},
+        cost=Cost(18.5, 6.25, 4000.0, 812.0, 696_512, 2),
+        environment={"device": "cpu", "packages": {"torch": "2.15.0"}, "threads": 1, "finished": "2026-01-01T00:00:00"},
+        classes=10,
+    )
