@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import SslbenchError
-from bench.leaderboard import Current, build
+from bench.leaderboard import Current, build, catalogue
 from bench.ranking import order
 from bench.records import Identity, Measurement, Record
 from bench.tables import Row, Table
@@ -212,3 +212,9 @@ def test_an_unknown_column_is_answered_with_the_nearest(campaign: Campaign, curr
 
 def test_no_records_make_an_empty_board(current: Current) -> None:
     assert build([], current).tables == ()
+
+
+def test_the_catalogue_of_protocols_is_what_the_table_is_built_with(campaign: Campaign) -> None:
+    table = only(campaign({"simclr": 0.5, "byol": 0.4}), catalogue())
+    assert [row.rank for row in table.rows] == [1.0, 2.0]
+    assert {"knn", "linear", "lowshot-1-frozen"} <= {column.id for column in table.columns}
