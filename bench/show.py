@@ -177,6 +177,10 @@ def _train(measurement: Measurement) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_short(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_short, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -188,6 +192,6 @@ def _cost(record: Record) -> dict[str, str]:
 
 def _environment(record: Record) -> dict[str, str]:
     return {
-        name: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        name: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else _short(value)
         for name, value in record.environment.items()
     }
