@@ -136,7 +136,7 @@ class Grey:
         """Return images of the same shape."""
         if images.shape[1] == 1:
             return images
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, lambda hit: luma(hit).expand_as(hit))
+        return apply_to_hit(uniforms[:, 0] < self.probability, images, lambda hit: luma(hit).repeat(1, 3, 1, 1))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.views.resample import Kernel, resize_matrices, separable
+from bench.views.resample import Kernel, enlarge, resize_matrices, separable
 from bench.views.step import Pictures, Uniforms
 
 _TRIES = 10
@@ -107,6 +107,8 @@ class RandomResizedCrop:
         box = random_boxes(uniforms, height, width, self.scale, self.ratio)
         flipped = uniforms[:, -2] < self.vertical_flip if self.vertical_flip else None
         mirrored = uniforms[:, -1] < self.horizontal_flip if self.horizontal_flip else None
+        if self.kernel == "bilinear" and height <= self.size[0] and width <= self.size[1]:
+            return enlarge(images, (box.top, box.height), (box.left, box.width), self.size, flipped, mirrored)
         rows = resize_matrices(box.top, box.height, height, self.size[0], flipped, self.kernel)
         columns = resize_matrices(box.left, box.width, width, self.size[1], mirrored, self.kernel)
         return separable(images, rows, columns, bounded=self.kernel == "bicubic")

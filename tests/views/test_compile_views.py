@@ -5,6 +5,7 @@ import pytest
 import torch
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 from lightly.transforms.dino_transform import DINOTransform
+from lightly.transforms.gaussian_blur import GaussianBlur
 from lightly.transforms.mae_transform import MAETransform
 from lightly.transforms.simclr_transform import SimCLRTransform
 from PIL import Image
@@ -126,6 +127,12 @@ def test_lightlys_single_views_and_plain_steps_run_as_batches(photographs):
         assert (views.engine, views.count) == ("batched", 1)
     (view,) = compile_views(v2.ToImage(), size=96, channels=3, device="cpu")(photographs, generator())
     torch.testing.assert_close(view, photographs / 255)
+
+
+def test_steps_may_follow_a_step_that_hits_every_image(photographs):
+    pipeline = v2.Compose([v2.Grayscale(3), GaussianBlur(prob=0.5), v2.RandomSolarize(128, 0.5)])
+    (view,) = compile_views(pipeline, size=96, channels=3, device="cpu")(photographs, generator())
+    torch.testing.assert_close(view[:, 0], view[:, 2])
 
 
 def test_saturation_hue_and_grey_leave_grey_images_alone(digits):

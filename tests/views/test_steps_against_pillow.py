@@ -11,7 +11,7 @@ from bench.views.blur import gaussian_blur
 from bench.views.colour import Grey, Solarise, jitter
 from bench.views.crop import CentreCrop, PaddedCrop, Resize, cut_out
 from bench.views.orientation import rotate
-from bench.views.resample import resize_matrices, separable
+from bench.views.resample import enlarge, resize_matrices, separable
 
 ONE_LEVEL = 1 / 255
 
@@ -57,6 +57,18 @@ def test_crop_resize_and_flips_equal_pillow(images, kernel, factor):
     assert errors.mean() < 0.5 * ONE_LEVEL
     # The cubic overshoots and is cut off after each side; newer Pillows take the side first that shrinks.
     assert errors.max() < (2 if kernel == "bilinear" else 16) * ONE_LEVEL
+
+
+def test_enlarging_equals_the_matrices(images):
+    generator = torch.Generator().manual_seed(0)
+    side = images.shape[-1]
+    length = torch.randint(1, side + 1, (2, len(images)), generator=generator)
+    start = (torch.rand(2, len(images), generator=generator) * (side - length + 1)).floor()
+    flips = torch.rand(2, len(images), generator=generator) < 0.5
+    for target in (side, side + 5):
+        matrices = [resize_matrices(start[d], length[d].float(), side, target, flips[d]) for d in range(2)]
+        ours = enlarge(images / 255, (start[0], length[0]), (start[1], length[1]), (target, target), *flips)
+        torch.testing.assert_close(ours, separable(images / 255, *matrices), atol=5e-5, rtol=0)
 
 
 def test_crop_equals_torchvisions_float_arithmetic(photographs):
