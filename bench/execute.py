@@ -167,17 +167,17 @@ def _train_and_measure(
 
     evaluation = Evaluation(story.encoded.encoder, dataset, identity.backbone, identity.seed, on_images)
     collapsed = evaluation.collapse()
-    wrong = []
+    wrong: dict[str, list[str]] = {}
     for number, name in enumerate(run.protocols):
         surroundings.tell(Progress(name, number, len(run.protocols)))
         _go_on(surroundings)
         try:
             story.protocols[name] = evaluation.measure(name, beside=tuple(story.protocols))
         except (ValueError, RuntimeError, MemoryError) as error:
-            wrong.append(f"{name}: {cause_of(error)}")
+            wrong.setdefault(cause_of(error), []).append(name)
     story.evaluate_s += time.monotonic() - started
     if wrong:
-        return "failed", "; ".join(wrong)
+        return "failed", "; ".join(f"{', '.join(names)}: {cause}" for cause, names in wrong.items())
     return ("collapsed", collapsed) if collapsed else ("ok", None)
 
 
