@@ -54,9 +54,9 @@ HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(
 
 # From the calibration of version 1: results/calibration/README.md.
 FROZEN_PENALTY = 0.1
-FINETUNE = Training(steps=100, passes=10, batch=128, trunk_rate=0.01, head_rate=0.1, optimizer="sgd")
-HEAD_ONLY = Training(steps=100, passes=10, batch=128, trunk_rate=0.0, head_rate=0.1, optimizer="sgd")
-SCRATCH = Training(steps=200, passes=10, batch=128, trunk_rate=0.05, head_rate=0.05, optimizer="sgd")
+FINETUNE = Training(steps=100, passes=10, batch=128, trunk_rate=1e-3, head_rate=1e-2, optimizer="adamw")
+HEAD_ONLY = Training(steps=100, passes=10, batch=128, trunk_rate=0.0, head_rate=1e-2, optimizer="adamw")
+SCRATCH = Training(steps=200, passes=10, batch=128, trunk_rate=1e-2, head_rate=1e-2, optimizer="adamw")
 START = {"start": "probe", "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE}
 
 DEFAULT: tuple[str, ...] = (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from protocols.base import Task
 
 SIZE, CLASSES = 8, 10
+TRAIN, TEST = 140, 34
 
 
 class SmallNetwork(nn.Module):
@@ -63,19 +64,33 @@ def per_class(labels: Tensor, amount: str, draw: int) -> Tensor:
     return torch.cat(chosen)
 
 
-def digits_task(*, network: bool = False, labels: Tensor | None = None, images: int = 1437, seed: int = 0) -> Task:
-    """A task on scikit-learn's digits; features are pixels, or those of a random small network."""
+def digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Images and labels of train and test: as many of every class, so that a guess is right once in ten."""
     data = load_digits()
     order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(0))
     pixels = torch.from_numpy((data.images * 15.9).astype("uint8"))[order][:, None]
-    truth = torch.from_numpy(data.target).long()[order]
-    train, test = pixels[:images], pixels[1437:]
-    train_labels = truth[:images] if labels is None else labels
+    labels = torch.from_numpy(data.target).long()[order]
+    places = [(labels == label).nonzero().flatten() for label in range(CLASSES)]
+    train, test = (
+        torch.stack([place[start:stop] for place in places], dim=1).flatten()
+        for start, stop in ((0, TRAIN), (TRAIN, TRAIN + TEST))
+    )
+    return (pixels[train], labels[train]), (pixels[test], labels[test])
+
+
+def digits_task(
+    *, network: bool = False, labels: Tensor | None = None, images: int = 10 * TRAIN, seed: int = 0
+) -> Task:
+    """A task on scikit-learn's digits; features are pixels, or those of a random small network."""
+    (train, truth), (test, _) = digits()
+    train, train_labels = train[:images], truth[:images] if labels is None else labels
     torch.manual_seed(seed)
     net = SmallNetwork()
     with torch.no_grad():
-        for _ in range(30):
-            net.features(prepare(train))
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None
+        net.features(prepare(train))
     net.eval()
 
     def fresh() -> nn.Module:
@@ -95,6 +110,7 @@ def digits_task(*, network: bool = False, labels: Tensor | None = None, images: 
             else (train.flatten(1).float() / 255, test.flatten(1).float() / 255)
         )
     every = torch.arange(len(train))
+    held_out = every % 100 >= 90
     return Task(
         train_images=train,
         train_labels=train_labels,
@@ -103,8 +119,8 @@ def digits_task(*, network: bool = False, labels: Tensor | None = None, images: 
         test_features=outside,
         unlabelled_images=None,
         classes=CLASSES,
-        fit=every[every % 10 != 0],
-        val=every[every % 10 == 0],
+        fit=every[~held_out],
+        val=every[held_out],
         label_set=lambda amount, draw: per_class(train_labels, amount, draw),
         encoder=fresh if network else None,
         scratch_encoder=scratch if network else None,
@@ -118,9 +134,7 @@ def digits_task(*, network: bool = False, labels: Tensor | None = None, images: 
 @pytest.fixture(scope="session")
 def test_labels() -> Tensor:
     """The labels of the images that ``digits_task`` predicts; no protocol sees them."""
-    data = load_digits()
-    order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(0))
-    return torch.from_numpy(data.target).long()[order][1437:]
+    return digits()[1][1]
 
 
 @pytest.fixture(scope="session")

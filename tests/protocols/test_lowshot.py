@@ -1,0 +1,171 @@
+"""Fine-tuning on a few labels: where it starts, what it leaves alone, that it learns and repeats itself."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from protocols.base import Task
+from protocols.catalogue import load, resolve
+from protocols.finetune import log_probabilities, order, train
+from protocols.lowshot import Lowshot
+
+
+def lowshot(id: str, **constants: object) -> Lowshot:
+    entry = resolve(id)
+    return load(replace(entry, constants={**entry.constants, **constants}))  # type: ignore[return-value]
+
+
+def accuracy(scores: Tensor, labels: Tensor) -> float:
+    return float((scores.argmax(dim=1) == labels).double().mean())
+
+
+def begun(protocol: Lowshot, task: Task, draw: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
+    indices = task.label_set(protocol.labels, draw)
+    targets = task.train_labels[indices]
+    return protocol.classifier(task, indices, targets, task.generator("test")), indices, targets
+
+
+def statistics(model: nn.Module) -> list[Tensor]:
+    return [buffer.clone() for name, buffer in model.named_buffers() if "running" in name]
+
+
+@pytest.mark.parametrize("labels", ["1", "10pct"])
+def test_the_probe_start_predicts_what_the_frozen_regression_predicts(labels: str, network_task: Task) -> None:
+    model, _, _ = begun(lowshot(f"lowshot-{labels}", start="probe"), network_task)
+    frozen = load(resolve(f"lowshot-{labels}-frozen")).predict(network_task).scores[0]
+    torch.testing.assert_close(
+        log_probabilities(model, network_task.test_images, network_task), frozen, atol=1e-3, rtol=0
+    )
+
+
+def test_a_head_from_zero_gives_every_class_the_same_chance(network_task: Task) -> None:
+    for id in ("lowshot-1", "lowshot-1-mlp", "lowshot-1-conv"):
+        model, _, _ = begun(lowshot(id, start="zero"), network_task)
+        scores = log_probabilities(model, network_task.test_images, network_task).exp()
+        torch.testing.assert_close(scores, torch.full_like(scores, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("id", "statistics_move", "encoder_moves"),
+    [
+        ("lowshot-5", False, True),
+        ("lowshot-5-conv", False, True),
+        ("lowshot-5-frozen-mlp", False, False),
+        ("lowshot-5-frozen-conv", False, False),
+        ("scratch-5", True, True),
+    ],
+)
+def test_what_training_moves(id: str, statistics_move: bool, encoder_moves: bool, network_task: Task) -> None:
+    protocol = lowshot(id)
+    model, indices, targets = begun(protocol, network_task)
+    encoder = model.encoder
+    assert isinstance(encoder, nn.Module)
+    before, weights = statistics(model), [p.detach().clone() for p in encoder.parameters()]
+    head = [p.detach().clone() for p in model.head.parameters()]
+    images = network_task.train_images[indices]
+    train(model, images, targets, protocol.training, network_task, network_task.generator("test"))
+    log_probabilities(model, network_task.test_images, network_task)
+    moved = [not torch.equal(a, b) for a, b in zip(before, statistics(model), strict=True)]
+    assert all(moved) if statistics_move else not any(moved)
+    changed = [not torch.equal(a, b) for a, b in zip(weights, encoder.parameters(), strict=True)]
+    assert all(changed) if encoder_moves else not any(changed)
+    assert all(not torch.equal(a, b) for a, b in zip(head, model.head.parameters(), strict=True))
+
+
+def test_scratch_starts_elsewhere_than_the_pretrained_network(network_task: Task) -> None:
+    pretrained, _, _ = begun(lowshot("lowshot-1"), network_task)
+    scratch, _, _ = begun(lowshot("scratch-1"), network_task)
+    pairs = zip(pretrained.encoder.parameters(), scratch.encoder.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("id", ["lowshot-10pct", "lowshot-10pct-mlp", "lowshot-10pct-conv", "scratch-10pct"])
+def test_ten_percent_of_the_labels_teach_digits(id: str, network_task: Task, test_labels: Tensor) -> None:
+    found = lowshot(id, draws=2).predict(network_task)
+    assert len(found.scores) == len(found.train_accuracy) == 2
+    assert min(accuracy(scores, test_labels) for scores in found.scores) > 0.4
+    assert min(found.train_accuracy) > 0.5
+    assert found.curves["loss"][-1] < found.curves["loss"][0]
+    assert len(found.curves["loss"]) == len(found.curves["accuracy"]) <= 50
+
+
+@pytest.mark.parametrize("id", ["lowshot-1", "lowshot-1-frozen-conv", "scratch-1", "pseudolabel-1"])
+def test_two_predictions_of_one_task_are_equal(id: str, make_task: Callable[..., Task]) -> None:
+    first, second = (lowshot(id, draws=2).predict(make_task(network=True)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first.scores, second.scores, strict=True))
+    assert first.curves == second.curves
+    assert not torch.equal(first.scores[0], first.scores[1])
+
+
+def test_scores_are_log_probabilities_of_every_draw(network_task: Task) -> None:
+    found = load(resolve("lowshot-1-frozen")).predict(network_task)
+    assert len(found.scores) == 10
+    assert found.choices["not_converged"] == []
+    for scores in found.scores:
+        torch.testing.assert_close(scores.exp().sum(dim=1), torch.ones(len(scores)))
+
+
+def test_batches_run_through_all_images_before_one_comes_again() -> None:
+    indices = order(7, 30, torch.Generator().manual_seed(0))
+    assert len(indices) == 30
+    for start in range(0, 28, 7):
+        assert sorted(indices[start : start + 7].tolist()) == list(range(7))
+
+
+def test_steps_are_the_larger_of_the_floor_and_ten_passes() -> None:
+    training = resolve("lowshot-1").constants["training"]
+    assert training.steps <= 200
+    assert training.batch <= 128
+    assert training.steps_over(10) == training.steps
+    assert training.steps_over(5000) == 391
+
+
+@pytest.mark.parametrize("id", ["lowshot-1", "scratch-1", "lowshot-1-frozen-mlp", "pseudolabel-1", "linear-sgd"])
+def test_an_encoder_without_a_network_is_refused(id: str, without_network: Task) -> None:
+    with pytest.raises(ValueError, match="this encoder has none"):
+        load(resolve(id)).predict(without_network)
+
+
+@pytest.mark.parametrize("id", ["lowshot-1", "lowshot-1-frozen", "pseudolabel-1"])
+def test_a_class_without_a_label_is_named_with_its_label_set(id: str, make_task: Callable[..., Task]) -> None:
+    task = make_task(network=True)
+    nine = replace(task, label_set=lambda amount, draw: (task.train_labels < 9).nonzero()[:90, 0])
+    with pytest.raises(ValueError, match="label set 1, draw 0: class 9 has no labelled image"):
+        load(resolve(id)).predict(nine)
+
+
+def test_a_conv_head_needs_a_feature_map(network_task: Task) -> None:
+    assert network_task.encoder is not None
+
+    def flat() -> nn.Module:
+        encoder = network_task.encoder()  # type: ignore[misc]
+        encoder.feature_map = lambda images: None  # type: ignore[assignment]
+        return encoder
+
+    with pytest.raises(ValueError, match="needs a feature map"):
+        load(resolve("lowshot-1-conv")).predict(replace(network_task, encoder=flat))
+
+
+def test_a_rate_that_is_too_high_is_an_error_in_one_line(network_task: Task) -> None:
+    training = replace(resolve("lowshot-1").constants["training"], trunk_rate=1e12, head_rate=1e12)
+    with pytest.raises(ValueError, match="diverged"):
+        lowshot("lowshot-1", training=training).predict(network_task)
+
+
+def test_linear_sgd_leaves_the_trunk_alone_and_learns(make_task: Callable[..., Task], test_labels: Tensor) -> None:
+    made = []
+    task = make_task(network=True)
+
+    def watched() -> nn.Module:
+        assert task.encoder is not None
+        made.append(task.encoder())
+        return made[-1]
+
+    found = load(resolve("linear-sgd")).predict(replace(task, encoder=watched))
+    assert task.encoder is not None
+    for (name, kept), after in zip(task.encoder().state_dict().items(), made[0].state_dict().values(), strict=True):
+        assert torch.equal(kept, after), name
+    assert accuracy(found.scores[0], test_labels) > 0.25

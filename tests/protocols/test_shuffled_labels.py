@@ -1,0 +1,45 @@
+"""Labels that say nothing give chance: no protocol sees the truth by another way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from protocols.base import Task
+from protocols.catalogue import ENTRIES, Entry, load, resolve
+from protocols.training import Training
+
+SHUFFLES = 20
+ON_REQUEST = ["lowshot-5-mlp", "lowshot-5-frozen-conv", "scratch-5", "pseudolabel-5"]
+WITH_SCORES = [id for id, entry in ENTRIES.items() if not entry.label_free]
+
+
+def shortened(entry: Entry) -> Entry:
+    """The same protocol with one draw and few steps."""
+    shorter: dict[str, object] = {}
+    if "draws" in entry.constants:
+        shorter["draws"] = 1
+    if isinstance(training := entry.constants.get("training"), Training):
+        shorter["training"] = replace(training, steps=20, passes=2)
+    if "epochs" in entry.constants:
+        shorter["epochs"] = 5
+    return replace(entry, constants={**entry.constants, **shorter})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id", [*WITH_SCORES, *ON_REQUEST])
+def test_shuffled_labels_give_chance(id: str, make_task: Callable[..., Task], test_labels: Tensor) -> None:
+    truth = make_task().train_labels
+    protocol = load(shortened(resolve(id)))
+    accuracies = []
+    for shuffle in range(SHUFFLES):
+        mixed = truth[torch.randperm(len(truth), generator=torch.Generator().manual_seed(shuffle))]
+        # The task draws its label sets from the labels that it is given.
+        scores = protocol.predict(make_task(network=True, labels=mixed)).scores[0]
+        accuracies.append(float((scores.argmax(dim=1) == test_labels).double().mean()))
+    # As many images of every class in train and in test: whatever is guessed is right once in ten.
+    error = np.std(accuracies, ddof=1) / np.sqrt(SHUFFLES)
+    assert abs(np.mean(accuracies) - 0.1) <= 4 * error + 1e-12
