@@ -1,9 +1,14 @@
 """SimCLR: two views of an image attract, all other images of the batch repel.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simclr.yaml): LARS, rate 0.4 at 256
-images, decay 1e-4, a head of 2048 and 256 on 512 features without batch norm, temperature 0.2.
-Deviations: the head keeps its ratio to the trunk (four times its features, then half of them); bilinear crops (lightly) instead of bicubic;
-no blur up to 32 pixels. Both views pass the network as one batch [Chen 2020, algorithm 1].
+Recipe: the authors' on CIFAR-10 (https://github.com/google-research/simclr, README): LARS, rate 1.0 at 256 images, decay 1e-4,
+temperature 0.5, half the colour jitter, no blur up to 32 pixels; both views pass the network as one batch [Chen 2020, algorithm 1].
+The head is solo-learn's (scripts/pretrain/cifar/simclr.yaml): 2048 and 256 on 512 features, without batch norm.
+Deviations: the head's hidden layer keeps its ratio to the trunk (four times its features); bilinear crops (lightly); LARS is solo-learn's
+clipped form; a warm-up of a tenth of the training, because ours is short.
+Why not solo-learn's rate 0.4, temperature 0.2, full jitter: on the development task of digits (60 epochs, resnet9_slim, one label a
+class, frozen) 68.3 against 76.9.
+On a transformer: AdamW, rate 2e-3, decay 0.05, as published for a small ViT on Imagenette
+(https://github.com/rbalestr-lab/lejepa, MINIMAL.md); with it vit_nano goes from 22.6 (untrained) to 51.9 there.
 """
 
 from collections.abc import Callable
@@ -33,11 +38,11 @@ class SimCLRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.2
+    temperature: float = 0.5
     hidden: int = 4
     dim: int = 256
     min_scale: float = 0.08
-    jitter: float = 1.0
+    jitter: float = 0.5
 
 
 class SimCLR(Method):
@@ -46,9 +51,9 @@ class SimCLR(Method):
     title: ClassVar[str] = "SimCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2002.05709"
     family: ClassVar[Family] = "contrastive"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.4, weight_decay=1e-4, warmup=0.01)
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=1.0, weight_decay=1e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = SimCLRSettings
 

@@ -4,6 +4,8 @@ Recipe: the supervised baseline of https://github.com/gidariss/FeatureLearningRo
 Nesterov SGD, rate 0.2 at 256 images, decay 5e-4, shifted crops and flips.
 Deviations: a cosine instead of three steps of 0.2, because the length of the training varies; biases and norms do not decay; the
 crop is shifted by an eighth of the image (4 of 32 pixels there).
+On a transformer: AdamW, rate 1e-3, decay 0.05, warm-up a tenth [Touvron 2021, DeiT, table 9, rate 5e-4 at 512 images and width 384; more
+for a narrower network].
 """
 
 from collections.abc import Callable

@@ -1,12 +1,15 @@
 """Vision transformers of timm, with a patch that fits the image's size.
 
 Source: Dosovitskiy et al. 2020 (https://arxiv.org/abs/2010.11929) through ``timm.models.vision_transformer``; the patch sizes are
-those that leave 16 to 196 tokens. The network stands in ``vit``, so that lightly's masked wrapper can be put around it.
+those that leave 16 to 196 tokens. Positions are fixed two-dimensional sines and cosines [MoCo v3, section 5; MAE, section 3]: learned
+ones start near zero, and so small a network does not find them in a short training. Weights start as in the original (Xavier): timm's
+own deviation of 0.02 is made for a width of 768. The network stands in ``vit``, so that lightly's masked wrapper can be put around it.
 """
 
 from typing import ClassVar, Literal
 
 from jaxtyping import Float
+from lightly.models.utils import initialize_2d_sine_cosine_positional_embedding
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
@@ -21,7 +24,7 @@ def patch_size(size: int) -> int:
 
 
 class ViT(Trunk):
-    """A pre-norm ViT with a class token and learned positions; ``width`` features.
+    """A pre-norm ViT with a class token and fixed positions; ``width`` features.
 
     Attributes:
         vit: timm's network.
@@ -33,7 +36,7 @@ class ViT(Trunk):
     def __init__(self, traits: Traits, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.dim = width
-        self.pooling: Pooling = "class"
+        self.pooling: Pooling = "patches"
         self.patch = patch_size(traits.size)
         if traits.size % self.patch:
             raise SslbenchError(
@@ -49,7 +52,9 @@ class ViT(Trunk):
             embed_dim=width,
             depth=depth,
             num_heads=heads,
+            weight_init="jax",
         )
+        initialize_2d_sine_cosine_positional_embedding(self.vit.pos_embed, num_prefix_tokens=self.vit.num_prefix_tokens)
 
     def tokens(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch tokens dim"]:
         """Return all tokens after the last norm, the class token first."""
