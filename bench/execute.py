@@ -106,9 +106,9 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
             status, cause = _attempt(todo, dataset, surroundings, story)
         except Stopped as error:
             if old is None:
-                store.write(_record(identity, "interrupted", str(error), story, surroundings))
+                store.write(_record(identity, dataset, "interrupted", str(error), story, surroundings))
             raise
-        record = _record(identity, status, cause, story, surroundings)
+        record = _record(identity, dataset, status, cause, story, surroundings)
         store.write(record)
         if status in MEASURED:
             store.checkpoint_path(identity).unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
 def _claim(run: PlannedRun, surroundings: Surroundings, wait: bool) -> Iterator[bool]:
     """Hold the run's lock, and yield whether it is ours; one who waits can be stopped."""
     while True:
-        with surroundings.store.claim(run.identity) as ours:
+        with surroundings.store.claim(run.identity, wait=False) as ours:
             if ours or not wait:
                 yield ours
                 return
@@ -205,7 +205,14 @@ def _sitting(identity: Identity, dataset: Dataset, surroundings: Surroundings) -
     )
 
 
-def _record(identity: Identity, status: Status, cause: str | None, story: _Story, surroundings: Surroundings) -> Record:
+def _record(
+    identity: Identity,
+    dataset: Dataset,
+    status: Status,
+    cause: str | None,
+    story: _Story,
+    surroundings: Surroundings,
+) -> Record:
     encoded = story.encoded
     trained = encoded.trained if encoded else None
     cost = Cost(
@@ -226,6 +233,7 @@ def _record(identity: Identity, status: Status, cause: str | None, story: _Story
         curve=trained.curve if trained else {},
         cost=cost,
         environment=describe(_device_name(surroundings.device), precision, threads),
+        classes=dataset.traits.classes,
     )
 
 
