@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import minimize
 from torch import Tensor
 
 MEMORY = 20
 ROUND = 20
+ROUNDING = 1e-14
+SHORTEST_STEP = 1e-9
 MOST_ROUNDS = 100
 HESSIAN_IMAGES = 4096
 HESSIAN_PARAMETERS = 6000
@@ -133,21 +133,29 @@ class LogisticRegression:
     ) -> tuple[Float[Tensor, "inputs classes"], int]:
         """Take some steps of L-BFGS with one preconditioner; return where they lead and how many they were."""
         forward, backward = self._chart(penalty)
-        size = np.inf
-
-        def evaluate(offset: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal size
-            value, slope = self._objective(origin + forward(torch.from_numpy(offset).to(origin.device)), penalty)
-            size = self._size(slope)
-            return value, backward(slope).cpu().numpy()
-
-        def stop(intermediate_result: object) -> None:
-            if size <= self.tolerance:
-                raise StopIteration
-
-        limits = {"maxcor": MEMORY, "maxiter": ROUND, "maxfun": 4 * ROUND, "ftol": 0.0, "gtol": 0.0}
-        found = minimize(evaluate, np.zeros(origin.numel()), jac=True, method="L-BFGS-B", callback=stop, options=limits)
-        return origin + forward(torch.from_numpy(found.x).to(origin.device)), int(found.nit)
+        point, (value, slope) = origin, self._objective(origin, penalty)
+        inside = backward(slope)
+        past: list[tuple[Tensor, Tensor]] = []
+        for step in range(ROUND):
+            direction = -quasi_newton(inside, past)
+            moves, descent = forward(direction), float(inside @ direction)
+            length = 1.0
+            while True:
+                tried = point + length * moves
+                new_value, new_slope = self._objective(tried, penalty)
+                if new_value <= value + 1e-4 * length * descent + ROUNDING * abs(value):
+                    break
+                length /= 2
+                if length < SHORTEST_STEP:
+                    return point, step
+            new_inside = backward(new_slope)
+            gone, change = length * direction, new_inside - inside
+            if float(gone @ change) > 0:
+                past = [*past[1 - MEMORY :], (gone, change)]
+            point, value, inside = tried, new_value, new_inside
+            if self._size(new_slope) <= self.tolerance:
+                return point, step + 1
+        return point, ROUND
 
     def _hessian_at(self, point: Float[Tensor, "inputs classes"]) -> Tensor:
         """Return the Hessian of the cross-entropy over the sample: of all parameters, or where they are too many one block.
@@ -190,3 +198,18 @@ class LogisticRegression:
             return found.T.flatten()
 
         return forward, backward
+
+
+def quasi_newton(slope: Float[Tensor, " n"], past: list[tuple[Tensor, Tensor]]) -> Float[Tensor, " n"]:
+    """Return the inverse Hessian, as past (step, change of gradient) show it, times a gradient (Nocedal & Wright 2006, algorithm 7.4).
+
+    What they do not show is taken for the identity: the coordinates are made for that.
+    """
+    weights = []
+    for step, change in reversed(past):
+        weight = (step @ slope) / (step @ change)
+        slope = slope - weight * change
+        weights.append(weight)
+    for (step, change), weight in zip(past, reversed(weights), strict=True):
+        slope = slope + (weight - (change @ slope) / (step @ change)) * step
+    return slope
