@@ -52,7 +52,6 @@ class Entry:
 TOLERANCE = 1e-6
 HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
 
-# From the calibration of version 1: results/calibration/README.md.
 FROZEN_PENALTY = 0.1
 FINETUNE = Training(steps=100, passes=10, batch=128, trunk_rate=1e-3, head_rate=1e-2, optimizer="adamw")
 HEAD_ONLY = Training(steps=100, passes=10, batch=128, trunk_rate=0.0, head_rate=1e-2, optimizer="adamw")
@@ -72,8 +71,12 @@ DEFAULT: tuple[str, ...] = (
 
 LABEL_FREE_IMAGES = 10_000
 
-COLLAPSED: dict[str, float] = {"rankme": 1.2, "feature_std": 0.01}
-"""A run with a smaller figure has collapsed; ``random_init`` and ``pixels`` are above on every data set tried."""
+COLLAPSED: dict[str, float] = {"rankme": 1.5, "feature_std": 0.02}
+"""A run with a smaller figure has collapsed.
+
+Least figures of ``pixels`` and ``random_init`` (``resnet9_slim``, ``vit_nano``) on digits, MNIST, FashionMNIST and a part of Imagenette at 96 pixels: RankMe 6.1,
+deviation 0.16.
+"""
 
 
 def _label_free(figure: str, title: str, source: str, better: bool | None, needs_network: bool = False) -> Entry:
@@ -143,18 +146,18 @@ def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
     if head:
         constants = {**common, "training": HEAD_ONLY if frozen else FINETUNE, "head": head, "start": "zero"}
         title = f"{on} with a head ({head}), {labels.title}"
-        return replace(entry, title=title, source="calibrated: results/calibration", constants=constants)
+        return replace(entry, title=title, source="rates chosen by hand", constants=constants)
     if frozen:
         return replace(
             entry,
             title=f"logistic regression on frozen features, {labels.title}",
-            source="MSN, arXiv:2204.07141; its penalty calibrated: results/calibration",
+            source="MSN, arXiv:2204.07141; its penalty chosen by hand",
             module="protocols.frozen",
             constants={**common, "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE},
             needs_network=False,
         )
     constants = {**common, "training": FINETUNE, **START}
-    source = "LP-FT, arXiv:2202.10054; calibrated: results/calibration"
+    source = "LP-FT, arXiv:2202.10054; rates chosen by hand"
     return replace(entry, title=f"{on}, {labels.title}", source=source, constants=constants)
 
 
@@ -162,7 +165,7 @@ def _scratch(id: str, labels: Labels) -> Entry:
     constants = {"labels": labels.text, "draws": labels.draws, "training": SCRATCH, "encoder": "scratch"}
     title = f"the same network from a random start, {labels.title}"
     return Entry(
-        id, 1, title, "calibrated: results/calibration", "protocols.lowshot", constants, True,
+        id, 1, title, "rates chosen by hand", "protocols.lowshot", constants, True,
         labels=labels.text, draws=labels.draws,
     )  # fmt: skip
 

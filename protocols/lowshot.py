@@ -18,7 +18,7 @@ MEASURED_IMAGES = 2048
 
 @dataclass(frozen=True)
 class Lowshot(EvaluationProtocol):
-    """Gradient steps on the labelled images of each draw; the constants are those of the calibration (``bench/calibrate.py``).
+    """Gradient steps on the labelled images of each draw.
 
     Batch normalisation of a pretrained encoder stays in eval mode: a batch of ten images says nothing. An encoder from a random start
     (``encoder="scratch"``) has no statistics and runs in train mode.
