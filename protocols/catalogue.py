@@ -74,7 +74,7 @@ LABEL_FREE_IMAGES = 10_000
 COLLAPSED: dict[str, float] = {"rankme": 1.5, "feature_std": 0.02}
 """A run with a smaller figure has collapsed.
 
-Least figures of ``pixels`` and ``random_init`` (``resnet9_slim``, ``vit_nano``) on digits, MNIST, FashionMNIST and a part of Imagenette at 96 pixels: RankMe 6.1,
+Least figures of ``pixels`` and ``random_init`` (``resnet9_slim``, ``vit_nano``) on digits, MNIST, FashionMNIST and Imagenette at 96 pixels: RankMe 6.1,
 deviation 0.16.
 """
 
