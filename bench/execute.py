@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from protocols.catalogue import resolve
 
 from bench.data.dataset import Dataset
 from bench.encoders import Encoded, Sitting, encode
@@ -19,6 +18,7 @@ from bench.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.pretrain import Diverged, Stopped
 from bench.records import Cost, Identity, Measurement, Record, Status
 from bench.store import Store
+from protocols.catalogue import resolve
 
 CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.5

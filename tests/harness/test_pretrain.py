@@ -1,6 +1,7 @@
 """The training loop: a stopped run continues to the very same numbers, a diverged one says so."""
 
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -94,7 +95,7 @@ def test_seeds_differ_and_a_seed_repeats(digits):
 
 def test_the_last_incomplete_batch_is_dropped_and_each_image_comes_once_an_epoch(digits):
     class Watching(SimCLR):
-        seen: list[int] = []
+        seen: ClassVar[list[int]] = []
 
         def forward(self, batch, progress):
             self.seen.extend(batch.indices.tolist())
