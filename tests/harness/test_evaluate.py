@@ -1,0 +1,91 @@
+"""An encoder under the protocols: labels under seal, features once, the encoder untouched."""
+
+import pytest
+import torch
+
+from bench import seeds
+from bench.data import load
+from bench.encoders import build_method
+from bench.evaluate import Evaluation
+from bench.features import calibrate_batch_norm, extract
+from bench.records import Identity
+from bench.views.prepare import prepare
+from protocols.base import Task
+from protocols.catalogue import DEFAULT
+
+
+def evaluation_of(dataset, method="random_init"):
+    seeds.seed_everything(0, "init")
+    identity = Identity("digits", dataset.fingerprint, "test", method, 1, "resnet9_slim", 1, 1, "smoke", 2, 256, 0)
+    encoder = build_method(identity, dataset).encoder().eval()
+    calibrate_batch_norm(encoder, dataset.train_images, lambda x: prepare(x, encoder.input, torch.device("cpu")))
+    return Evaluation(encoder, dataset, "resnet9_slim", 0)
+
+
+@pytest.fixture
+def digits():
+    return load("digits")
+
+
+def test_a_task_holds_no_test_labels(digits):
+    assert not [name for name in Task.__dataclass_fields__ if "test" in name and "label" in name]
+    task = evaluation_of(digits).task("knn")
+    assert digits.test_labels not in [getattr(task, name) for name in Task.__dataclass_fields__]
+
+
+@pytest.mark.slow
+def test_the_test_labels_are_read_once_a_protocol_and_run(digits):
+    evaluation = evaluation_of(digits)
+    evaluation.collapse()
+    assert digits.test_labels.openings == 0
+    for number, name in enumerate([*DEFAULT[:3], *DEFAULT[4:7]], 1):
+        evaluation.measure(name)
+        assert digits.test_labels.openings == number, name
+
+
+def test_the_development_task_never_opens_the_test_labels(digits):
+    from bench.data.development import development
+
+    task = development(digits)
+    evaluation_of(task).measure("linear")
+    assert (task.test_labels.openings, digits.test_labels.openings) == (1, 0)
+    assert len(task.test_images) == len(digits.val)
+    assert len(task.train_images) == len(digits.fit)
+
+
+def test_equal_label_sets_are_measured_once(digits):
+    evaluation = evaluation_of(digits)
+    twin = evaluation.measure("lowshot-1pct-frozen", beside=("knn", "lowshot-1", "lowshot-1-frozen"))
+    assert twin.same_as == "lowshot-1-frozen"
+    assert evaluation.measure("lowshot-10pct-frozen", beside=("lowshot-1-frozen",)).same_as is None
+
+
+def test_measuring_twice_gives_the_same_answers_and_leaves_the_encoder_as_it_was(digits):
+    evaluation = evaluation_of(digits)
+    before = {name: tensor.clone() for name, tensor in evaluation.encoder.state_dict().items()}
+    first, second = evaluation.measure("lowshot-2"), evaluation.measure("lowshot-2")
+    assert first.correct == second.correct
+    assert first.metrics == second.metrics
+    for name, tensor in evaluation.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_pixels_have_no_network_and_their_features_are_the_normalised_image(digits):
+    seeds.seed_everything(0, "init")
+    identity = Identity("digits", "f", "test", "pixels", 1, "resnet9_slim", 1, 1, "smoke", 2, 256, 0)
+    encoder = build_method(identity, digits).encoder().eval()
+    evaluation = Evaluation(encoder, digits, "resnet9_slim", 0)
+    assert evaluation.task("knn").encoder is None
+    images = digits.train_images[:7]
+    features = extract(encoder, images, lambda x: prepare(x, encoder.input, torch.device("cpu")))
+    (mean,), (std,) = digits.traits.mean, digits.traits.std
+    assert torch.allclose(features, ((images / 255 - mean) / std).flatten(1), atol=1e-5)
+
+
+def test_statistics_of_an_untrained_network_are_those_of_the_whole_train_part(digits):
+    encoder = evaluation_of(digits).encoder
+    first = next(m for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
+    convolution = next(m for m in encoder.modules() if isinstance(m, torch.nn.Conv2d))
+    maps = convolution(prepare(digits.train_images, encoder.input, torch.device("cpu")))
+    assert torch.allclose(first.running_mean, maps.mean((0, 2, 3)), atol=1e-3)
+    assert torch.allclose(first.running_var, maps.var((0, 2, 3)), rtol=0.02)
