@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from bench.atomic import write_text
 from bench.data import load
 from bench.data.dataset import Dataset, SealedLabels
 from bench.data.development import development
@@ -26,7 +27,6 @@ from bench.encoders import Sitting, encode
 from bench.evaluate import Evaluation
 from bench.records import Identity
 from bench.score import score
-from bench.store import write_text
 from protocols.catalogue import TOLERANCE
 from protocols.frozen import LowshotFrozen
 from protocols.lowshot import Lowshot

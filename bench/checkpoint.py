@@ -1,10 +1,8 @@
-"""Checkpoints of pretraining and stored encoders: written to a temporary file, flushed, renamed."""
+"""Checkpoints of pretraining and stored encoders: files of tensors that name the run they belong to."""
 
 import hashlib
 import json
-import os
 import pickle
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from bench.atomic import write_whole
 from bench.errors import SslbenchError
 from bench.records import Identity
 
@@ -25,12 +24,12 @@ def digest(identity: Identity) -> str:
 
 
 def save_checkpoint(path: Path, identity: Identity, state: dict[str, Any]) -> None:
-    """Write the state of a training; a reader sees the old file or the new one, never a half.
+    """Write the state of a training.
 
     Raises:
         SslbenchError: The folder cannot be written, or the disk is full.
     """
-    _replace(path, lambda temporary: torch.save({"identity": digest(identity), **state}, temporary))
+    write_whole(path, lambda temporary: torch.save({"identity": digest(identity), **state}, temporary))
 
 
 def load_checkpoint(path: Path, identity: Identity) -> dict[str, Any] | None:
@@ -57,7 +56,8 @@ def save_encoder(path: Path, identity: Identity, encoder: nn.Module, story: dict
         "method": identity.method,
         "story": json.dumps(story),
     }
-    _replace(path, lambda temporary: safetensors.torch.save_file(state, temporary, metadata=about))
+    data = safetensors.torch.save(state, metadata=about)
+    write_whole(path, lambda temporary: temporary.write_bytes(data))
 
 
 def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -80,20 +80,3 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
 
 def _first(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _replace(path: Path, write: Any) -> None:
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(descriptor)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise SslbenchError(f"cannot write {path}: {_first(error)}; free space or choose --results") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import cells
-from bench.store import write_text
+from bench.atomic import write_text
 from bench.tables import Board, Column, Row, Score, Table
 
 SCHEMA_VERSION = 1

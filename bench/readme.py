@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+from bench.atomic import write_text
 from bench.board import Selection, read_board
 from bench.errors import SslbenchError
 from bench.leaderboard_formats import to_markdown
-from bench.store import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- leaderboard: (\S+) [^>]*-->\n).*?(<!-- end of leaderboard -->)", re.DOTALL)

@@ -1,14 +1,14 @@
 """The results folder: one file a record, written whole or not at all, shared by many processes."""
 
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bench.atomic import write_text
 from bench.errors import SslbenchError
 from bench.naming import file_name, method_folder
 from bench.record_json import UnreadableRecord, from_json, to_json
@@ -24,40 +24,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.path}: skipped, {self.reason}"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: into a temporary file beside it, flushed to the disk, then renamed.
-
-    Raises:
-        SslbenchError: The disk is full or the folder cannot be written; what stood there before stands there still.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        temporary = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise SslbenchError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose --results"
-        ) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    # The mask can only be read by setting it; a temporary file is private until it is renamed.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 class Store:
