@@ -2,14 +2,12 @@
 
 import contextlib
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +107,26 @@ def run_all(
         KeyboardInterrupt: The user stopped; every run has kept its checkpoint.
         SslbenchError: What no other run could escape either: a results folder that cannot be written.
     """
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
     waiting = deque(_Assignment(run) for run in runs)
     ended: list[Ended] = []
-    workers = [_Worker(context, machine, number, stop) for number in range(jobs)]
-    with _Signals(stop) as signals:
+    workers = [_Worker(machine, number) for number in range(jobs)]
+    with _Signals() as signals:
         try:
             for worker in workers:
                 if waiting:
                     worker.give(waiting.popleft())
             while any(worker.busy for worker in workers):
-                _listen(workers, waiting, ended, machine, tell, stop)
+                if signals.seen:
+                    waiting.clear()
+                    for worker in workers:
+                        worker.stop()
+                _listen(workers, waiting, ended, machine, tell)
         finally:
-            stop.set()
+            for worker in workers:
+                worker.stop()
             for worker in workers:
                 worker.end()
-        if signals.seen is not None:
+        if signals.seen:
             raise KeyboardInterrupt
     return ended
 
@@ -139,11 +140,10 @@ class _Assignment:
 
 
 class _Signals:
-    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write their checkpoints."""
+    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write their checkpoints; the second one is final."""
 
-    def __init__(self, stop: Event) -> None:
-        self.stop = stop
-        self.seen: int | None = None
+    def __init__(self) -> None:
+        self.seen = False
 
     def __enter__(self) -> "_Signals":
         self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -154,35 +154,44 @@ class _Signals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: object) -> None:
-        if self.seen is not None:
+        if self.seen:
             raise KeyboardInterrupt
-        self.seen = number
-        self.stop.set()
+        self.seen = True
 
 
 class _Worker:
-    """One worker process and what it is doing."""
+    """One worker process and what it is doing.
 
-    def __init__(self, context: Any, machine: Machine, number: int, stop: Event) -> None:
-        self._context, self._machine, self._number, self._stop = context, machine, number, stop
+    All goes through one pipe: a run to do, or None to stop. A worker that is busy looks whether something waits there; a pipe whose
+    other end is closed, because this process was killed, says the same.
+    """
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self._machine, self._number = machine, number
         self.assignment: _Assignment | None = None
         self._start()
 
     def _start(self) -> None:
-        self.connection, theirs = self._context.Pipe()
-        self.process = self._context.Process(
-            target=_work, args=(theirs, self._machine, self._number, self._stop, os.getpid()), daemon=False
-        )
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, self._machine, self._number))
         self.process.start()
         theirs.close()
+        self._stopped = False
 
     @property
     def busy(self) -> bool:
         return self.assignment is not None
 
-    def give(self, assignment: "_Assignment") -> None:
+    def give(self, assignment: _Assignment) -> None:
         self.assignment = assignment
         self.connection.send(assignment)
+
+    def stop(self) -> None:
+        if not self._stopped:
+            self._stopped = True
+            with contextlib.suppress(OSError):
+                self.connection.send(None)
 
     def restart(self) -> None:
         self.process.join()
@@ -190,8 +199,6 @@ class _Worker:
         self._start()
 
     def end(self) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.send(None)
         self.process.join(GRACE_SECONDS)
         if self.process.is_alive():
             self.process.kill()
@@ -205,7 +212,6 @@ def _listen(
     ended: list[Ended],
     machine: Machine,
     tell: Callable[[Told], None],
-    stop: Event,
 ) -> None:
     """Take in what the workers say, once."""
     busy = {worker.connection: worker for worker in workers if worker.busy}
@@ -216,7 +222,7 @@ def _listen(
         try:
             message = connection.recv()
         except (EOFError, ConnectionResetError):
-            message = _bury(worker, machine, stop)
+            message = _bury(worker, machine)
         if isinstance(message, Told):
             tell(message)
             continue
@@ -228,11 +234,11 @@ def _listen(
             ended.append(message)
             tell(Told(message.identity, message))
         worker.assignment = None
-        if waiting and not stop.is_set():
+        if waiting:
             worker.give(waiting.popleft())
 
 
-def _bury(worker: _Worker, machine: Machine, stop: Event) -> Ended | None:
+def _bury(worker: _Worker, machine: Machine) -> Ended:
     """Record the run of a worker that died, and start another worker."""
     from bench.environment import describe
     from bench.records import Record
@@ -240,8 +246,6 @@ def _bury(worker: _Worker, machine: Machine, stop: Event) -> Ended | None:
 
     assert worker.assignment is not None
     worker.process.join()
-    if stop.is_set():
-        return None
     code = worker.process.exitcode
     cause = f"the worker process died (exit code {code}{'; out of memory?' if code == -signal.SIGKILL else ''})"
     identity = worker.assignment.run.identity
@@ -253,12 +257,14 @@ def _bury(worker: _Worker, machine: Machine, stop: Event) -> Ended | None:
     return Ended(identity, "failed", cause)
 
 
-def _work(connection: Connection, machine: Machine, number: int, stop: Event, parent: int) -> None:
+def _work(connection: Connection, machine: Machine, number: int) -> None:
     """Do runs until told to end; the worker's main function."""
+    # Ctrl-C reaches every process of the terminal: the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
-        _Runner(connection, machine, number, stop, parent).serve()
+        runner = _Runner(connection, machine, number)
+        signal.signal(signal.SIGTERM, runner.leave)
+        runner.serve()
     except (BrokenPipeError, EOFError, ConnectionResetError):
         return
     except SslbenchError as error:
@@ -268,7 +274,7 @@ def _work(connection: Connection, machine: Machine, number: int, stop: Event, pa
 class _Runner:
     """The inside of a worker process."""
 
-    def __init__(self, connection: Connection, machine: Machine, number: int, stop: Event, parent: int) -> None:
+    def __init__(self, connection: Connection, machine: Machine, number: int) -> None:
         from bench.device import choose_device
         from bench.discover import load_installed_protocols, load_plugin
         from bench.store import Store
@@ -276,13 +282,19 @@ class _Runner:
         for plugin in machine.plugins:
             load_plugin(plugin)
         load_installed_protocols()
-        self.connection, self.machine, self.stop, self.parent = connection, machine, stop, parent
+        self.connection, self.machine = connection, machine
         self.device = choose_device(_own_device(machine.device, number))
         self.store = Store(machine.results)
         self.dataset = machine.source.load()
         self.told = 0.0
+        self.leaving = False
+
+    def leave(self, *_: object) -> None:
+        """Stop at the next step: somebody sent SIGTERM to this process."""
+        self.leaving = True
 
     def serve(self) -> None:
+        """Do what comes through the pipe until None does."""
         while (assignment := self.connection.recv()) is not None:
             self.connection.send(self._do(assignment.run, assignment.wait))
 
@@ -308,8 +320,7 @@ class _Runner:
         return Ended(run.identity, record.status, record.cause)
 
     def _keep_going(self) -> bool:
-        # An orphan stops too: its parent was killed, and nobody would read its results.
-        return not self.stop.is_set() and os.getppid() == self.parent
+        return not self.leaving and not self.connection.poll()
 
     def _tell(self, run: PlannedRun, progress: Any) -> None:
         """Send progress at most five times a second, except at the beginning and the end of a stage."""
