@@ -20,7 +20,6 @@ from bench.records import Cost, Identity, Measurement, Record, Status
 from bench.store import Store
 from protocols.catalogue import resolve
 
-CHECKPOINT_SECONDS = 15.0
 POLL_SECONDS = 0.5
 """How often a run that another process holds is asked for again."""
 
@@ -65,7 +64,7 @@ class Surroundings:
     store: Store
     device: torch.device
     threads: int
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    checkpoint_seconds: float
     keep_going: Callable[[], bool] = lambda: True
     tell: Callable[[Progress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None

@@ -16,6 +16,7 @@ from bench.plan import PlannedRun
 from bench.records import Identity, Status
 from bench.request import Source
 
+CHECKPOINT_SECONDS = 15.0
 GRACE_SECONDS = 30.0
 """How long a worker that was asked to stop may take to write its checkpoint."""
 
@@ -38,7 +39,7 @@ class Machine:
     device: str
     threads: int
     plugins: Sequence[str] = ()
-    checkpoint_seconds: float = 15.0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True)

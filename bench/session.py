@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from bench.board import Selection, read_board
 from bench.errors import SslbenchError
-from bench.execute import CHECKPOINT_SECONDS
 from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, plan
 from bench.progress import RunProgress, label
 from bench.request import Request, Resolved, check_names, resolve
-from bench.schedule import Ended, Machine, jobs_for, run_all
+from bench.schedule import CHECKPOINT_SECONDS, Ended, Machine, jobs_for, run_all
 from bench.store import Store
 
 if TYPE_CHECKING:
