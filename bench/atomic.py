@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bench.errors import SslbenchError
+from bench.errors import StorageError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -19,7 +19,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write: Fills the file at the path that it is handed.
 
     Raises:
-        SslbenchError: The disk is full or the folder cannot be written; what stood there before stands there still.
+        StorageError: The disk is full or the folder cannot be written; what stood there before stands there still.
     """
     temporary = None
     try:
@@ -35,7 +35,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     # torch tells a full disk as a RuntimeError.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
-        raise SslbenchError(f"cannot write {path}: {reason}; free space or choose --results") from error
+        raise StorageError(f"cannot write {path}: {reason}; free space or choose --results") from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -43,7 +43,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; raises SslbenchError as ``write_whole``."""
+    """Write a text file in UTF-8, whole or not at all; raises StorageError as ``write_whole``."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

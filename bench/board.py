@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.compare import Comparison, compare
 from bench.discover import load_method, method_names, nearest
+from bench.errors import SslbenchError
 from bench.leaderboard import build, catalogue
 from bench.ranking import order
 from bench.records import Record, TaskName
@@ -18,7 +19,7 @@ class Selection:
     """Which records; None takes all.
 
     Attributes:
-        dataset: As records name it; a folder also by the beginning of its name.
+        dataset: As records name it.
         backbone: The trunk's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.
@@ -59,12 +60,7 @@ def read_board(
     Raises:
         SslbenchError: Nothing there has the name that was asked for, or there is no such column.
     """
-    records, problems = Store(results).read_all(selection.task)
-    for field in ("dataset", "backbone", "budget"):
-        asked = getattr(selection, field)
-        there = {getattr(record.identity, field) for record in records}
-        if asked is not None and there and asked not in there:
-            raise nearest(f"{field} among the records of {results}", asked, there)
+    records, problems = _read(results, selection)
     current = catalogue()
     if check:
         from bench.backbones.catalogue import CATALOGUE
@@ -82,10 +78,23 @@ def read_comparison(first: Path, second: Path, selection: Selection) -> tuple[Co
     """Return two results folders side by side, row by row, and the files in either that are no records."""
     sides, problems = [], []
     for folder in (first, second):
-        records, skipped = Store(folder).read_all(selection.task)
+        records, skipped = _read(folder, selection)
+        if not records:
+            raise SslbenchError(f"no records in {folder}: nothing to compare; name a results folder that has some")
         sides.append([record for record in records if selection.takes(record)])
         problems += skipped
     return compare(sides[0], sides[1], catalogue()), problems
+
+
+def _read(results: Path, selection: Selection) -> tuple[list[Record], list[Problem]]:
+    """Return all records of a task; a name that none of them has is an error with the nearest."""
+    records, problems = Store(results).read_all(selection.task)
+    for field in ("dataset", "backbone", "budget"):
+        asked = getattr(selection, field)
+        there = {getattr(record.identity, field) for record in records}
+        if asked is not None and there and asked not in there:
+            raise nearest(f"{field} among the records of {results}", asked, there)
+    return records, problems
 
 
 def _sorted(tables: Sequence[Table], by: str) -> Iterator[Table]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from bench.atomic import write_whole
-from bench.errors import SslbenchError
+from bench.errors import StorageError
 from bench.records import Identity
 
 
@@ -27,7 +26,7 @@ def save_checkpoint(path: Path, identity: Identity, state: dict[str, Any]) -> No
     """Write the state of a training.
 
     Raises:
-        SslbenchError: The folder cannot be written, or the disk is full.
+        StorageError: The folder cannot be written, or the disk is full.
     """
     write_whole(path, lambda temporary: torch.save({"identity": digest(identity), **state}, temporary))
 
@@ -36,14 +35,16 @@ def load_checkpoint(path: Path, identity: Identity) -> dict[str, Any] | None:
     """Return the state saved for this identity, or None where there is none or it belongs to another version.
 
     Raises:
-        SslbenchError: The file is corrupt.
+        StorageError: The file is corrupt.
     """
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
-        raise SslbenchError(f"checkpoint {path}: cannot be read ({_first(error)}); delete it to start anew") from error
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch tells a damaged file in errors of many kinds
+        raise StorageError(f"checkpoint {path}: cannot be read ({_first(error)}); delete it to start anew") from error
+    if not isinstance(state, dict):
+        raise StorageError(f"checkpoint {path}: holds no training; delete it to start anew")
     return state if state.get("identity") == digest(identity) else None
 
 
@@ -64,7 +65,7 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
     """Return the stored encoder's tensors and how it was trained, or None where there is none of this identity.
 
     Raises:
-        SslbenchError: The file is corrupt.
+        StorageError: The file is corrupt.
     """
     if not path.exists():
         return None
@@ -75,7 +76,7 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
                 return None
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(about["story"])  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise SslbenchError(f"encoder {path}: cannot be read ({_first(error)}); delete it to train anew") from error
+        raise StorageError(f"encoder {path}: cannot be read ({_first(error)}); delete it to train anew") from error
 
 
 def _first(error: BaseException) -> str:

@@ -94,9 +94,13 @@ def run(
         batch_size=batch_size,
         plugins=plugin or (),
     )
-    failures = run_request(
-        request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=_console()
-    )
+    try:
+        failures = run_request(
+            request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=_console()
+        )
+    except KeyboardInterrupt:
+        print("sslbench: stopped; the same command continues", file=sys.stderr)
+        raise typer.Exit(130) from None
     raise typer.Exit(1 if failures else 0)
 
 
@@ -168,6 +172,10 @@ def leaderboard(
         load_plugin(source)
     selection = Selection(dataset, backbone, budget, on)
     if compare is not None:
+        if format != "table" or sort != "rank" or all_protocols or check:
+            raise SslbenchError(
+                "--compare prints a table of its own: leave out --format, --sort, --all-protocols and --check"
+            )
         from bench import compare as comparison
         from bench.board import read_comparison
 
@@ -185,7 +193,7 @@ def leaderboard(
         console.print(screen(board, console.width))
     else:
         typer.echo(FORMATS[format](board), nl=False)
-    if selection == Selection() and board.tables:
+    if selection == Selection() and board.tables and sort == "rank" and not all_protocols:
         write_leaderboard(board, results)
 
 
@@ -227,7 +235,7 @@ def _name(problems: "Sequence[Problem]") -> None:
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "160")))
+    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))
 
 
 def _table(console: "Console", rows: list[dict[str, Any]]) -> None:
@@ -257,12 +265,6 @@ def main() -> None:
     except SslbenchError as error:
         print(f"sslbench: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("sslbench: stopped; the same command continues", file=sys.stderr)
-        raise SystemExit(130) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import methods
 from bench.errors import SslbenchError
@@ -50,7 +50,7 @@ def load_method(name: str) -> type["Method"]:
         return _method_of(_plugins[name])
     installed = _entry_points().get(name)
     if installed is not None:
-        loaded = installed.load()
+        loaded = _loaded(installed)
         return _method_of(loaded) if isinstance(loaded, ModuleType) else _checked(loaded, name)
     return _method_of(importlib.import_module(f"methods.{name}"))
 
@@ -92,11 +92,21 @@ def load_installed_protocols() -> None:
     from protocols.catalogue import add
 
     for point in entry_points(group="sslbench.protocols"):
-        add(point.load())
+        add(_loaded(point))
 
 
 def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group="sslbench.methods")}
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever another package does at import
+        line = str(error).strip().partition("\n")[0]
+        raise SslbenchError(
+            f"installed {point.group} '{point.name}' ({point.value}): {type(error).__name__}: {line}"
+        ) from error
 
 
 def _import_plugin(source: str) -> ModuleType:

@@ -10,7 +10,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.checkpoint import save_encoder, stored_encoder
 from bench.data.dataset import Dataset
-from bench.device import choose_precision, set_threads
+from bench.device import choose_precision, device_name, set_threads
 from bench.discover import load_method
 from bench.features import calibrate_batch_norm
 from bench.pretrain import PretrainingSet, Trained, Training, pretrain
@@ -28,6 +28,7 @@ class Encoded:
     Attributes:
         encoder: What is evaluated.
         trained: The story of its training; None for a method without.
+        device: Where it was trained, by name.
         precision: Of the training.
         threads: Of the training.
         views_per_image: Views that the method makes of an image; None without training.
@@ -35,6 +36,7 @@ class Encoded:
 
     encoder: Encoder
     trained: Trained | None
+    device: str
     precision: str
     threads: int
     views_per_image: int | None
@@ -96,9 +98,11 @@ def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool
     if method.needs.statistics:
         calibrate_batch_norm(encoder, dataset.train_images, lambda x: prepare(x, encoder.input, sitting.device))
     threads = trained.threads if trained else sitting.threads
-    encoded = Encoded(encoder, trained, precision, threads, views)
+    device = device_name(sitting.device)
+    encoded = Encoded(encoder, trained, device, precision, threads, views)
     story = {
         "trained": asdict(trained) if trained else None,
+        "device": device,
         "precision": precision,
         "threads": threads,
         "views_per_image": views,

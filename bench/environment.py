@@ -27,6 +27,8 @@ def commit() -> str | None:
     """Return the git commit of the harness, with ``-dirty`` where its code was changed; None outside a checkout."""
     folder = Path(__file__).resolve().parent.parent
     try:
+        if Path(_git(folder, "rev-parse", "--show-toplevel")) != folder:
+            return None
         head = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--", "bench", "methods", "protocols")
     except (OSError, subprocess.SubprocessError):

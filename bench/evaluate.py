@@ -12,6 +12,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set, label_sets_hash
+from bench.device import exact_float32
 from bench.features import extract, fresh_copy
 from bench.records import Measurement
 from bench.score import score
@@ -33,6 +34,7 @@ class Evaluation:
         backbone: The trunk's name, for ``scratch`` protocols.
         seed: The run's.
         on_images: Told (images done, of how many) while features are extracted.
+        go_on: Called before every batch that passes the network; raises where the run is to stop.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Evaluation:
         backbone: str,
         seed: int,
         on_images: Callable[[int, int], None] = lambda done, total: None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         self.encoder = encoder
         self.dataset = dataset
         self.backbone = backbone
         self.seed = seed
         self.on_images = on_images
+        self.go_on = go_on
         self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
 
     def measure(self, name: str, beside: Sequence[str] = ()) -> Measurement:
@@ -62,7 +66,7 @@ class Evaluation:
         if twin is not None:
             return Measurement(version=entry.version, same_as=twin)
         started = time.monotonic()
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
             predictions = catalogue.load(entry).predict(self.task(name))
         scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
@@ -126,6 +130,7 @@ class Evaluation:
         return train, test
 
     def _prepare(self, images: Images) -> Float[Tensor, "batch channels size size"]:
+        self.go_on()
         return prepare(images, self.encoder.input, self.device)
 
     def _copy(self) -> nn.Module:

@@ -5,17 +5,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from bench.data.dataset import Dataset
+from bench.device import device_name
 from bench.encoders import Encoded, Sitting, encode
 from bench.environment import describe
-from bench.errors import SslbenchError
+from bench.errors import Diverged, Stopped, StorageError
 from bench.evaluate import Evaluation
 from bench.plan import MEASURED, PlannedRun, Wanted, plan
-from bench.pretrain import Diverged, Stopped
 from bench.records import Cost, Identity, Measurement, Record, Status
 from bench.store import Store
 from protocols.catalogue import resolve
@@ -70,13 +71,19 @@ class Surroundings:
     say: Callable[[str], None] = lambda _: None
 
 
-@dataclass
 class _Story:
-    """What is known of a run so far, for its record."""
+    """What is known of a run so far, for its record; it begins with what an old record of the same run measured."""
 
-    encoded: Encoded | None = None
-    protocols: dict[str, Measurement] = field(default_factory=dict)
-    evaluate_s: float = 0.0
+    def __init__(self, run: PlannedRun, old: Record | None) -> None:
+        same = old is not None and old.identity == run.identity and run.reason != "forced"
+        self.encoded: Encoded | None = None
+        self.protocols: dict[str, Measurement] = {}
+        self.evaluate_s = 0.0
+        self.peak_memory_mb = 0.0
+        if old is not None and same:
+            self.protocols = {name: m for name, m in old.protocols.items() if name not in run.protocols}
+            self.evaluate_s = old.cost.evaluate_s or 0.0
+            self.peak_memory_mb = old.cost.peak_memory_mb or 0.0
 
 
 def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wait: bool = True) -> Record | None:
@@ -87,7 +94,7 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
 
     Raises:
         Stopped: The user asked to stop; the checkpoint is kept.
-        SslbenchError: The results folder cannot be written, or a stored file is corrupt.
+        StorageError: The results folder cannot be written, or a stored file is corrupt.
     """
     store, identity = surroundings.store, run.identity
     with _claim(run, surroundings, wait) as ours:
@@ -97,15 +104,15 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
         todo = run if run.reason == "forced" else _left(run, old)
         if todo.done and old is not None:
             return old
-        story = _Story()
-        if old is not None and todo.recorded:
-            story.protocols = {name: old.protocols[name] for name in todo.recorded}
-            story.evaluate_s = old.cost.evaluate_s or 0.0
+        story = _Story(todo, old)
+        kept = len(story.protocols)
         try:
             status, cause = _attempt(todo, dataset, surroundings, story)
         except Stopped as error:
-            if old is None:
-                store.write(_record(identity, dataset, "interrupted", str(error), story, surroundings))
+            measured = old is not None and old.identity == identity and old.status in MEASURED
+            if not measured or len(story.protocols) > kept:
+                ended = (old.status, old.cause) if old is not None and measured else ("interrupted", str(error))
+                store.write(_record(identity, dataset, *ended, story, surroundings))
             raise
         record = _record(identity, dataset, status, cause, story, surroundings)
         store.write(record)
@@ -140,7 +147,7 @@ def _attempt(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, stor
         return _train_and_measure(run, dataset, surroundings, story)
     except Diverged as error:
         return "diverged", str(error)
-    except (Stopped, SslbenchError):
+    except (Stopped, StorageError):
         raise
     except Exception as error:
         return "failed", cause_of(error)
@@ -164,7 +171,9 @@ def _train_and_measure(
         surroundings.tell(Progress("features", done, total))
         _go_on(surroundings)
 
-    evaluation = Evaluation(story.encoded.encoder, dataset, identity.backbone, identity.seed, on_images)
+    evaluation = Evaluation(
+        story.encoded.encoder, dataset, identity.backbone, identity.seed, on_images, lambda: _go_on(surroundings)
+    )
     collapsed = evaluation.collapse()
     wrong: dict[str, list[str]] = {}
     for number, name in enumerate(run.protocols):
@@ -172,12 +181,16 @@ def _train_and_measure(
         _go_on(surroundings)
         try:
             story.protocols[name] = evaluation.measure(name, beside=tuple(story.protocols))
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (Stopped, StorageError):
+            raise
+        except Exception as error:
             wrong.setdefault(cause_of(error), []).append(name)
     story.evaluate_s += time.monotonic() - started
+    if collapsed:
+        return "collapsed", collapsed
     if wrong:
         return "failed", "; ".join(f"{', '.join(names)}: {cause}" for cause, names in wrong.items())
-    return ("collapsed", collapsed) if collapsed else ("ok", None)
+    return "ok", None
 
 
 def _go_on(surroundings: Surroundings) -> None:
@@ -218,7 +231,7 @@ def _record(
         pretrain_s=trained.seconds if trained else None,
         evaluate_s=story.evaluate_s or None,
         images_per_s=trained.images_per_s if trained else None,
-        peak_memory_mb=_peak_memory_mb(surroundings.device),
+        peak_memory_mb=max(_peak_memory_mb(surroundings.device), story.peak_memory_mb),
         parameters=sum(p.numel() for p in encoded.encoder.parameters()) if encoded else None,
         views_per_image=encoded.views_per_image if encoded else None,
     )
@@ -231,17 +244,19 @@ def _record(
         protocols=dict(sorted(story.protocols.items())),
         curve=trained.curve if trained else {},
         cost=cost,
-        environment=describe(_device_name(surroundings.device), precision, threads),
+        environment=describe(encoded.device if encoded else device_name(surroundings.device), precision, threads),
         classes=dataset.traits.classes,
     )
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
 def _peak_memory_mb(device: torch.device) -> float:
+    """Return the most that this run's process took: on the GPU where it ran on one, else of main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # Not getrusage: on Linux a new process begins with its parent's peak there.
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) / 2**10
     unit = 1 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from bench import seeds
 from bench.device import exact_float32
+from bench.errors import Diverged
 from methods.base import Encoder
 
 Images = UInt8[Tensor, "images channels size size"]
@@ -36,7 +38,7 @@ def extract(
         on_batch: Told how many images are done.
 
     Raises:
-        ValueError: A feature is not finite.
+        Diverged: A feature is not finite.
     """
     was_training = encoder.training
     encoder.eval()
@@ -50,7 +52,7 @@ def extract(
     encoder.train(was_training)
     features = torch.cat(parts)
     if not bool(torch.isfinite(features).all()):
-        raise ValueError("the encoder's features are not finite")
+        raise Diverged("the encoder's features are not finite")
     return features
 
 
@@ -66,19 +68,20 @@ def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Im
         norm.momentum = None
     encoder.train()
     step = batch_at(encoder.input.size)
+    # In a fixed random order: a folder is sorted by class, and a batch of one class varies too little.
+    order = torch.randperm(len(images), generator=seeds.generator(0, "statistics"))
     with exact_float32():
-        for start in range(0, len(images), step):
-            batch = images[start : start + step]
-            if len(batch) > 1:
-                encoder.features(prepare(batch).contiguous(memory_format=torch.channels_last))
+        for chosen in torch.split(order, step):
+            if len(chosen) > 1:
+                encoder.features(prepare(images[chosen]).contiguous(memory_format=torch.channels_last))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     encoder.eval()
 
 
 def fresh_copy(encoder: Encoder) -> Encoder:
-    """Return a copy in eval mode whose parameters can be trained."""
+    """Return a copy in eval mode that can be trained; what its method never trains (fixed positions) stays as it is."""
     twin = copy.deepcopy(encoder).eval()
-    for parameter in twin.parameters():
-        parameter.requires_grad_(True)
+    if not any(parameter.requires_grad for parameter in twin.parameters()):
+        twin.requires_grad_(True)
     return twin

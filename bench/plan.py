@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records import Identity, Record
+from bench.records import Identity, Record, Status
 
 MEASURED = ("ok", "collapsed", "diverged")
 """How a run may have ended for its record to count; a failed or interrupted one is tried again."""
@@ -30,6 +30,7 @@ class PlannedRun:
         identity: Of the run.
         protocols: Ids still to measure; empty where all is recorded.
         recorded: Ids with a valid measurement.
+        status: How its record ended, where all is recorded.
         reason: Why there is work: ``new``, ``protocols missing``, ``stale``, ``failed before``, ``forced``; or ``recorded``.
     """
 
@@ -37,6 +38,7 @@ class PlannedRun:
     protocols: tuple[str, ...]
     recorded: tuple[str, ...]
     reason: str
+    status: Status | None = None
 
     @property
     def done(self) -> bool:
@@ -76,7 +78,7 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
     if record.identity != wanted.identity:
         return PlannedRun(wanted.identity, every, (), "stale")
     if record.status == "diverged":
-        return PlannedRun(wanted.identity, (), (), "recorded")
+        return PlannedRun(wanted.identity, (), (), "recorded", "diverged")
     valid = tuple(
         name
         for name, version in wanted.protocols.items()
@@ -87,4 +89,4 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
         return PlannedRun(wanted.identity, missing, valid, f"{record.status} before")
     if missing:
         return PlannedRun(wanted.identity, missing, valid, "protocols missing")
-    return PlannedRun(wanted.identity, (), valid, "recorded")
+    return PlannedRun(wanted.identity, (), valid, "recorded", record.status)

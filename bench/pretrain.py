@@ -16,20 +16,13 @@ from torch import Tensor
 from bench import optimizers, seeds
 from bench.checkpoint import load_checkpoint, save_checkpoint
 from bench.device import Precision, set_threads
+from bench.errors import Diverged, Stopped
 from bench.records import Identity
 from methods.base import Batch, Method, Recipe
 
 CURVE_POINTS = 200
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
 Images = UInt8[Tensor, "images channels size size"]
-
-
-class Diverged(Exception):
-    """The loss became NaN or infinite."""
-
-
-class Stopped(Exception):
-    """The user asked to stop; the checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
     Raises:
         Diverged: The loss became NaN or infinite.
         Stopped: ``keep_going`` said no.
-        SslbenchError: A checkpoint cannot be read or written.
+        StorageError: A checkpoint cannot be read or written.
     """
     identity, device = training.identity, training.device
     per_epoch = steps_an_epoch(len(data), identity.batch)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as LiveProgress
 
 from bench.records import Identity
-from bench.schedule import Ended, Told
+from bench.worker import Ended, Told
 
 if TYPE_CHECKING:
     from bench.execute import Progress

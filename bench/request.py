@@ -115,6 +115,7 @@ def resolve(request: Request) -> Resolved:
     named = list(request.methods) or method_names()
     entries = [_entry(name) for name in request.protocols or protocols.DEFAULT]
     _check_label_sets(entries, dataset)
+    kind = backbones.find(backbone).kind
     wanted, skipped = [], {}
     for name in named:
         method = load_method(name)
@@ -124,7 +125,10 @@ def resolve(request: Request) -> Resolved:
                 raise SslbenchError(f"method {name}: {reason}")
             skipped[name] = reason
             continue
-        changed: dict[str, Any] = dict(typed_settings(name, method, parse_settings(request.settings)))
+        usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.trunk == "none")}
+        if not usable:
+            raise SslbenchError(f"method {name} has no network, and {', '.join(e.id for e in entries)} trains one")
+        changed: dict[str, Any] = dict(typed_settings(name, method, kind, parse_settings(request.settings)))
         images = len(dataset.fit) if method.needs.labels else dataset.traits.images
         batch = _batch(request.batch_size, images, len(dataset.train_labels))
         if request.batch_size is not None and batch != datasets.batch_size(len(dataset.train_labels)):
@@ -145,7 +149,6 @@ def resolve(request: Request) -> Resolved:
                 seed=seed,
                 settings=changed,
             )
-            usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.trunk == "none")}
             wanted.append(Wanted(identity, usable))
     return Resolved(wanted, dataset.traits.size, skipped)
 
@@ -181,6 +184,11 @@ def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") 
         sets = protocols.label_sets_of(entry, dataset.traits.classes)
         if sets is None:
             continue
+        total = entry.constants.get("total_labels")
+        if total is not None and total % dataset.traits.classes:
+            raise SslbenchError(
+                f"protocol {entry.id}: {total} labels cannot be shared equally by {dataset.traits.classes} classes"
+            )
         try:
             label_set(dataset.train_labels, sets[0], 0, dataset.class_names)
         except SslbenchError as error:

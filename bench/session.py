@@ -11,9 +11,11 @@ from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, plan
 from bench.progress import RunProgress, label
+from bench.records import Identity
 from bench.request import Request, Resolved, check_names, resolve
-from bench.schedule import CHECKPOINT_SECONDS, Ended, Machine, jobs_for, run_all
+from bench.schedule import jobs_for, run_all
 from bench.store import Store
+from bench.worker import CHECKPOINT_SECONDS, Ended, Machine, warm_up
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,11 +30,11 @@ def run_request(
     force: bool,
     dry_run: bool,
     console: "Console",
-) -> list[Ended]:
+) -> list[Identity]:
     """Plan what has no valid record, print the plan, run it, and show the leaderboard.
 
     Returns:
-        The runs that failed or diverged.
+        The runs that did not end well, now or in their record: failed, diverged or interrupted.
 
     Raises:
         SslbenchError: Bad input, or a results folder that cannot be written.
@@ -46,6 +48,7 @@ def run_request(
     store = Store(results)
     if not dry_run:
         store.check_writable()
+        warm_up()
     resolved = resolve(request)
     found = [record for wanted in resolved.wanted if (record := store.read(wanted.identity)) is not None]
     runs = plan(resolved.wanted, found, force=force)
@@ -66,8 +69,9 @@ def run_request(
         with RunProgress(console, len(todo)) as progress:
             ended = run_all(todo, machine, side_by_side, progress)
     if not dry_run:
-        _show(results, runs[0], console)
-    return [one for one in ended if one.status in ("failed", "diverged")]
+        _show(results, runs[0], bool(request.protocols), console)
+    lost = [run.identity for run in runs if run.done and run.status == "diverged"]
+    return [one.identity for one in ended if one.status not in ("ok", "collapsed")] + lost
 
 
 def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Console") -> None:
@@ -88,10 +92,11 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
         console.print(f"  {label(run.identity)}{why}{what}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show(results: Path, run: PlannedRun, console: "Console") -> None:
+def _show(results: Path, run: PlannedRun, all_protocols: bool, console: "Console") -> None:
     """Show the table of these runs, and write the leaderboard's files."""
     of = run.identity
-    board, problems = read_board(results, Selection(of.dataset, of.backbone, of.budget, of.task))
+    selection = Selection(of.dataset, of.backbone, of.budget, of.task)
+    board, problems = read_board(results, selection, all_protocols=all_protocols, check=True)
     for problem in problems:
         console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(screen(board, console.width))

@@ -27,8 +27,8 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
     return changed
 
 
-def typed_settings(name: str, method: type["Method"], changed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the changes with the types of the method's fields; what equals the default is dropped.
+def typed_settings(name: str, method: type["Method"], kind: str, changed: Mapping[str, str]) -> dict[str, Any]:
+    """Return the changes with the types of the method's fields; what equals the default on a trunk of this kind is dropped.
 
     Raises:
         SslbenchError: An unknown key, with the nearest one, or a value of another type.
@@ -36,9 +36,10 @@ def typed_settings(name: str, method: type["Method"], changed: Mapping[str, str]
     fields = {field.name: field for field in dataclasses.fields(method.Settings)}
     kinds = {key: get_type_hints(method.Settings)[key] for key in fields}
     defaults = {key: _default(field) for key, field in fields.items()}
-    for field in dataclasses.fields(method.recipe):
-        kinds[RECIPE + field.name] = get_type_hints(type(method.recipe))[field.name]
-        defaults[RECIPE + field.name] = getattr(method.recipe, field.name)
+    recipe = recipe_of(method, kind, {})
+    for field in dataclasses.fields(recipe):
+        kinds[RECIPE + field.name] = get_type_hints(type(recipe))[field.name]
+        defaults[RECIPE + field.name] = getattr(recipe, field.name)
     known = [key for key in kinds if key not in NOT_SET]
     typed = {}
     for key, text in changed.items():

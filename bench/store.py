@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bench.atomic import write_text
-from bench.errors import SslbenchError
+from bench.errors import StorageError
 from bench.naming import file_name, method_folder
 from bench.record_json import UnreadableRecord, from_json, to_json
 from bench.records import Identity, Record, TaskName
@@ -82,7 +82,7 @@ class Store:
         A file there that is no record of ours (a foreign one, or of a newer sslbench) is kept beside it, renamed.
 
         Raises:
-            SslbenchError: The disk is full or the folder cannot be written; the old record stands still.
+            StorageError: The disk is full or the folder cannot be written; the old record stands still.
         """
         path = self.record_path(record.identity)
         if isinstance(read_record(path), Problem):
@@ -98,7 +98,7 @@ class Store:
         yours: the one who held it before may have finished the run.
 
         Raises:
-            SslbenchError: The folder cannot be written.
+            StorageError: The folder cannot be written.
         """
         place = self.record_path(identity).relative_to(self.root).with_suffix(".lock")
         lock = FileLock(self.root / ".locks" / place)
@@ -109,14 +109,14 @@ class Store:
             yield False
             return
         except OSError as error:
-            raise SslbenchError(f"cannot lock {lock.lock_file}: {error.strerror or error}; choose --results") from error
+            raise StorageError(f"cannot lock {lock.lock_file}: {error.strerror or error}; choose --results") from error
         try:
             yield True
         finally:
             lock.release()
 
     def check_writable(self) -> None:
-        """Raise SslbenchError, in one line, where nothing can be written to the folder."""
+        """Raise StorageError, in one line, where nothing can be written to the folder."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
@@ -124,7 +124,7 @@ class Store:
                 file.flush()
         except OSError as error:
             reason = error.strerror or str(error)
-            raise SslbenchError(
+            raise StorageError(
                 f"results folder {self.root} cannot be written: {reason}; choose --results DIR"
             ) from error
 
@@ -150,4 +150,4 @@ def _keep(path: Path) -> None:
     try:
         path.rename(kept)
     except OSError as error:
-        raise SslbenchError(f"cannot set {path} aside: {error.strerror or error}; move it away yourself") from error
+        raise StorageError(f"cannot set {path} aside: {error.strerror or error}; move it away yourself") from error

@@ -61,10 +61,11 @@ def train(
         ValueError: The loss is not finite at the end.
     """
     frozen = training.trunk_rate == 0
-    model.encoder.requires_grad_(not frozen)
+    if frozen:
+        model.encoder.requires_grad_(False)
     groups = [{"params": list(model.head.parameters()), "lr": training.head_rate}]
     if not frozen:
-        groups.append({"params": list(model.encoder.parameters()), "lr": training.trunk_rate})
+        groups.append({"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": training.trunk_rate})
     optimizer: torch.optim.Optimizer
     if training.optimizer == "sgd":
         optimizer = torch.optim.SGD(groups, momentum=0.9, fused=True)

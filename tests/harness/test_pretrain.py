@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 
 from bench import seeds
 from bench.backbones import build
-from bench.errors import SslbenchError
-from bench.pretrain import Diverged, PretrainingSet, Stopped, Training, pretrain
+from bench.errors import Diverged, SslbenchError, Stopped
+from bench.pretrain import PretrainingSet, Training, pretrain
 from bench.records import Identity
 from methods.base import Loss
 from methods.byol import BYOL

@@ -29,7 +29,7 @@ class Example(Method):
 
 
 def typed(*pairs):
-    return typed_settings("example", Example, parse_settings(pairs))
+    return typed_settings("example", Example, "convolutional", parse_settings(pairs))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,14 @@ def test_a_mistake_is_named_in_one_line(pair, message):
     with pytest.raises(SslbenchError, match=message) as caught:
         typed(pair)
     assert "\n" not in str(caught.value)
+
+
+def test_a_rate_is_changed_where_it_differs_from_the_recipe_of_this_kind_of_trunk():
+    pairs = parse_settings(["recipe.rate=0.5"])
+    assert typed_settings("example", Example, "convolutional", pairs) == {}
+    assert typed_settings("example", Example, "transformer", pairs) == {"recipe.rate": 0.5}
+    pairs = parse_settings(["recipe.rate=0.001"])
+    assert typed_settings("example", Example, "transformer", pairs) == {}
 
 
 def test_changes_reach_settings_and_recipe():
