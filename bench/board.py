@@ -54,7 +54,7 @@ def read_board(
         results: The results folder.
         selection: Which records.
         all_protocols: Also the columns measured on request.
-        check: Also compare the versions of methods and backbones; this imports torch.
+        check: Also compare the versions of methods; this imports torch.
         sort: ``rank``, ``method``, a column or a cost.
 
     Raises:
@@ -63,13 +63,7 @@ def read_board(
     records, problems = _read(results, selection)
     current = catalogue()
     if check:
-        from bench.backbones.catalogue import CATALOGUE
-
-        current = replace(
-            current,
-            methods={name: load_method(name).recipe.version for name in method_names()},
-            backbones={name: entry.version for name, entry in CATALOGUE.items()},
-        )
+        current = replace(current, methods={name: load_method(name).recipe.version for name in method_names()})
     board = build(filter(selection.takes, records), current, all_protocols=all_protocols)
     return replace(board, tables=tuple(_sorted(board.tables, sort))), problems
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from bench import cells
 from bench.grids import Printed, grids
-from bench.leaderboard import Current, columns_of
+from bench.leaderboard import Current, columns_of, newest
 from bench.naming import method_folder
 from bench.records import Record
 from bench.rows import row
@@ -84,9 +84,10 @@ class Comparison:
 def compare(first: Iterable[Record], second: Iterable[Record], current: Current) -> Comparison:
     """Compare all rows that two sets of records share, each score by its kept bits.
 
-    Numbers of seeds, machines and versions of methods may differ; a score of another protocol version, other data or other
-    label sets is shown and not tested. Holm's correction counts every score that is tested, so that in all comparisons of equal
-    code at most one in twenty shows any difference.
+    Numbers of seeds, machines and versions of methods may differ between the folders; of one row in one folder only the seeds
+    of the highest version count. A score of another protocol version, other data or other label sets is shown and not tested.
+    Holm's correction counts every score that is tested, so that in all comparisons of equal code at most one in twenty shows any
+    difference.
     """
     sides = (_grouped(first), _grouped(second))
     shared = [key for key in sides[0] if key in sides[1]]
@@ -111,10 +112,13 @@ def _grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
 
 
 def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current: Current) -> PairedRow:
+    (first, older), (second, other_older) = newest(first), newest(second)
     columns = [c for c in columns_of([*first, *second], current, all_protocols=True) if not c.same_as]
     sides = (row(first, columns), row(second, columns))
     data = _values(first, "fingerprint"), _values(second, "fingerprint")
     notes = [] if data[0] == data[1] else ["other data: not compared"]
+    if older or other_older:
+        notes.append(f"seeds of older versions left out: {len(older)} | {len(other_older)}")
     for name in ("method_version", "backbone_version", "harness_version"):
         versions = _values(first, name), _values(second, name)
         if versions[0] != versions[1]:

@@ -39,7 +39,7 @@ class Current:
         resolve: Protocol id to its entry; raises ValueError for an unknown one.
         harness: Version of the harness.
         methods: Version of each method, or None where methods are not loaded.
-        backbones: Version of each backbone, or None likewise.
+        backbones: Version of each backbone of the catalogue; encoders from elsewhere are not in it.
     """
 
     default: tuple[str, ...]
@@ -50,16 +50,19 @@ class Current:
 
 
 def catalogue() -> Current:
-    """Return what the harness and the catalogue of protocols say is current; loads no method and no torch."""
+    """Return what the harness and the catalogues of protocols and backbones say is current; loads no method and no torch."""
+    from bench.backbones.catalogue import CATALOGUE
     from protocols import catalogue
 
-    return Current(tuple(catalogue.DEFAULT), catalogue.resolve)
+    backbones = {name: entry.version for name, entry in CATALOGUE.items()}
+    return Current(tuple(catalogue.DEFAULT), catalogue.resolve, backbones=backbones)
 
 
 def build(records: Iterable[Record], current: Current, *, all_protocols: bool = False) -> Board:
     """Return one table a (data set, backbone, budget), in the order of these names.
 
-    Data sets of one name but other content (fingerprint) get tables of their own and are never compared.
+    Data sets of one name but other content (fingerprint) get tables of their own and are never compared. A row holds seeds of
+    one version of its method: the highest among them.
 
     Args:
         records: Of any runs, in any order.
@@ -78,9 +81,41 @@ def build(records: Iterable[Record], current: Current, *, all_protocols: bool = 
         of = record.identity
         key = (of.task, of.dataset, of.backbone, of.budget, of.fingerprint)
         groups.setdefault(key, []).append(replace(record, protocols=kept))
+    for place, group in groups.items():
+        groups[place], older = newest(group)
+        stale += older
     twins = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, twins.count(key[:-1]) > 1) for key in sorted(groups)]
     return Board(tuple(tables), tuple(stale))
+
+
+def newest(records: Sequence[Record]) -> tuple[list[Record], list[Stale]]:
+    """Return the records of each row's highest versions, and the others: seeds of different code are never averaged.
+
+    Args:
+        records: Of one table.
+    """
+    highest: dict[str, tuple[int, int]] = {}
+    for record in records:
+        name = _row_name(record)
+        highest[name] = max(highest.get(name, (0, 0)), _versions(record))
+    stale = []
+    for record in records:
+        of, now = record.identity, highest[_row_name(record)]
+        if _versions(record) != now:
+            kind, version, best = f"method {of.method}", of.method_version, now[1]
+            if of.backbone_version != now[0]:
+                kind, version, best = f"backbone {of.backbone}", of.backbone_version, now[0]
+            stale.append(Stale(of, f"{kind} version {version}, other seeds have {best}"))
+    return [record for record in records if _versions(record) == highest[_row_name(record)]], stale
+
+
+def _row_name(record: Record) -> str:
+    return method_folder(record.identity.method, record.identity.settings)
+
+
+def _versions(record: Record) -> tuple[int, int]:
+    return record.identity.backbone_version, record.identity.method_version
 
 
 def _stale(record: Record, current: Current) -> list[Stale]:
@@ -111,7 +146,7 @@ def _table(records: Sequence[Record], current: Current, all_protocols: bool, twi
     columns = columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
-        by_row.setdefault(method_folder(record.identity.method, record.identity.settings), []).append(record)
+        by_row.setdefault(_row_name(record), []).append(record)
     rows = [row(seeds, columns) for seeds in by_row.values()]
     if first.task == "test":
         rows = ranked(tied(rows, columns), [c for c in columns if c.id in current.default])

@@ -35,6 +35,14 @@ def test_a_broken_method_is_found_and_named(campaign: Campaign, current: Current
     assert pair.first is not None and pair.second is not None and pair.first < pair.second
 
 
+def test_older_versions_beside_newer_ones_are_left_out_and_counted(campaign: Campaign, current: Current) -> None:
+    new = campaign({"simclr": 0.6}, seeds=(0,), identity={"method_version": 2})
+    old = campaign({"simclr": -0.9}, seeds=(1,))
+    (row,) = compare(new + old, new, current).rows
+    assert row.pairs["linear"].first == row.pairs["linear"].second
+    assert "seeds of older versions left out: 1 | 0" in row.notes
+
+
 def test_only_rows_of_both_folders_are_counted_and_the_others_are_named(campaign: Campaign, current: Current) -> None:
     found = compare(campaign({"simclr": 0.6, "moco": 0.2}), campaign({"simclr": 0.6, "byol": 0.1}), current)
     assert [row.label for row in found.rows] == ["simclr"]

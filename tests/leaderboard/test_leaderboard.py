@@ -143,6 +143,30 @@ def test_records_of_other_versions_leave_the_table_and_are_listed(
     assert [reason in str(stale) and "simclr" in str(stale) for stale in board.stale] == [True]
 
 
+@pytest.mark.parametrize("version", ["method_version", "backbone_version"])
+def test_seeds_of_different_versions_are_never_averaged_in_one_row(
+    campaign: Campaign, current: Current, version: str
+) -> None:
+    old, new, other = campaign({"simclr": 0.5}, seeds=(0, 1)) + campaign({"byol": 0.4})
+    changed_settings = changed(old, settings={"temperature": 0.2})
+    board = build([old, changed(new, **{version: 2}), other, changed_settings], current)
+    rows = by_method(board.tables[0])
+    assert {name: row.seeds for name, row in rows.items()} == {
+        "simclr": (1,),
+        "byol": (0,),
+        "simclr+temperature=0.2": (0,),
+    }
+    assert rows["simclr"].scores["knn"].mean == pytest.approx(100 * new.protocols["knn"].metrics["top1"])
+    (stale,) = board.stale
+    assert stale.identity == old.identity and "version 1, other seeds have 2" in str(stale)
+
+
+def test_an_old_backbone_is_stale_without_check(campaign: Campaign) -> None:
+    (record,) = campaign({"simclr": 0.5})
+    board = build([changed(record, backbone_version=0)], catalogue())
+    assert board.tables == () and "backbone resnet9_slim version 0, now 1" in str(board.stale[0])
+
+
 def test_without_check_only_harness_and_protocols_are_compared(campaign: Campaign, current: Current) -> None:
     (old,) = campaign({"simclr": 0.5})
     assert build([changed(old, method_version=0)], current).stale == ()
