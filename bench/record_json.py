@@ -1,5 +1,6 @@
 """The JSON form of a record: written to be read by eye, and checked when read."""
 
+import base64
 import json
 import math
 import types
@@ -174,8 +175,23 @@ def _object(form: Any) -> Reader:
         if unknown := value.keys() - entries.keys():
             raise UnreadableRecord(f"{where} has an unknown entry {min(unknown)!r}")
         try:
-            return form(**{key: entries[key](v, f"{where}.{key}") for key, v in value.items()})
+            found = form(**{key: entries[key](v, f"{where}.{key}") for key, v in value.items()})
         except TypeError as error:
             raise UnreadableRecord(f"{where} is incomplete ({error})") from None
+        if isinstance(found, Measurement):
+            _check_bits(found, where)
+        return found
 
     return read
+
+
+def _check_bits(measurement: Measurement, where: str) -> None:
+    """Refuse kept bits that are no base64, or not one bit an image."""
+    needed = (measurement.images + 7) // 8
+    for draw in measurement.correct:
+        try:
+            length = len(base64.b64decode(draw, validate=True))
+        except ValueError:
+            raise UnreadableRecord(f"{where}.correct is no base64") from None
+        if length != needed:
+            raise UnreadableRecord(f"{where}.correct has {length} bytes, {measurement.images} images need {needed}")

@@ -51,6 +51,10 @@ def test_a_text_that_was_cut_off_is_unreadable(record: Record, cut: int) -> None
         ({"curve": {"loss": ["high"]}}, "curve.loss is no number"),
         ({"protocols": {"knn": {"version": 1.5}}}, "protocols.knn.version"),
         ({"protocols": {"knn": {"version": 1, "correct": [5]}}}, "correct"),
+        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A="]}}}, "knn.correct is no base64"),
+        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A==", "ä"]}}}, "knn.correct is no base64"),
+        ({"protocols": {"knn": {"version": 1, "images": 9, "correct": ["4A=="]}}}, "1 bytes, 9 images need 2"),
+        ({"protocols": {"knn": {"version": 1, "correct": ["4A=="]}}}, "1 bytes, 0 images need 0"),
     ],
 )
 def test_a_record_of_another_form_says_what_is_wrong(record: Record, change: dict[str, object], reason: str) -> None:

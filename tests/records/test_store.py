@@ -57,6 +57,7 @@ def test_unreadable_and_foreign_files_are_named_skipped_and_kept(tmp_path: Path,
         "cut.json": to_json(record)[:500],
         "package.json": "{}",
         "newer.json": json.dumps(json.loads(to_json(record)) | {"schema_version": 9}),
+        "bits.json": to_json(record).replace('"4A=="', '"4A="'),
     }
     for name, text in texts.items():
         (folder / name).write_text(text)
