@@ -112,7 +112,7 @@ def subset(dataset: Dataset) -> Dataset:
         dataset,
         train_images=dataset.train_images[keep],
         train_labels=dataset.train_labels[keep],
-        traits=replace(dataset.traits, images=len(keep)),
+        traits=replace(dataset.traits, images=len(keep), train=len(keep)),
         fingerprint=f"{dataset.fingerprint}-calibration",
         test_images=dataset.test_images[:1],
         test_labels=SealedLabels(torch.zeros(1, dtype=torch.int64)),

@@ -14,7 +14,8 @@ class Traits:
         mean: Channel means of ``train``, of pixels scaled to [0, 1].
         std: Channel deviations of ``train``, likewise.
         horizontal_flip: Whether a mirrored image keeps its class.
-        images: Number of images that pretraining sees; caps queues and memory banks at a quarter.
+        images: Number of images that pretraining sees, ``train`` and ``unlabelled``: the length of a memory bank with one entry an image.
+        train: Number of images of ``train``; queues are never longer than a quarter of it.
     """
 
     channels: int
@@ -24,3 +25,4 @@ class Traits:
     std: tuple[float, ...]
     horizontal_flip: bool
     images: int
+    train: int

@@ -77,6 +77,7 @@ def traits(name: str, source: Source, horizontal_flip: bool) -> Traits:
         std=tuple(np.maximum(std, _LEAST_STD).tolist()),
         horizontal_flip=horizontal_flip,
         images=len(train) + unlabelled,
+        train=len(train),
     )
 
 

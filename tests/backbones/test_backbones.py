@@ -14,7 +14,7 @@ from methods.traits import Traits
 
 
 def traits_of(size: int, channels: int) -> Traits:
-    return Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000)
+    return Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
 
 
 def trunk_of(name: str, size: int = 8, channels: int = 1) -> Trunk:

@@ -53,7 +53,7 @@ def test_parts_are_taken_as_they_stand_and_test_goes_before_val(digit_folder: Fo
     assert (dataset.test_images[:, 0].numpy() == digits[[50, 60, 70, 80, 90, 51, 61, 71, 81, 91]]).all()
     assert dataset.unlabelled_images is not None
     assert (dataset.unlabelled_images[:, 0].numpy() == digits[[5, 6]]).all()
-    assert dataset.traits.images == 12
+    assert (dataset.traits.images, dataset.traits.train) == (12, 10)
 
 
 def test_class_may_be_called_train() -> None:

@@ -216,7 +216,7 @@ def test_stl10_columns_become_rows_and_unlabelled_images_are_counted_for_pretrai
     ).all()
     assert dataset.unlabelled_images is not None and (dataset.unlabelled_images.numpy() == upright[50:]).all()
     assert dataset.train_labels.tolist() == list(range(10)) * 3
-    assert dataset.traits.images == 40
+    assert (dataset.traits.images, dataset.traits.train) == (40, 30)
 
 
 def test_damaged_stl10_files_are_named(tmp_path: Path) -> None:

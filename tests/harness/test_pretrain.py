@@ -17,7 +17,7 @@ from methods.byol import BYOL
 from methods.simclr import SimCLR
 from methods.traits import Traits
 
-TRAITS = Traits(1, 8, 10, (0.3,), (0.38,), False, 1797)
+TRAITS = Traits(1, 8, 10, (0.3,), (0.38,), False, 1797, 1797)
 
 
 def identity(epochs=2, seed=0, batch=256):

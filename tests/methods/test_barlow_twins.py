@@ -10,7 +10,7 @@ from methods.base import Batch
 from methods.parts.precision import in_float32
 from methods.traits import Traits
 
-TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000)
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000, 1000)
 
 
 def criterion(first: Tensor, second: Tensor) -> Tensor:

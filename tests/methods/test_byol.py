@@ -11,7 +11,7 @@ from methods.byol import BYOL, BYOLSettings
 from methods.parts.teacher import momentum_at
 from methods.traits import Traits
 
-TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000)
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000, 1000)
 
 
 def byol() -> BYOL:

@@ -20,7 +20,7 @@ def batch_of(images: torch.Tensor) -> Batch:
 
 def vae_of(size: int, channels: int, backbone: str = "resnet9_slim", dim: int = 10) -> VAE:
     torch.manual_seed(0)
-    traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000)
+    traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
     return VAE(build(backbone, traits), VAESettings(dim=dim), traits)
 
 
@@ -34,7 +34,7 @@ def test_a_decoder_gives_images_of_any_size(size: int) -> None:
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "alexnet", "mlp", "vit_nano"])
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
 def test_a_code_of_ten_works_on_every_trunk_and_size(name: str, backbone: str, size: int, channels: int) -> None:
-    traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000)
+    traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
     trunk = build(backbone, traits)
     method: Method
     if name == "autoencoder":
@@ -102,7 +102,7 @@ def test_a_trained_autoencoder_reconstructs_digits_without_a_dead_pixel() -> Non
 
     images = torch.from_numpy(load_digits().images[:256]).float()[:, None] / 16.0
     images = (images - images.mean()) / images.std()
-    traits = Traits(1, 8, 10, (0.3,), (0.37,), False, 256)
+    traits = Traits(1, 8, 10, (0.3,), (0.37,), False, 256, 256)
     torch.manual_seed(0)
     method = Autoencoder(build("mlp", traits), AutoencoderSettings(dim=10), traits)
     optimizer: Any = torch.optim.Adam(method.parameters(), 3e-3)

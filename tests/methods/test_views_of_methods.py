@@ -22,7 +22,7 @@ TWO_VIEWS = [SimCLR, BYOL, BarlowTwins]
 
 
 def traits_of(size: int, channels: int, flip: bool) -> Traits:
-    return Traits(channels, size, 10, (0.4,) * channels, (0.3,) * channels, flip, 1000)
+    return Traits(channels, size, 10, (0.4,) * channels, (0.3,) * channels, flip, 1000, 1000)
 
 
 def steps_of(pipeline: Any) -> str:

@@ -12,7 +12,7 @@ from methods.traits import Traits
 
 def traits(images, flip=False):
     _, channels, side, _ = images.shape
-    return Traits(channels, side, 10, (0.5,) * channels, (0.5,) * channels, flip, len(images))
+    return Traits(channels, side, 10, (0.5,) * channels, (0.5,) * channels, flip, len(images), len(images))
 
 
 def generator(seed=0):
