@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
+from protocols.subsets import fixed_subset
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
 
@@ -32,7 +33,7 @@ class LabelFree(EvaluationProtocol):
         Raises:
             ValueError: Features are not finite; ``alignment`` without a network.
         """
-        some = fixed_images(len(task.train_images), self.images)
+        some = fixed_subset(len(task.train_images), self.images).sort().values
         features = task.train_features[some].to(task.device).double()
         if not torch.isfinite(features).all():
             raise ValueError(f"{self.figure}: features hold values that are not finite; the encoder has diverged")
@@ -41,11 +42,6 @@ class LabelFree(EvaluationProtocol):
         else:
             value = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure](features)
         return Predictions(metrics={self.figure: value}, choices={"images": len(some)})
-
-
-def fixed_images(count: int, most: int) -> Int[Tensor, " some"]:
-    """Return the indices of at most so many images, by a fixed seed, in order."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(0))[:most].sort().values
 
 
 def rankme(features: Float[Tensor, "n dim"]) -> float:

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from protocols.subsets import fixed_subset
+
 MEMORY = 20
 ROUND = 20
 ROUNDING = 1e-14
@@ -67,8 +69,7 @@ class LogisticRegression:
             inputs = inputs @ self.span
         self.inputs = torch.cat([inputs, inputs.new_ones(count, 1)], dim=1)
         self.labels = labels.to(wide.device)[None]
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:HESSIAN_IMAGES]
-        self.sample = self.inputs[order.to(wide.device)]
+        self.sample = self.inputs[fixed_subset(count, HESSIAN_IMAGES).to(wide.device)]
         self.hessian: Tensor | None = None
 
     def solve(self, penalty: float, start: Solution | None = None) -> Solution:

@@ -11,6 +11,7 @@ from protocols.finetune import Extra, log_probabilities, mean_curves, train
 from protocols.frozen import probe
 from protocols.heads import Classifier, HeadKind
 from protocols.labelled import Standardisation, labelled
+from protocols.subsets import fixed_subset
 from protocols.training import Training
 
 MEASURED_IMAGES = 2048
@@ -93,9 +94,7 @@ class Lowshot(EvaluationProtocol):
                     model.last.weight[:, standardise.kept] = solution.weight.T.float()
                     model.last.bias.copy_(solution.bias)
             return model
-        # The same images for every draw, seed and encoder; no label is looked at.
-        count = len(task.train_images)
-        some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:MEASURED_IMAGES]
+        some = fixed_subset(len(task.train_images), MEASURED_IMAGES)
         with torch.no_grad():
             model.measure([model.raw(task.prepare(part)) for part in torch.split(task.train_images[some], 256)])
         return model

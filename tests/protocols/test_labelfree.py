@@ -8,7 +8,7 @@ import torch
 
 from protocols.base import Task
 from protocols.catalogue import COLLAPSED, load, resolve
-from protocols.labelfree import fixed_images
+from protocols.subsets import fixed_subset
 
 
 def figure(name: str, task: Task) -> float:
@@ -37,7 +37,7 @@ def test_feature_std_is_one_for_an_isotropic_cloud_and_zero_for_a_point(pixels_t
 
 def test_alignment_is_the_mean_squared_distance_of_two_views(network_task: Task) -> None:
     assert network_task.encoder is not None
-    some = fixed_images(len(network_task.train_images), 10_000)
+    some = fixed_subset(len(network_task.train_images), 10_000).sort().values
     generator = network_task.generator("alignment")
     encoder, gaps = network_task.encoder(), []
     with torch.no_grad():
@@ -55,9 +55,9 @@ def test_pixels_and_a_random_network_have_not_collapsed(pixels_task: Task, netwo
 
 
 def test_the_same_images_serve_every_run_and_never_more_than_wanted() -> None:
-    assert torch.equal(fixed_images(60_000, 10_000), fixed_images(60_000, 10_000))
-    assert len(fixed_images(60_000, 10_000).unique()) == 10_000
-    assert torch.equal(fixed_images(7, 10_000), torch.arange(7))
+    assert torch.equal(fixed_subset(60_000, 10_000), fixed_subset(60_000, 10_000))
+    assert len(fixed_subset(60_000, 10_000).unique()) == 10_000
+    assert torch.equal(fixed_subset(7, 10_000).sort().values, torch.arange(7))
 
 
 def test_alignment_without_a_network_is_refused(without_network: Task) -> None:
