@@ -66,7 +66,7 @@ def frozen_candidates() -> list[Candidate]:
 
 
 def finetune_candidates() -> list[Candidate]:
-    """Both optimisers, both starts, three decades of the trunk's rate."""
+    """Both optimisers, both starts (with a zero head only for AdamW), three decades of the trunk's rate."""
     heads = {("sgd", "probe"): 1e-2, ("adamw", "zero"): 1e-2, ("adamw", "probe"): 1e-3}
     return [
         Candidate("finetune", optimizer, start, trunk, head, STEPS)
@@ -76,17 +76,16 @@ def finetune_candidates() -> list[Candidate]:
 
 
 def neighbours(best: Candidate) -> list[Candidate]:
-    """Around the best: a third and thrice the trunk's rate, thrice the head's, twice the steps."""
+    """Around the best: a third and thrice the trunk's rate, twice the steps."""
     return [
         replace(best, trunk_rate=best.trunk_rate / 3),
         replace(best, trunk_rate=best.trunk_rate * 3),
-        replace(best, head_rate=best.head_rate * 3),
         replace(best, steps=best.steps * 2),
     ]
 
 
 def scratch_candidates() -> list[Candidate]:
-    """Rates and steps of the random start; trunk and head learn at one rate."""
+    """Rates of the random start, at twice the steps; trunk and head learn at one rate."""
     rates = {"sgd": (1e-2, 5e-2, 2e-1), "adamw": (3e-4, 1e-3, 5e-3)}
     return [
         Candidate("scratch", optimizer, "zero", rate, rate, 2 * STEPS)
