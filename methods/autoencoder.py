@@ -2,6 +2,7 @@
 
 Recipe: lightning-bolts ``basic_ae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
 1e-4 at 256 images, no decay, a code of 256, mean squared error over pixels. As there, the loss is taken on normalised pixels.
+Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any trunk and image size; bolts mirrors its ResNet-18.
 """
 
 from collections.abc import Callable

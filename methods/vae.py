@@ -4,7 +4,8 @@ Recipe: lightning-bolts ``basic_vae`` on CIFAR-10 (https://github.com/Lightning-
 1e-4 at 256 images, no decay, a code of 256, mean squared error over normalised pixels plus 0.1 times the divergence,
 averaged over the code's dimensions.
 Deviations: the divergence in closed form (Kingma and Welling 2013, appendix B), not from one sample; the variance is a softplus, not
-an exponential, which overflows after one bad step and its gradient with it.
+an exponential, which overflows after one bad step and its gradient with it; the decoder is the small one of ``parts/decoder.py``, which
+fits any trunk and image size, where bolts mirrors its ResNet-18.
 """
 
 from collections.abc import Callable

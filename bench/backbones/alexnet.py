@@ -1,7 +1,10 @@
 """AlexNet in its small-image form: five 3×3 convolutions, three max-pools, batch norm.
 
-Source: https://github.com/bearpaw/pytorch-classification (models/cifar/alexnet.py) for the form on CIFAR; batch norm after each
-convolution as in the AlexNet of RotNet and DeepCluster. Average pooling instead of the flattened map.
+Source: widths and places of the pools are those of torchvision's AlexNet, without fully connected layers, as on CIFAR in
+https://github.com/bearpaw/pytorch-classification (models/cifar/alexnet.py); batch norm after each convolution as in RotNet's
+(https://github.com/gidariss/FeatureLearningRotNet, architectures/AlexNet.py) and DeepCluster's.
+Deviations: 3×3 convolutions throughout, where the first there is 11×11 with stride 4 and the second 5×5; average pooling instead of the
+flattened map.
 """
 
 from jaxtyping import Float

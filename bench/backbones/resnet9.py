@@ -1,6 +1,6 @@
 """ResNet-9: the small residual network of the CIFAR speed competitions.
 
-Source: David Page, "How to train your ResNet" (https://github.com/davidcpage/cifar10-fast), DAWNBench 2018: prep,
+Source: David Page, "How to train your ResNet", part 4 (https://github.com/davidcpage/cifar10-fast, dawn.py): prep,
 three layers of convolution and max-pool, the first and the third with a residual block. Average instead of its last
 max-pool, so that features do not depend on the map's size; the stem halves images above 64 pixels.
 """

@@ -16,7 +16,9 @@ from bench.backbones import build
 from methods.base import Batch, Loss, Method
 from methods.traits import Traits
 
-TRAITS = Traits(channels=1, size=8, classes=10, mean=(0.305,), std=(0.376,), horizontal_flip=False, images=1437, train=1437)
+TRAITS = Traits(
+    channels=1, size=8, classes=10, mean=(0.305,), std=(0.376,), horizontal_flip=False, images=1437, train=1437
+)
 BATCH = 64
 ALL = sorted(p.stem for p in Path(methods.__path__[0]).glob("*.py") if p.stem not in ("__init__", "base", "traits"))
 BACKBONES = ("resnet9_slim", "vit_nano")
