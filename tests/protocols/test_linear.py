@@ -45,6 +45,37 @@ def test_the_solver_agrees_with_scikit_learn_where_dimensions_exceed_images(coun
     np.testing.assert_allclose(solution.weight.T.numpy(), model.coef_, atol=1e-3)
 
 
+@pytest.mark.parametrize("penalty", [1e-6, 1e-2, 10.0])
+def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_decomposition(
+    penalty: float, pixels_task: Task
+) -> None:
+    # Far from the origin, and one image twice: both cost the Gram matrix digits.
+    some = pixels_task.label_set("4", 0)
+    some, labels = torch.cat([some, some[:1]]), pixels_task.train_labels[torch.cat([some, some[:1]])]
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some] + 100
+    found = LogisticRegression(features, labels, 10).solve(penalty)
+    centred = features - features.mean(dim=0)
+    _, singular, rows = torch.linalg.svd(centred, full_matrices=False)
+    basis = rows[singular > 1e-10 * singular[0]].T
+    expected = LogisticRegression(centred @ basis, labels, 10).solve(penalty)
+    assert found.converged
+    assert expected.converged
+    assert found.objective == pytest.approx(expected.objective, rel=1e-8)
+    torch.testing.assert_close(
+        found.log_probabilities(features), expected.log_probabilities(centred @ basis), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_a_warm_start_in_the_span_leads_to_the_same_point(pixels_task: Task) -> None:
+    some = pixels_task.label_set("4", 0)
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some]
+    problem = LogisticRegression(features, pixels_task.train_labels[some], 10)
+    cold = problem.solve(1e-2)
+    assert problem.solve(1e-2, start=cold).steps == 0
+    warm = problem.solve(1e-2, start=problem.solve(1e-1))
+    torch.testing.assert_close(warm.weight, cold.weight, atol=1e-4, rtol=0)
+
+
 def test_the_gradient_is_below_the_tolerance_for_every_penalty_of_the_protocol(pixels_task: Task) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     targets = pixels_task.train_labels

@@ -1,6 +1,6 @@
-"""Measures views on real images: batched programs, lightly one by one, Kornia; writes ``views-first-look.json`` beside it.
+"""Measures views on real images: batched programs, lightly one by one, Kornia; writes ``results/throughput/views-first-look.json``.
 
-Run from the repository's root: ``python results/throughput/views_first_look.py [DATA] [MACHINE]``.
+Run from the repository's root: ``python tests/throughput/views_first_look.py [DATA] [MACHINE]``.
 """
 
 import io
@@ -143,7 +143,7 @@ def main() -> None:
     }
     figures["load_average_after"] = round(os.getloadavg()[0], 1)
     text = json.dumps(figures, indent=1)
-    Path(__file__).with_name("views-first-look.json").write_text(text + "\n")
+    Path("results/throughput/views-first-look.json").write_text(text + "\n")
     print(text)
 
 
