@@ -37,8 +37,8 @@ class Linear(EvaluationProtocol):
         best, losses, unfinished = self._choose(features, labels, fit, val, task.classes)
 
         standardise = Standardisation.of(features)
-        problem = LogisticRegression(standardise(features), labels, task.classes, tolerance=self.tolerance)
-        solution = problem.solve(best)
+        inputs = standardise(features)
+        solution = LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance).solve(best)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -49,7 +49,7 @@ class Linear(EvaluationProtocol):
             "not_converged": unfinished,
         }
         logs = solution.log_probabilities(standardise(task.test_features.to(task.device)))
-        fitted = solution.log_probabilities(standardise(features)).argmax(dim=1)
+        fitted = solution.log_probabilities(inputs).argmax(dim=1)
         accuracy = float((fitted == labels).double().mean())
         return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
 

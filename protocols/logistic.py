@@ -1,5 +1,6 @@
 """Multinomial logistic regression to a stated gradient norm: the solver of ``linear`` and of the frozen low-shot protocols."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from protocols.labelled import BLOCK
 from protocols.subsets import fixed_subset
 
 MEMORY = 20
@@ -16,6 +18,7 @@ SHORTEST_STEP = 1e-9
 MOST_ROUNDS = 100
 HESSIAN_IMAGES = 4096
 HESSIAN_PARAMETERS = 6000
+SMALLEST_EIGENVALUE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,45 @@ class Solution:
         return torch.log_softmax(torch.addmm(self.bias, features.double(), self.weight), dim=1)
 
 
+class Span:
+    """The span of centred images of more dimensions than there are images: a solution lies in it, since only the penalty reaches outside.
+
+    Its orthonormal basis is known by the eigenvectors of the n × n Gram matrix alone; no second matrix of the images' width is held.
+
+    Attributes:
+        inputs: The images in coordinates of the span.
+    """
+
+    def __init__(self, features: Float[Tensor, "n dim"], centre: Float[Tensor, " dim"]) -> None:
+        self.features, self.centre = features, centre
+        gram = features.new_zeros(len(features), len(features))
+        for block, middle in zip(torch.split(features, BLOCK, dim=1), torch.split(centre, BLOCK), strict=True):
+            centred = block - middle
+            gram.addmm_(centred, centred.T)
+        squares, vectors = torch.linalg.eigh(gram)
+        kept = squares > squares[-1] * SMALLEST_EIGENVALUE
+        self.vectors, self.singular = vectors[:, kept], squares[kept].sqrt()
+        self.inputs = self.vectors * self.singular
+
+    def outside(self, inner: Float[Tensor, "inner classes"]) -> Float[Tensor, "dim classes"]:
+        """Return in all dimensions what is given in coordinates of the span."""
+        mixed = self.vectors @ (inner / self.singular[:, None])
+        found: Tensor = self.features.T @ mixed - torch.outer(self.centre, mixed.sum(dim=0))
+        return found
+
+    def inside(self, outer: Float[Tensor, "dim classes"]) -> Float[Tensor, "inner classes"]:
+        """Return the projection into the span, in its coordinates."""
+        seen = self.features @ outer - self.centre @ outer
+        found: Tensor = self.vectors.T @ seen / self.singular[:, None]
+        return found
+
+
 class LogisticRegression:
     """Mean cross-entropy + λ/2·‖W‖² on one set of features, the bias free; solved for one λ after the other.
 
     L-BFGS in coordinates in which the Hessian, estimated from at most 4,096 images, is the identity; it serves every λ until 20
     steps do not suffice, then a new round measures it anew. Where there are more dimensions than images, the search stays in the images'
-    span, in which the solution lies (only the penalty reaches outside it). Objective and tolerance are those of the
-    original coordinates: all this changes the number of steps, not the solution.
+    span. Objective and tolerance are those of the original coordinates: all this changes the number of steps, not the solution.
     """
 
     def __init__(
@@ -60,14 +95,14 @@ class LogisticRegression:
         self.classes = classes
         # The bias is free, so centring changes nothing but the conditioning.
         self.centre = wide.mean(dim=0)
-        inputs = wide - self.centre
-        count, dim = inputs.shape
-        self.span: Tensor | None = None
-        if dim > count:
-            _, singular, rows = torch.linalg.svd(inputs, full_matrices=False)
-            self.span = rows[singular > singular.max() * 1e-12].T
-            inputs = inputs @ self.span
-        self.inputs = torch.cat([inputs, inputs.new_ones(count, 1)], dim=1)
+        count, self.dim = wide.shape
+        self.span = Span(wide, self.centre) if self.dim > count else None
+        inner = self.dim if self.span is None else self.span.inputs.shape[1]
+        self.inputs = wide.new_ones(count, inner + 1)
+        if self.span is None:
+            torch.sub(wide, self.centre, out=self.inputs[:, :-1])
+        else:
+            self.inputs[:, :-1] = self.span.inputs
         self.labels = labels.to(wide.device)[None]
         self.sample = self.inputs[fixed_subset(count, HESSIAN_IMAGES).to(wide.device)]
         self.hessian: Tensor | None = None
@@ -88,7 +123,7 @@ class LogisticRegression:
         value, slope = self._objective(point, penalty)
         steps = 0
         for turn in range(MOST_ROUNDS):
-            if self._size(slope) <= self.tolerance:
+            if self._finished(slope):
                 break
             if turn > 0 or self.hessian is None:
                 self.hessian = self._hessian_at(point)
@@ -99,7 +134,7 @@ class LogisticRegression:
             point, value = moved, new_value
             if stuck:
                 break
-        weight = point[:-1] if self.span is None else self.span @ point[:-1]
+        weight = point[:-1] if self.span is None else self.span.outside(point[:-1])
         bias = point[-1] - self.centre @ weight
         # Adding a constant to every bias changes nothing.
         bias = bias - bias.mean()
@@ -108,7 +143,7 @@ class LogisticRegression:
 
     def _inside(self, start: Solution) -> Float[Tensor, "inputs classes"]:
         """Return a solution in the coordinates of ``inputs``."""
-        weight = start.weight if self.span is None else self.span.T @ start.weight
+        weight = start.weight if self.span is None else self.span.inside(start.weight)
         return torch.cat([weight, (start.bias + self.centre @ start.weight)[None]])
 
     def _objective(
@@ -126,8 +161,15 @@ class LogisticRegression:
 
     def _size(self, slope: Float[Tensor, "inputs classes"]) -> float:
         """Return the largest absolute entry of a gradient, in the original coordinates."""
-        weight = slope[:-1] if self.span is None else self.span @ slope[:-1]
+        weight = slope[:-1] if self.span is None else self.span.outside(slope[:-1])
         return max(float(weight.abs().max()), float(slope[-1].abs().max()))
+
+    def _finished(self, slope: Float[Tensor, "inputs classes"]) -> bool:
+        """Return whether no entry of a gradient, in the original coordinates, is above the tolerance."""
+        # The largest entry is at least the root mean square, which is known without a look at all dimensions.
+        if float(slope[:-1].norm()) > self.tolerance * math.sqrt(self.dim * self.classes):
+            return False
+        return self._size(slope) <= self.tolerance
 
     def _round(
         self, origin: Float[Tensor, "inputs classes"], penalty: float
@@ -154,7 +196,7 @@ class LogisticRegression:
             if float(gone @ change) > 0:
                 past = [*past[1 - MEMORY :], (gone, change)]
             point, value, inside = tried, new_value, new_inside
-            if self._size(new_slope) <= self.tolerance:
+            if self._finished(new_slope):
                 return point, step + 1
         return point, ROUND
 
@@ -186,7 +228,9 @@ class LogisticRegression:
         columns = classes if len(self.hessian) == rows else 1
         ridge = torch.full((rows,), penalty, dtype=self.inputs.dtype, device=self.inputs.device)
         ridge[-1] = 0.0
-        lower = torch.linalg.cholesky(self.hessian + torch.diag(ridge.repeat(len(self.hessian) // rows)))
+        curved = self.hessian.clone()
+        curved.diagonal().add_(ridge.repeat(len(self.hessian) // rows))
+        lower = torch.linalg.cholesky(curved)
 
         def forward(offset: Tensor) -> Tensor:
             inside = offset.view(columns, -1).T

@@ -53,11 +53,11 @@ def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_deco
     some = pixels_task.label_set("4", 0)
     some, labels = torch.cat([some, some[:1]]), pixels_task.train_labels[torch.cat([some, some[:1]])]
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some] + 100
-    found = LogisticRegression(features, labels, 10).solve(penalty)
+    found = LogisticRegression(features, labels, 10, tolerance=1e-9).solve(penalty)
     centred = features - features.mean(dim=0)
     _, singular, rows = torch.linalg.svd(centred, full_matrices=False)
     basis = rows[singular > 1e-10 * singular[0]].T
-    expected = LogisticRegression(centred @ basis, labels, 10).solve(penalty)
+    expected = LogisticRegression(centred @ basis, labels, 10, tolerance=1e-9).solve(penalty)
     assert found.converged
     assert expected.converged
     assert found.objective == pytest.approx(expected.objective, rel=1e-8)
