@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.compare import Comparison, compare
-from bench.discover import load_method, method_names, nearest
+from bench.discover import load_method, method_names
 from bench.errors import SslbenchError
 from bench.leaderboard import build, catalogue
+from bench.nearest import unknown
 from bench.ranking import order
 from bench.records import Record, TaskName
 from bench.store import Problem, Store
@@ -87,7 +88,7 @@ def _read(results: Path, selection: Selection) -> tuple[list[Record], list[Probl
         asked = getattr(selection, field)
         there = {getattr(record.identity, field) for record in records}
         if asked is not None and there and asked not in there:
-            raise nearest(f"{field} among the records of {results}", asked, there)
+            raise unknown(f"{field} among the records of {results}", asked, sorted(there))
     return records, problems
 
 

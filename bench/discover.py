@@ -4,8 +4,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -13,21 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import methods
 from bench.errors import SslbenchError
+from bench.nearest import unknown
 
 if TYPE_CHECKING:
     from methods.base import Method
 
 CONTRACT_FILES = {"base", "traits"}
 _plugins: dict[str, ModuleType] = {}
-
-
-def nearest(kind: str, name: str, known: Iterable[str], listing: str | None = None) -> SslbenchError:
-    """Return the error for an unknown name, with the nearest known one."""
-    known = sorted(known)
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-    more = f" (`{listing}` lists them)" if listing and close else ""
-    return SslbenchError(f"unknown {kind} '{name}': {hint}{more}")
 
 
 def method_names() -> list[str]:
@@ -40,7 +30,7 @@ def method_names() -> list[str]:
 def check_method(name: str) -> None:
     """Raise SslbenchError with the nearest name where no method is called ``name``."""
     if name not in method_names():
-        raise nearest("method", name, method_names(), "sslbench list methods")
+        raise unknown("method", name, method_names(), "`sslbench list methods` lists them")
 
 
 def load_method(name: str) -> type["Method"]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from bench.discover import nearest
+from bench.nearest import unknown
 from bench.records import Cost
 from bench.significance import tied_with_best
 from bench.tables import GROUPS, Column, Row
@@ -59,7 +59,7 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
     """
     ids = {column.id: column for column in columns}
     if by not in {"rank", "method", *ids, *COSTS}:
-        raise nearest("column", by, ["rank", "method", *ids, *COSTS])
+        raise unknown("column", by, ["rank", "method", *ids, *COSTS])
 
     def value(r: Row) -> tuple[float, float, str]:
         if by == "method":

@@ -5,8 +5,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from bench.discover import nearest
 from bench.errors import SslbenchError
+from bench.nearest import unknown
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe
@@ -44,7 +44,7 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
     typed = {}
     for key, text in changed.items():
         if key not in known:
-            raise nearest(f"setting of {name}", key, known)
+            raise unknown(f"setting of {name}", key, known)
         value = _convert(name, key, text, kinds[key])
         if value != defaults[key]:
             typed[key] = value

@@ -1,7 +1,6 @@
 """One record in full, for `sslbench show`: found by a part of its path, drawn for the terminal."""
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from bench.curve import draw
 from bench.errors import SslbenchError
 from bench.grids import Printed, grids
 from bench.naming import settings_text
-from bench.records import Measurement, Record
+from bench.nearest import nearest
+from bench.records import Measurement, Record, TaskName
 from bench.rows import row
 from bench.store import Problem, Store, read_record
 from bench.tables import Column
@@ -45,11 +45,11 @@ def find(store: Store, run: str) -> Record:
 
 def _named(store: Store, run: str) -> Path:
     paths = {}
-    for task in ("test", "val"):
-        folder = store.records_dir("test" if task == "test" else "val")
-        for path in store.paths("test" if task == "test" else "val"):
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            paths[name if task == "test" else f"val/{name}"] = path
+    folders: dict[TaskName, str] = {"test": "", "val": "val/"}
+    for task, prefix in folders.items():
+        for path in store.paths(task):
+            name = path.relative_to(store.records_dir(task)).with_suffix("").as_posix()
+            paths[prefix + name] = path
     if not paths:
         raise SslbenchError(f"no records under {store.root}: `sslbench run` makes them, --results names another folder")
     if run in paths:
@@ -61,8 +61,8 @@ def _named(store: Store, run: str) -> Path:
     if matches:
         raise SslbenchError(f"'{run}' names {len(matches)} records: {_some(matches)}; give more of the path")
     parts = {part for name in paths for part in (name, *name.split("/"))}
-    close = get_close_matches(run, sorted(parts), n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"there are {_some(list(paths))}"
+    close = nearest(run, sorted(parts))
+    hint = f"did you mean '{close}'?" if close else f"there are {_some(list(paths))}"
     raise SslbenchError(f"no record is named '{run}': {hint}")
 
 

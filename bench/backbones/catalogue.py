@@ -1,10 +1,9 @@
 """The catalogue of backbones: names, versions, titles and where each is built; imports no torch."""
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.errors import SslbenchError
+from bench.nearest import unknown
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,6 @@ CATALOGUE: dict[str, Backbone] = {entry.name: entry for entry in _ENTRIES}
 
 def find(name: str) -> Backbone:
     """Return the entry of ``name``; raises SslbenchError, with the nearest name, where there is none."""
-    if name in CATALOGUE:
-        return CATALOGUE[name]
-    nearest = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.4)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(CATALOGUE)}."
-    raise SslbenchError(f"Unknown backbone '{name}': {hint}")
+    if name not in CATALOGUE:
+        raise unknown("backbone", name, CATALOGUE)
+    return CATALOGUE[name]

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from bench.errors import SslbenchError
+from bench.nearest import unknown
 
 FOLDER = "folder:"
 """What a user's own directory or zip is named by: ``folder:PATH``."""
@@ -101,9 +100,7 @@ def resolve(name: str) -> Entry:
     for entry in ENTRIES:
         if entry.name == name:
             return entry
-    near = get_close_matches(name, names(), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names())} and {FOLDER}PATH"
-    raise SslbenchError(f"unknown data set {name!r}: {hint}")
+    raise unknown("data set", name, [*names(), FOLDER_ENTRY.name])
 
 
 def epochs(name: str, budget: str) -> int:
@@ -121,9 +118,7 @@ def epochs(name: str, budget: str) -> int:
         return table[budget]
     if re.fullmatch(r"[1-9][0-9]{0,5}ep", budget):
         return int(budget.removesuffix("ep"))
-    near = get_close_matches(budget, BUDGETS, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(BUDGETS)}"
-    raise SslbenchError(f"unknown budget {budget!r}: {hint} (or a number of epochs such as 100ep)")
+    raise unknown("budget", budget, BUDGETS, "or a number of epochs such as 100ep")
 
 
 def default_backbone(name: str) -> str:

@@ -104,7 +104,7 @@ def test_a_pooling_that_the_trunk_lacks_is_refused(name: str) -> None:
 def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
     with pytest.raises(SslbenchError, match="did you mean 'resnet18'"):
         find("resnet_18")
-    with pytest.raises(SslbenchError, match="known are resnet9"):
+    with pytest.raises(SslbenchError, match="known: resnet9"):
         find("%%%")
 
 

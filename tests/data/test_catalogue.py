@@ -36,9 +36,9 @@ def test_unknown_budget_is_one_line_with_what_there_is(budget: str) -> None:
 
 
 def test_unknown_data_set_names_the_nearest() -> None:
-    with pytest.raises(SslbenchError, match="did you mean fashion_mnist"):
+    with pytest.raises(SslbenchError, match="did you mean 'fashion_mnist'"):
         catalogue.resolve("fashionmnist")
-    with pytest.raises(SslbenchError, match="there are digits, mnist"):
+    with pytest.raises(SslbenchError, match="known: digits, mnist"):
         catalogue.resolve("?")
     with pytest.raises(SslbenchError, match="unknown data set 'folder:'"):
         catalogue.resolve("folder:")
