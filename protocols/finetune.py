@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from protocols.base import Augmentation, Images, Task
+from protocols.chunks import images_at_once
 from protocols.heads import Classifier
 from protocols.training import Training
 
@@ -113,10 +114,10 @@ def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " 
 def augmented_batches(
     images: Images, steps: int, batch: int, kind: Augmentation, task: Task, generator: torch.Generator
 ) -> Iterator[tuple[Float[Tensor, "batch channels size size"], Int[Tensor, " batch"]]]:
-    """Yield prepared views and whose they are; the views of many steps are made at once."""
+    """Yield prepared views and whose they are; the views of many steps are made at once, if they are small."""
     indices = order(len(images), steps * batch, generator)
     images = images.to(task.device)
-    stride = max(1, CHUNK_IMAGES // batch) * batch
+    stride = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
     for part in torch.split(indices, stride):
         (views,) = task.augment(images[part], kind, generator)
         yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
@@ -131,6 +132,7 @@ def thinned(values: Float[Tensor, " steps"]) -> list[float]:
 @torch.no_grad()
 def log_probabilities(model: Classifier, images: Images, task: Task, batch: int = 512) -> Float[Tensor, "n classes"]:
     """Return float32 log-probabilities of images, on the CPU, the model in eval mode; its modes stay as they were."""
+    batch = images_at_once(batch, images, task)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     parts = [torch.log_softmax(model(task.prepare(part)).float(), dim=1) for part in torch.split(images, batch)]

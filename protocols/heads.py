@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from protocols.base import EncoderLike
+from protocols.labelled import SMALLEST_DEVIATION
 
 HeadKind = Literal["linear", "mlp", "conv"]
 
@@ -81,14 +82,26 @@ class Classifier(nn.Module):
         Args:
             raw: Batches of ``raw`` of some training images.
         """
-        flat = torch.cat([x.transpose(0, 1).flatten(1) for x in raw], dim=1).double()
-        deviation, mean = torch.std_mean(flat, dim=1, correction=0)
+        mean, squares, count = moments(raw)
+        deviation = (squares / count).sqrt()
         self.mean.copy_(mean)
-        self.scale.copy_(torch.where(deviation < 1e-6, 0.0, 1 / deviation.clamp_min(1e-6)))
+        self.scale.copy_(torch.where(deviation < SMALLEST_DEVIATION, 0.0, 1 / deviation.clamp_min(SMALLEST_DEVIATION)))
         if self.kind == "linear":
             return
         norm = cast(nn.BatchNorm1d | nn.BatchNorm2d, self.head[1])
-        inside = torch.cat([self.head[0](self.standardised(x)).transpose(0, 1).flatten(1) for x in raw], dim=1).double()
-        variance, mean = torch.var_mean(inside, dim=1)
+        mean, squares, count = moments([self.head[0](self.standardised(x)) for x in raw])
         cast(Tensor, norm.running_mean).copy_(mean)
-        cast(Tensor, norm.running_var).copy_(variance)
+        cast(Tensor, norm.running_var).copy_(squares / (count - 1))
+
+
+def moments(parts: list[Tensor]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"], int]:
+    """Return the mean of each channel, the sum of squares around it, and how many values that was; in float64, a part at a time.
+
+    Args:
+        parts: Features (n × channels) or maps (n × channels × h × w).
+    """
+    flat = [part.transpose(0, 1).flatten(1) for part in parts]
+    count = sum(part.shape[1] for part in flat)
+    mean = torch.stack([part.double().sum(dim=1) for part in flat]).sum(dim=0) / count
+    around = [(part.double() - mean[:, None]).square().sum(dim=1) for part in flat]
+    return mean, torch.stack(around).sum(dim=0), count

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
+from protocols.chunks import images_at_once
 from protocols.subsets import fixed_subset
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
@@ -84,7 +85,8 @@ def two_views(task: Task, some: Int[Tensor, " some"]) -> tuple[Float[Tensor, "so
     generator = task.generator("alignment")
     first: list[Tensor] = []
     second: list[Tensor] = []
-    for part in torch.split(some, 256):
+    batch = images_at_once(256, task.train_images, task)
+    for part in torch.split(some, batch):
         images = task.train_images[part].to(task.device)
         for kept, view in zip((first, second), task.augment(images, "views", generator), strict=True):
             kept.append(cast(EncoderLike, encoder).features(task.prepare(view)))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.chunks import images_at_once
 from protocols.finetune import Extra, log_probabilities, mean_curves, train
 from protocols.frozen import probe
 from protocols.heads import Classifier, HeadKind
@@ -95,8 +96,9 @@ class Lowshot(EvaluationProtocol):
                     model.last.bias.copy_(solution.bias)
             return model
         some = fixed_subset(len(task.train_images), MEASURED_IMAGES)
+        batch = images_at_once(256, task.train_images, task)
         with torch.no_grad():
-            model.measure([model.raw(task.prepare(part)) for part in torch.split(task.train_images[some], 256)])
+            model.measure([model.raw(task.prepare(task.train_images[part])) for part in torch.split(some, batch)])
         return model
 
     def _network(self, task: Task, generator: torch.Generator) -> nn.Module:

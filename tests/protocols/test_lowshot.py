@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
-from protocols.finetune import log_probabilities, order, train
+from protocols.chunks import images_at_once
+from protocols.finetune import augmented_batches, log_probabilities, order, train
+from protocols.heads import moments
 from protocols.lowshot import Lowshot
 
 
@@ -113,6 +115,40 @@ def test_batches_run_through_all_images_before_one_comes_again() -> None:
     assert len(indices) == 30
     for start in range(0, 28, 7):
         assert sorted(indices[start : start + 7].tolist()) == list(range(7))
+
+
+def test_large_images_pass_in_batches_of_no_more_pixels(network_task: Task) -> None:
+    held: list[int] = []
+
+    def enlarged(images: Tensor) -> Tensor:
+        held.append(len(images))
+        return network_task.prepare(images).repeat_interleave(32, dim=2).repeat_interleave(32, dim=3)
+
+    # 256 x 256 pixels are 64 times those of 32 x 32.
+    task, images = replace(network_task, prepare=enlarged), network_task.train_images
+    assert images_at_once(2048, images, network_task) == 2048
+    assert images_at_once(2048, images, task) == 32
+    assert images_at_once(10, images, task) == 1
+    batches = list(augmented_batches(images, 8, 16, "shift", task, task.generator("test")))
+    assert [len(views) for views, _ in batches] == [16] * 8
+    assert max(held) == 32
+    held.clear()
+
+    class Flat(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return images.flatten(1)[:, :10]
+
+    expected = network_task.prepare(images).flatten(1)[:, :1].expand(-1, 10).log_softmax(dim=1)
+    torch.testing.assert_close(log_probabilities(Flat(), images, task), expected)  # type: ignore[arg-type]
+    assert max(held) == 8
+
+
+def test_features_in_several_batches_have_the_moments_of_all_at_once() -> None:
+    maps = 5 + 2 * torch.randn(30, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    mean, squares, count = moments(list(maps.split(7)))
+    assert count == 30 * 16
+    torch.testing.assert_close(mean, maps.double().mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(squares / (count - 1), maps.double().var(dim=(0, 2, 3)))
 
 
 def test_steps_are_the_larger_of_the_floor_and_ten_passes() -> None:
