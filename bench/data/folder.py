@@ -1,7 +1,6 @@
 """A user's own images, a directory or zip: decoded once, in parallel, into the cache."""
 
 import os
-import re
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -12,11 +11,13 @@ from typing import IO
 import numpy as np
 
 from bench.data.cache import cached, write_blocks
+from bench.data.catalogue import FOLDER
 from bench.data.decode import decode
 from bench.data.layout import layout
 from bench.data.listing import Listing, listing
 from bench.data.source import Pixels, Source
 from bench.errors import SslbenchError
+from bench.naming import slug
 
 _BLOCK = 64
 
@@ -53,11 +54,10 @@ def read(path: Path, size: int) -> Source:
     )
 
 
-def slug(path: Path, fingerprint: str) -> str:
+def name_of(path: Path, fingerprint: str) -> str:
     """Return the name of a folder in records: readable, fit for a file name, and its own by eight digits of the content's hash."""
     name = path.stem if path.is_file() else path.resolve().name
-    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].rstrip("-")
-    return "-".join(part for part in ("folder", readable, fingerprint[:8]) if part)
+    return slug(FOLDER + name, fingerprint)
 
 
 def _decode_all(files: Listing, names: Sequence[str], size: int, target: IO[bytes]) -> None:

@@ -51,7 +51,7 @@ def load(
         if is_folder:
             path = Path(name.removeprefix(FOLDER)).expanduser()
             dataset = assemble(name, folder.read(path, size), flips)
-            dataset = replace(dataset, name=folder.slug(path, dataset.fingerprint))
+            dataset = replace(dataset, name=folder.name_of(path, dataset.fingerprint))
         else:
             label = name if size == entry.size else f"{name}-{size}"
             dataset = assemble(label, _read(name, data_root, size), flips)
