@@ -1,15 +1,18 @@
 """Files that are written whole or not at all."""
 
+import glob
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import StorageError
 
+_SUFFIX = ".tmp"
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+
+def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free space or choose --results") -> None:
     """Let ``write`` fill a temporary file beside ``path``, flush it to the disk, and rename it.
 
     A reader sees the old file or the new one, never a half.
@@ -17,6 +20,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Args:
         path: Where the file shall stand; missing folders are made.
         write: Fills the file at the path that it is handed.
+        remedy: What the user can do where the disk is full.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; what stood there before stands there still.
@@ -24,7 +28,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX)
         os.close(handle)
         temporary = Path(name)
         write(temporary)
@@ -35,7 +39,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     # torch tells a full disk as a RuntimeError.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
-        raise StorageError(f"cannot write {path}: {reason}; free space or choose --results") from error
+        raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -45,6 +49,15 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all; raises StorageError as ``write_whole``."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def leftovers(path: Path) -> Iterator[Path]:
+    """Yield the temporary files that writers of ``path`` left when they were killed, and those of writers at work."""
+    return path.parent.glob(f"{glob.escape(_prefix(path))}*{_SUFFIX}")
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}."
 
 
 def _umask() -> int:

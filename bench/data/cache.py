@@ -8,12 +8,14 @@ from typing import IO
 import numpy as np
 from filelock import FileLock
 
+from bench.atomic import leftovers, write_whole
 from bench.data.locate import cache_folder
 from bench.data.source import Pixels
 from bench.errors import SslbenchError
 
 FORM = 1
 """Goes up whenever decoding changes pixels: what was kept before is then made anew."""
+REMEDY = "make room, or name another folder in SSLBENCH_CACHE"
 
 
 def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
@@ -35,14 +37,17 @@ def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if (images := _sound(path)) is None:
-                _write(path, build)
+                # Under the lock nobody else writes: these are of the killed, and as large as the array.
+                for part in leftovers(path):
+                    part.unlink()
+                write_whole(path, lambda part: _fill(part, build), REMEDY)
                 images = _sound(path)
     except OSError as cause:
         raise SslbenchError(
-            f"cannot write the image cache {path.parent} ({cause.strerror or cause}): make room, or name another folder in SSLBENCH_CACHE"
+            f"cannot write the image cache {path.parent}: {cause.strerror or cause}; {REMEDY}"
         ) from cause
     if images is None:
-        raise SslbenchError(f"the image cache {path} cannot be read back: name another folder in SSLBENCH_CACHE")
+        raise SslbenchError(f"the image cache {path} cannot be read back; {REMEDY}")
     return images
 
 
@@ -62,11 +67,6 @@ def _sound(path: Path) -> Pixels | None:
     return images if whole else None
 
 
-def _write(path: Path, build: Callable[[IO[bytes]], None]) -> None:
-    part = path.with_suffix(".part")
-    try:
-        with part.open("w+b") as target:
-            build(target)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _fill(part: Path, build: Callable[[IO[bytes]], None]) -> None:
+    with part.open("w+b") as target:
+        build(target)

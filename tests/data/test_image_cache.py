@@ -65,8 +65,9 @@ def test_process_killed_while_it_decodes_leaves_a_cache_that_the_next_one_fills(
         "cached('here', lambda target: (target.write(b'half'), target.flush(), os.kill(os.getpid(), signal.SIGKILL)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert len(list(cache.rglob("*.tmp"))) == 1
     assert (cached("here", _build) == IMAGES).all()
-    assert not list(cache.rglob("*.part"))
+    assert not list(cache.rglob("*.tmp"))
 
 
 def test_full_disk_and_folder_that_cannot_be_made_are_one_line(
@@ -93,8 +94,9 @@ def test_file_that_may_not_grow_is_one_line_and_leaves_no_part(digit_folder: Cal
         "except SslbenchError as error: print(error)"
     )
     run = subprocess.run([sys.executable, "-c", code, str(digit_folder())], capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("cannot write the image cache") and run.stdout.count("\n") == 1
-    assert not list(cache.rglob("*.part")) and not list(cache.rglob("*.npy"))
+    assert run.stdout.startswith(f"cannot write {cache}") and run.stdout.count("\n") == 1
+    assert "SSLBENCH_CACHE" in run.stdout
+    assert not list(cache.rglob("*.tmp")) and not list(cache.rglob("*.npy"))
 
 
 def test_changed_image_is_decoded_again(digit_folder: Callable[..., Path]) -> None:
