@@ -88,7 +88,7 @@ class LogisticRegression:
     """
 
     def __init__(
-        self, features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int, *, tolerance: float = 1e-6
+        self, features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int, *, tolerance: float
     ) -> None:
         wide = features.double()
         self.tolerance = tolerance

@@ -32,8 +32,8 @@ class Lowshot(EvaluationProtocol):
         encoder: Where the network starts.
         head: What is trained on it.
         start: How a linear head starts: at zero, or as the logistic regression on frozen features (LP-FT, Kumar 2022, arXiv:2202.10054).
-        penalty: λ of that regression.
-        tolerance: Its largest absolute entry of the gradient.
+        penalty: λ of that regression; None for a start at zero.
+        tolerance: Its largest absolute entry of the gradient; None likewise.
     """
 
     labels: str
@@ -42,8 +42,12 @@ class Lowshot(EvaluationProtocol):
     encoder: Literal["pretrained", "scratch"] = "pretrained"
     head: HeadKind = "linear"
     start: Literal["zero", "probe"] = "zero"
-    penalty: float = 1.0
-    tolerance: float = 1e-6
+    penalty: float | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start == "probe" and (self.penalty is None or self.tolerance is None):
+            raise ValueError("a start from the probe needs its penalty and its tolerance")
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities, one block a draw; curves are means over the draws.
@@ -89,6 +93,8 @@ class Lowshot(EvaluationProtocol):
             model.scale.zero_()
             model.scale[standardise.kept] = (1 / standardise.deviation[standardise.kept]).float()
             if self.start == "probe":
+                assert self.penalty is not None
+                assert self.tolerance is not None
                 features = standardise(task.train_features[indices].to(task.device))
                 solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
                 with torch.no_grad():

@@ -13,7 +13,7 @@ from protocols.labels import parse_labels
 from protocols.lowshot import Lowshot
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pseudolabel(Lowshot):
     """First half of the steps as ``lowshot``; then as many unlabelled as labelled images in each step.
 
@@ -28,11 +28,11 @@ class Pseudolabel(Lowshot):
         ramp: Progress over which their weight rises from 0 to 1.
     """
 
-    unlabelled: int | None = None
-    total_labels: int | None = None
-    threshold: float = 0.95
-    begin: float = 0.5
-    ramp: float = 0.25
+    unlabelled: int | None
+    total_labels: int | None
+    threshold: float
+    begin: float
+    ramp: float
 
     def label_spec(self, task: Task) -> str:
         """Return the amount of labels a class.

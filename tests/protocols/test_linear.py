@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 
 from protocols.base import Task
-from protocols.catalogue import HALF_DECADES, load, resolve
+from protocols.catalogue import HALF_DECADES, TOLERANCE, load, resolve
 from protocols.labelled import Standardisation
 from protocols.logistic import LogisticRegression
 
@@ -26,7 +26,7 @@ def reference(features: Tensor, labels: Tensor, penalty: float) -> tuple[Referen
 def test_the_solver_agrees_with_scikit_learn_on_digits(penalty: float, pixels_task: Task) -> None:
     standardise = Standardisation.of(pixels_task.train_features)
     train, test = standardise(pixels_task.train_features), standardise(pixels_task.test_features)
-    solution = LogisticRegression(train, pixels_task.train_labels, 10).solve(penalty)
+    solution = LogisticRegression(train, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(penalty)
     model, objective = reference(train, pixels_task.train_labels, penalty)
     assert solution.converged
     assert solution.objective == pytest.approx(objective, rel=1e-6)
@@ -38,7 +38,7 @@ def test_the_solver_agrees_with_scikit_learn_where_dimensions_exceed_images(coun
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     some = pixels_task.label_set(str(count // 10), 0)
     labels = pixels_task.train_labels[some]
-    solution = LogisticRegression(features[some], labels, 10).solve(1e-2)
+    solution = LogisticRegression(features[some], labels, 10, tolerance=TOLERANCE).solve(1e-2)
     model, objective = reference(features[some], labels, 1e-2)
     assert solution.converged
     assert solution.objective == pytest.approx(objective, rel=1e-6)
@@ -69,7 +69,7 @@ def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_deco
 def test_a_warm_start_in_the_span_leads_to_the_same_point(pixels_task: Task) -> None:
     some = pixels_task.label_set("4", 0)
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some]
-    problem = LogisticRegression(features, pixels_task.train_labels[some], 10)
+    problem = LogisticRegression(features, pixels_task.train_labels[some], 10, tolerance=TOLERANCE)
     cold = problem.solve(1e-2)
     assert problem.solve(1e-2, start=cold).steps == 0
     warm = problem.solve(1e-2, start=problem.solve(1e-1))
@@ -79,7 +79,7 @@ def test_a_warm_start_in_the_span_leads_to_the_same_point(pixels_task: Task) -> 
 def test_the_gradient_is_below_the_tolerance_for_every_penalty_of_the_protocol(pixels_task: Task) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     targets = pixels_task.train_labels
-    problem = LogisticRegression(features, targets, 10)
+    problem = LogisticRegression(features, targets, 10, tolerance=TOLERANCE)
     solution = None
     for penalty in sorted(HALF_DECADES, reverse=True):
         solution = problem.solve(penalty, start=solution)
@@ -96,9 +96,9 @@ def test_a_problem_too_large_for_its_hessian_is_solved_to_the_same_point(
     pixels_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
-    usual = LogisticRegression(features, pixels_task.train_labels, 10).solve(1e-3)
+    usual = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
     monkeypatch.setattr("protocols.logistic.HESSIAN_PARAMETERS", 0)
-    plain = LogisticRegression(features, pixels_task.train_labels, 10).solve(1e-3)
+    plain = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
     assert plain.converged
     torch.testing.assert_close(plain.weight, usual.weight, atol=2e-3, rtol=0)
 
