@@ -22,11 +22,14 @@ class Knn(EvaluationProtocol):
     Attributes:
         k: Neighbours of the main figure.
         temperature: T.
+        shared: Neighbours of mean weight that all classes share, so that a class without a vote has a finite log-loss; the order of the
+            classes stays.
         other_k: Recorded beside it, from the same search.
     """
 
     k: int
     temperature: float
+    shared: float
     other_k: tuple[int, ...] = ()
 
     def predict(self, task: Task) -> Predictions:
@@ -37,23 +40,30 @@ class Knn(EvaluationProtocol):
         """
         count = len(task.train_features)
         most = min(max(self.k, *self.other_k, 1), count)
-        cosines, neighbours = nearest(task.train_features, task.test_features, most, task.device)
+        where = place_of_index(task.device)
+        cosines, neighbours = nearest(task.train_features, task.test_features, most, where)
         labels = task.train_labels.cpu()[neighbours]
 
         def scores(k: int) -> Tensor:
-            return vote(cosines[:, :k], labels[:, :k], task.classes, self.temperature)
+            return vote(cosines[:, :k], labels[:, :k], task.classes, self.temperature, self.shared)
 
         return Predictions(
             scores=[scores(min(self.k, count))],
             variants={f"k={k}": scores(min(k, count)) for k in self.other_k},
-            choices={"k": min(self.k, count), "images": count},
+            choices={"k": min(self.k, count), "images": count, "index": where.type},
         )
 
 
+def place_of_index(device: torch.device) -> torch.device:
+    """Return where neighbours are searched: on the GPU where the device is one and faiss was built for it, else on the CPU."""
+    on_gpu = device.type == "cuda" and getattr(faiss, "get_num_gpus", int)() > 0
+    return device if on_gpu else torch.device("cpu")
+
+
 def nearest(
-    bank: Float[Tensor, "train dim"], queries: Float[Tensor, "test dim"], k: int, device: torch.device
+    bank: Float[Tensor, "train dim"], queries: Float[Tensor, "test dim"], k: int, where: torch.device
 ) -> tuple[Float[Tensor, "test k"], Int[Tensor, "test k"]]:
-    """Return the k largest cosines, descending, and whose they are; exact, on the GPU where the device is one.
+    """Return the k largest cosines, descending, and whose they are; exact.
 
     A feature vector of norm zero has cosine 0 with every other.
 
@@ -64,22 +74,21 @@ def nearest(
     if not (np.isfinite(vectors).all() and np.isfinite(wanted).all()):
         raise ValueError("knn: features hold values that are not finite; the encoder has diverged")
     index: faiss.Index = faiss.IndexFlatIP(vectors.shape[1])
-    if device.type == "cuda" and getattr(faiss, "get_num_gpus", int)() > 0:
-        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), device.index or 0, index)
+    if where.type == "cuda":
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), where.index or 0, index)
     index.add(vectors)
     cosines, neighbours = index.search(wanted, k)
     return torch.from_numpy(cosines), torch.from_numpy(neighbours)
 
 
 def vote(
-    cosines: Float[Tensor, "test k"], labels: Int[Tensor, "test k"], classes: int, temperature: float
+    cosines: Float[Tensor, "test k"], labels: Int[Tensor, "test k"], classes: int, temperature: float, shared: float
 ) -> Float[Tensor, "test classes"]:
     """Return float32 log-probabilities of the weighted vote.
 
-    The weights are scaled to sum to k, and one more neighbour is shared by all classes, so that a class without a vote has a finite log-loss;
-    the order of the classes stays.
+    The weights are scaled to sum to k; ``shared`` more neighbours are divided evenly among the classes.
     """
     k = cosines.shape[1]
     weights = torch.softmax(cosines.double() / temperature, dim=1) * k
-    votes = torch.full((len(cosines), classes), 1 / classes, dtype=torch.float64).scatter_add_(1, labels, weights)
-    return (votes / (k + 1)).log().float()
+    even = torch.full((len(cosines), classes), shared / classes, dtype=torch.float64)
+    return (even.scatter_add_(1, labels, weights) / (k + shared)).log().float()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
+from protocols.knn import place_of_index
 
 
 def brute_force(task: Task, k: int, temperature: float) -> np.ndarray:
@@ -51,6 +53,12 @@ def test_k_is_never_above_the_number_of_images(make_task: Callable[..., Task]) -
     found = load(resolve("knn")).predict(make_task(images=15))
     assert found.choices["k"] == 15
     torch.testing.assert_close(found.variants["k=200"], found.scores[0])
+
+
+def test_the_record_says_where_neighbours_were_searched(pixels_task: Task) -> None:
+    assert load(resolve("knn")).predict(pixels_task).choices["index"] == "cpu"
+    known = {"cuda"} if getattr(faiss, "get_num_gpus", int)() > 0 else {"cpu"}
+    assert {place_of_index(torch.device("cuda")).type} == known
 
 
 def test_an_image_of_zero_features_still_gets_a_prediction(pixels_task: Task) -> None:
