@@ -112,13 +112,20 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
             measured = old is not None and old.identity == identity and old.status in MEASURED
             if not measured or len(story.protocols) > kept:
                 ended = (old.status, old.cause) if old is not None and measured else ("interrupted", str(error))
-                store.write(_record(identity, dataset, *ended, story, surroundings))
+                _write(_record(identity, dataset, *ended, story, surroundings), surroundings)
             raise
         record = _record(identity, dataset, status, cause, story, surroundings)
-        store.write(record)
+        _write(record, surroundings)
         if status in MEASURED:
             store.checkpoint_path(identity).unlink(missing_ok=True)
         return record
+
+
+def _write(record: Record, surroundings: Surroundings) -> None:
+    """Write a record, and tell the user of a file that had to make room."""
+    said = surroundings.store.write(record)
+    if said:
+        surroundings.say(said)
 
 
 @contextmanager

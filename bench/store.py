@@ -76,19 +76,26 @@ class Store:
         """Return the paths of all JSON files among the records of a task, sorted."""
         return sorted(path for path in self.records_dir(task).rglob("*.json") if not path.name.startswith("."))
 
-    def write(self, record: Record) -> Path:
-        """Write a record in its place and return the path.
+    def write(self, record: Record) -> str | None:
+        """Write a record in its place.
 
         A file there that is no record of ours (a foreign one, or of a newer sslbench) is kept beside it, renamed.
+
+        Returns:
+            One line for the user where a file was renamed, else None.
 
         Raises:
             StorageError: The disk is full or the folder cannot be written; the old record stands still.
         """
         path = self.record_path(record.identity)
-        if isinstance(read_record(path), Problem):
-            _keep(path)
+        found = read_record(path)
+        said = (
+            f"{path} could not be read ({found.reason}): renamed to {_keep(path)}"
+            if isinstance(found, Problem)
+            else None
+        )
         write_text(path, to_json(record))
-        return path
+        return said
 
     @contextmanager
     def claim(self, identity: Identity, *, wait: bool = True) -> Iterator[bool]:
@@ -143,7 +150,8 @@ def read_record(path: Path) -> Record | Problem | None:
         return Problem(path, error.strerror or str(error))
 
 
-def _keep(path: Path) -> None:
+def _keep(path: Path) -> str:
+    """Rename a file and return its new name."""
     number = 1
     while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
         number += 1
@@ -151,3 +159,4 @@ def _keep(path: Path) -> None:
         path.rename(kept)
     except OSError as error:
         raise StorageError(f"cannot set {path} aside: {error.strerror or error}; move it away yourself") from error
+    return kept.name

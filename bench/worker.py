@@ -131,7 +131,8 @@ class Worker:
         old = store.read(identity)
         if old is None or old.identity != identity or old.status not in MEASURED:
             environment = describe(self.machine.device, "unknown", self.machine.threads)
-            store.write(Record(identity, "failed", cause, environment=environment))
+            said = store.write(Record(identity, "failed", cause, environment=environment))
+            return Ended(identity, "failed", f"{cause}; {said}" if said else cause)
         return Ended(identity, "failed", cause)
 
 

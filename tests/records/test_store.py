@@ -23,7 +23,8 @@ def seeded(record: Record, seed: int) -> Record:
 def test_a_record_stands_where_its_identity_says_and_comes_back(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     plain = replace(record, identity=replace(record.identity, settings={}))
-    assert store.write(plain) == tmp_path / "records/digits/resnet9_slim/standard/simclr/seed-3.json"
+    assert store.write(plain) is None
+    assert (tmp_path / "records/digits/resnet9_slim/standard/simclr/seed-3.json").is_file()
     assert repr(store.read(plain.identity)) == repr(plain)
     assert store.read(seeded(plain, 4).identity) is None
 
@@ -43,8 +44,9 @@ def test_names_that_are_no_file_names_stay_inside_the_folder(tmp_path: Path, rec
     odd = replace(
         record, identity=replace(record.identity, method="timm:../../x", dataset="folder:/etc", backbone="..")
     )
-    path = store.write(odd)
-    assert path.resolve().is_relative_to(tmp_path.resolve() / "records")
+    store.write(odd)
+    path = store.record_path(odd.identity)
+    assert path.is_file() and path.resolve().is_relative_to(tmp_path.resolve() / "records")
     assert len(path.relative_to(tmp_path).parts) == 6
     assert store.read(odd.identity) is not None
 
@@ -69,12 +71,16 @@ def test_unreadable_and_foreign_files_are_named_skipped_and_kept(tmp_path: Path,
     assert all((folder / name).read_text() == text for name, text in texts.items())
 
 
-def test_a_foreign_file_in_the_place_of_a_record_is_set_aside_not_overwritten(tmp_path: Path, record: Record) -> None:
+def test_a_foreign_file_in_the_place_of_a_record_is_set_aside_with_a_word_not_overwritten(
+    tmp_path: Path, record: Record
+) -> None:
     store = Store(tmp_path)
     path = store.record_path(record.identity)
     path.parent.mkdir(parents=True)
     path.write_text("not mine")
-    store.write(record)
+    said = store.write(record)
+    assert said is not None and "\n" not in said
+    assert str(path) in said and said.endswith(f"{path.name}.kept-1")
     assert store.read(record.identity) is not None
     assert [p.read_text() for p in path.parent.glob("*.kept-*")] == ["not mine"]
     assert store.read_all()[1] == []
@@ -82,7 +88,8 @@ def test_a_foreign_file_in_the_place_of_a_record_is_set_aside_not_overwritten(tm
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_record(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
-    path = store.write(record)
+    store.write(record)
+    path = store.record_path(record.identity)
     before = path.read_text()
     script = (
         "import resource, sys\nfrom pathlib import Path\nfrom bench.record_json import from_json\nfrom bench.store import Store\n"

@@ -1,0 +1,30 @@
+"""One run in this process: what it tells the user."""
+
+import torch
+
+from bench import HARNESS_VERSION
+from bench.data import load
+from bench.execute import Surroundings, execute
+from bench.plan import Wanted, plan
+from bench.records import Identity
+from bench.store import Store
+
+
+def test_a_run_says_where_a_foreign_file_in_its_place_was_kept(tmp_path):
+    dataset = load("digits")
+    identity = Identity(
+        "digits", dataset.fingerprint, "test", "pixels", 1, "resnet9_slim", 1, HARNESS_VERSION, "smoke", 2, 256, 0
+    )
+    store = Store(tmp_path)
+    path = store.record_path(identity)
+    path.parent.mkdir(parents=True)
+    path.write_text("not mine")
+    (run,) = plan([Wanted(identity, {"knn": 1})], [])
+    lines = []
+    record = execute(run, dataset, Surroundings(store, torch.device("cpu"), 1, 600.0, say=lines.append))
+    assert record is not None
+    assert record.status == "ok", record.cause
+    (line,) = lines
+    assert str(path) in line
+    assert line.endswith("seed-0.json.kept-1")
+    assert (path.parent / "seed-0.json.kept-1").read_text() == "not mine"
