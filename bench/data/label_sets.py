@@ -1,7 +1,6 @@
 """Label sets: which images a low-shot protocol may use the labels of; nested in a draw, equal for every method, seed and machine."""
 
 import hashlib
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from bench.data.splits import at_least_one, permutation
 from bench.errors import SslbenchError
+from protocols.labels import parse_labels
 
 
 def label_set(
@@ -54,9 +54,9 @@ def label_sets_hash(sets: Sequence[Int[Tensor, " labelled"]]) -> str:
     return digest.hexdigest()
 
 
-def _parse(labels: str) -> int | Fraction:
-    if re.fullmatch(r"[1-9][0-9]*", labels):
-        return int(labels)
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?pct", labels) and 0 < (part := Fraction(labels.removesuffix("pct")) / 100) <= 1:
-        return part
-    raise SslbenchError(f"{labels!r} is no number of labels: write 5 (a class) or 10pct")
+def _parse(text: str) -> int | Fraction:
+    try:
+        labels = parse_labels(text)
+    except ValueError as error:
+        raise SslbenchError(str(error)) from None
+    return Fraction(labels.amount) / 100 if labels.unit == "percent" else int(labels.amount)

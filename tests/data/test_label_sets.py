@@ -8,6 +8,7 @@ from torch import Tensor
 from bench.data import load
 from bench.data.label_sets import label_set, label_sets_hash
 from bench.errors import SslbenchError
+from protocols.catalogue import resolve
 
 CHAIN = ("1", "5", "1pct", "64", "10pct", "100pct")
 """For 6,000 images a class, in order of size."""
@@ -73,7 +74,21 @@ def test_class_with_too_few_images_is_named() -> None:
         label_set(labels, "5", 0, ["usual", "rare"])
 
 
-@pytest.mark.parametrize("labels", ["0", "", "-1", "five", "0pct", "101pct", "1%", "1.5"])
+@pytest.mark.parametrize("labels", ["1", "64", "1000000", "12345678", "0.5pct", "1pct", "0.001pct", "12.25pct"])
+def test_what_an_id_says_is_what_the_label_sets_read(labels: str) -> None:
+    entry = resolve(f"lowshot-{labels}")
+    assert entry.labels == entry.constants["labels"] == labels
+    same = torch.zeros(1000, dtype=torch.long)
+    if labels.endswith("pct"):
+        assert len(label_set(same, labels, 0)) == max(1, int(10 * float(labels[:-3]) + 0.5))
+    elif int(labels) > 1000:
+        with pytest.raises(SslbenchError, match=f"fewer than {labels} labels a class"):
+            label_set(same, labels, 0)
+    else:
+        assert len(label_set(same, labels, 0)) == int(labels)
+
+
+@pytest.mark.parametrize("labels", ["0", "", "-1", "five", "0pct", "101pct", "1%", "1.5", "1e3", "01", "1.0pct"])
 def test_what_is_no_number_of_labels_is_refused(labels: str) -> None:
-    with pytest.raises(SslbenchError, match="no number of labels"):
+    with pytest.raises(SslbenchError, match="write a whole number of images a class"):
         label_set(torch.zeros(10, dtype=torch.long), labels, 0)
