@@ -53,6 +53,22 @@ def test_the_development_task_never_opens_the_test_labels(digits):
     assert len(task.train_images) == len(digits.fit)
 
 
+@pytest.mark.parametrize("method", ["pixels", "random_init"])
+def test_floors_on_digits_have_not_collapsed(digits, method):
+    assert evaluation_of(digits, method).collapse() is None
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_encoder_that_maps_all_images_to_a_point_or_a_line_has_collapsed(digits, rank):
+    evaluation = evaluation_of(digits)
+    direction = torch.linspace(1, 2, evaluation.encoder.dim)
+    usual = evaluation.encoder.features
+    evaluation.encoder.features = lambda images: (
+        direction * usual(images)[:, :1] if rank else direction.expand(len(images), -1)
+    )
+    assert "rankme 1" in evaluation.collapse()
+
+
 def test_equal_label_sets_are_measured_once(digits):
     evaluation = evaluation_of(digits)
     twin = evaluation.measure("lowshot-1pct-frozen", beside=("knn", "lowshot-1", "lowshot-1-frozen"))

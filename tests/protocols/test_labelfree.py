@@ -8,6 +8,7 @@ import torch
 
 from protocols.base import Task
 from protocols.catalogue import COLLAPSED, load, resolve
+from protocols.labelfree import feature_std, rankme
 from protocols.subsets import fixed_subset
 
 
@@ -28,8 +29,6 @@ def test_uniformity_is_the_log_mean_potential_of_all_pairs(pixels_task: Task) ->
 
 
 def test_feature_std_is_one_for_an_isotropic_cloud_and_zero_for_a_point(pixels_task: Task) -> None:
-    from protocols.labelfree import feature_std
-
     cloud = torch.randn(4000, 64, generator=torch.Generator().manual_seed(0))
     assert feature_std(cloud) == pytest.approx(1, abs=0.01)
     assert feature_std(torch.ones(50, 64)) == pytest.approx(0, abs=1e-9)
@@ -52,6 +51,25 @@ def test_alignment_is_the_mean_squared_distance_of_two_views(network_task: Task)
 def test_pixels_and_a_random_network_have_not_collapsed(pixels_task: Task, network_task: Task) -> None:
     for task in (pixels_task, network_task):
         assert all(figure(name, task) > threshold for name, threshold in COLLAPSED.items())
+
+
+@pytest.mark.parametrize("dim", [2, 128, 2000])
+def test_degenerate_features_have_finite_figures_below_the_thresholds(dim: int) -> None:
+    weights = torch.linspace(-1, 1, 500)[:, None]
+    line = torch.linspace(1, 2, dim)[None]
+    degenerate = {
+        "constant": torch.full((500, dim), 3.7),
+        "of norm zero": torch.zeros(500, dim),
+        "constant but for one": torch.cat([torch.zeros(499, dim), torch.ones(1, dim)]),
+        "of rank one": weights * line,
+        "of rank one, large": 1e6 * weights * line,
+    }
+    for name, features in degenerate.items():
+        figures = {"rankme": rankme(features), "feature_std": feature_std(features)}
+        assert all(math.isfinite(value) and 0 <= value < 10 for value in figures.values()), name
+        assert figures["rankme"] < COLLAPSED["rankme"], name
+        if name in ("constant", "of norm zero"):
+            assert figures["feature_std"] < COLLAPSED["feature_std"], name
 
 
 def test_the_same_images_serve_every_run_and_never_more_than_wanted() -> None:
