@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -87,7 +88,7 @@ def train(
         hits.append((scores.detach().argmax(dim=1) == wanted).float().mean())
         added = extra(model, Step(progress, number)) if extra else None
         optimizer.zero_grad(set_to_none=True)
-        (loss if added is None else loss + added).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss if added is None else loss + added)
         optimizer.step()
     curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
     if not math.isfinite(curves["loss"][-1]):
@@ -98,10 +99,10 @@ def train(
 def scores_of(model: Classifier, images: Float[Tensor, "batch channels size size"], *, frozen: bool) -> Tensor:
     """Return class scores; a frozen encoder keeps no graph."""
     if not frozen:
-        return model(images)  # type: ignore[no-any-return]
+        return cast(Tensor, model(images))
     with torch.no_grad():
         below = model.standardised(model.raw(images))
-    return model.head(below)  # type: ignore[no-any-return]
+    return cast(Tensor, model.head(below))
 
 
 def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " total"]:
