@@ -45,12 +45,12 @@ def test_methods_run_on_a_folder_and_the_board_shows_them(sslbench, folder):
 
 def test_changed_settings_make_a_marked_row(sslbench, folder):
     options = ("--dataset", f"folder:{folder}", "--image-size", "8", "--backbone", "resnet9_slim", "--budget", "1ep")
-    changed = ("--set", "temperature=0.5", "--batch-size", "32")
+    changed = ("--set", "temperature=0.2", "--batch-size", "32")
     for more in ((), changed):
         done = sslbench("run", "simclr", *options, "--protocol", "knn", *more)
         assert done.returncode == 0, done.stderr
     (table,) = json.loads(sslbench("leaderboard", "--format", "json").stdout)["tables"]
     settings = sorted((row["settings"] for row in table["rows"]), key=len)
-    assert settings == [{}, {"batch_size": 32, "temperature": 0.5}]
+    assert settings == [{}, {"batch_size": 32, "temperature": 0.2}]
     marked = next(row for row in table["rows"] if row["settings"])
     assert marked["rank"] is None
