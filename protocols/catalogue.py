@@ -1,52 +1,18 @@
 """All protocols by id: version, constants, source, and the file that computes; imports no torch."""
 
 import difflib
-import importlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
+from protocols.entry import Entry as Entry
+from protocols.entry import label_sets_of as label_sets_of
+from protocols.entry import load as load
 from protocols.labels import Labels, parse_labels
 from protocols.training import Training
-
-if TYPE_CHECKING:
-    from protocols.base import EvaluationProtocol
 
 
 class UnknownProtocol(ValueError):
     """No protocol has this id; the message names the nearest one."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One protocol; a changed constant is a new version.
-
-    Attributes:
-        id: What ``--protocol`` takes.
-        version: Records of another version leave the table.
-        title: One line for listings.
-        source: Where its constants come from.
-        module: The Python module with the one ``EvaluationProtocol`` that computes it.
-        constants: Its fields.
-        needs_network: Empty for an encoder without a network.
-        label_free: Uses no label, and gives a figure in place of an accuracy.
-        higher_is_better: None where neither end is good.
-        labels: Labels a draw, as ``label_sets_of`` gives them; None where there are no label sets.
-        draws: Number of label sets, or None.
-    """
-
-    id: str
-    version: int
-    title: str
-    source: str
-    module: str
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    needs_network: bool = False
-    label_free: bool = False
-    higher_is_better: bool | None = True
-    labels: str | None = None
-    draws: int | None = None
 
 
 TOLERANCE = 1e-6
@@ -241,33 +207,3 @@ def add(entry: Entry) -> None:
 
 for _id in DEFAULT:
     add(resolve(_id))
-
-
-def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:
-    """Return (labels as ``Task.label_set`` takes them, number of draws), or None where there are no label sets."""
-    if entry.labels is None or entry.draws is None:
-        return None
-    total = entry.constants.get("total_labels")
-    return (entry.labels if total is None else str(total // classes)), entry.draws
-
-
-def load(entry: Entry) -> "EvaluationProtocol":
-    """Import the file that computes a protocol and build it from the constants.
-
-    Raises:
-        ValueError: The file cannot be imported, or does not define exactly one ``EvaluationProtocol``.
-    """
-    from protocols.base import EvaluationProtocol
-
-    try:
-        module = importlib.import_module(entry.module)
-    except ModuleNotFoundError as error:
-        raise ValueError(f"protocol '{entry.id}': {error}; install it or mend the entry's module") from error
-    found = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, EvaluationProtocol) and value.__module__ == module.__name__
-    ]
-    if len(found) != 1:
-        raise ValueError(f"protocol '{entry.id}': {entry.module} defines {len(found)} protocols in place of one")
-    return found[0](**entry.constants)
