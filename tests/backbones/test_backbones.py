@@ -88,7 +88,7 @@ def test_lightly_masked_wrapper_takes_the_vit() -> None:
     from lightly.models.modules import MaskedVisionTransformerTIMM
 
     trunk = trunk_of("vit_nano").eval()
-    wrapped = MaskedVisionTransformerTIMM(trunk.vit, weight_initialization="skip", pos_embed_initialization="skip")  # type: ignore[arg-type]
+    wrapped = MaskedVisionTransformerTIMM(trunk.vit, weight_initialization="skip", pos_embed_initialization="skip")
     images = torch.rand(2, 1, 8, 8)
     torch.testing.assert_close(wrapped.encode(images), trunk.tokens(images))  # type: ignore[operator]
 

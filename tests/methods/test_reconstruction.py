@@ -42,7 +42,7 @@ def test_a_code_of_ten_works_on_every_trunk_and_size(name: str, backbone: str, s
     else:
         method = VAE(trunk, VAESettings(dim=10), traits)
     loss = method(batch_of(torch.randn(2, channels, size, size)), 0.0)
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()
     learning = [p for p in method.parameters() if p.requires_grad]
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in learning)
 
@@ -71,7 +71,7 @@ def test_a_vae_whose_variance_layer_went_astray_stays_finite_in_bf16(spread: flo
     nn.init.constant_(method.spread.bias, spread)
     with torch.autocast("cpu", torch.bfloat16):
         loss = method(batch_of(torch.randn(16, 1, 8, 8)), 0.0)
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()
     assert torch.isfinite(loss.total)
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in method.parameters())
 

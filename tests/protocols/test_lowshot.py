@@ -178,7 +178,7 @@ def test_a_conv_head_needs_a_feature_map(network_task: Task) -> None:
 
     def flat() -> nn.Module:
         encoder = network_task.encoder()  # type: ignore[misc]
-        encoder.feature_map = lambda images: None  # type: ignore[assignment]
+        encoder.feature_map = lambda images: None
         return encoder
 
     with pytest.raises(ValueError, match="needs a feature map"):
