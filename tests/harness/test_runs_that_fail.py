@@ -1,9 +1,13 @@
 """What goes wrong in one run costs that run alone: a record with its cause, the others go on, exit code 1."""
 
 import json
+import re
+import resource
+import subprocess
 import textwrap
 
 import pytest
+from starting import clean_environment, command
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +60,33 @@ def test_failures_become_records_and_the_others_go_on(sslbench, tmp_path):
 
     again = sslbench("run", *names, "--budget", "smoke", "--protocol", "knn", *plugins, "--dry-run")
     assert "5 runs, 2 recorded, 3 to do" in again.stdout
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path):
+    done = subprocess.run(
+        command("run", "random_init", "--budget", "smoke", "--protocol", "knn", "--results", str(tmp_path)),
+        env=clean_environment(),
+        # The size limit of a file stands in for the end of the disk.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"sslbench: cannot write \S+safetensors: File too large; .*\n", done.stderr)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seed-0.lock"]
+
+
+def test_a_damaged_encoder_is_named_and_nothing_is_lost(sslbench, tmp_path):
+    run = ("run", "random_init", "--budget", "smoke", "--protocol")
+    assert sslbench(*run, "knn").returncode == 0
+    (encoder,) = (tmp_path / "results" / "encoders").rglob("*.safetensors")
+    (record,) = (tmp_path / "results" / "records").rglob("*.json")
+    encoder.write_bytes(encoder.read_bytes()[:1000])
+    before = record.read_text()
+    done = sslbench(*run, "linear")
+    assert done.returncode == 2
+    assert re.fullmatch(r"sslbench: encoder \S+safetensors: cannot be read .*delete it.*\n", done.stderr)
+    assert record.read_text() == before
+    encoder.unlink()
+    assert sslbench(*run, "linear").returncode == 0
+    assert {"knn", "linear"} <= json.loads(record.read_text())["protocols"].keys()
