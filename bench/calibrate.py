@@ -255,7 +255,7 @@ def report(
     yield ""
     yield "Written by `python -m bench.calibrate`; the figures stand in `figures.json`. Top-1 in percent on the `val` part of development tasks of"
     yield f"{', '.join(DATASETS)} ({IMAGES:,} images of `train` each); means over encoders ({', '.join(sorted({f'{m} on {b}' for b, m in ENCODERS}))},"
-    yield f"{EPOCHS} epochs). 'lost' counts the runs that diverged. No test image was looked at."
+    yield f"{EPOCHS} epochs). The last column counts runs that diverged. No test image was looked at."
     for family, (own, candidates) in families.items():
         sizes = draws_of(candidates[0])
         best = figures.best(own, candidates)
@@ -318,7 +318,7 @@ def main(
         f"finetune, left out after {DATASETS[0]}": (first, left_out),
         "scratch": (scratch_units, scratch),
     }
-    write_text(out / "README.md", "\n".join(report(figures, units, families)) + "\n")
+    write_text(out / "report.md", "\n".join(report(figures, units, families)) + "\n")
 
 
 if __name__ == "__main__":

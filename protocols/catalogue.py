@@ -21,10 +21,11 @@ HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(
 SHARED_NEIGHBOURS = 1
 """Ours: one neighbour more that all classes share, so that the log-loss of a vote is finite; accuracies do not depend on it."""
 
-FROZEN_PENALTY = 0.1
-FINETUNE = Training(steps=100, passes=10, batch=128, trunk_rate=1e-3, head_rate=1e-2, optimizer="adamw")
-HEAD_ONLY = Training(steps=100, passes=10, batch=128, trunk_rate=0.0, head_rate=1e-2, optimizer="adamw")
-SCRATCH = Training(steps=200, passes=10, batch=128, trunk_rate=1e-2, head_rate=1e-2, optimizer="adamw")
+FROZEN_PENALTY = 0.01
+FINETUNE = Training(steps=100, passes=10, batch=64, trunk_rate=1e-4, head_rate=1e-3, optimizer="adamw")
+FINETUNE_FROM_ZERO = Training(steps=100, passes=10, batch=64, trunk_rate=1e-4, head_rate=1e-2, optimizer="adamw")
+HEAD_ONLY = Training(steps=100, passes=10, batch=64, trunk_rate=0.0, head_rate=1e-2, optimizer="adamw")
+SCRATCH = Training(steps=100, passes=10, batch=64, trunk_rate=0.05, head_rate=0.05, optimizer="sgd")
 START = {"start": "probe", "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE}
 
 DEFAULT: tuple[str, ...] = (
@@ -113,20 +114,20 @@ def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
     entry = Entry(id, 1, "", "", "protocols.lowshot", needs_network=True, labels=labels.text, draws=labels.draws)
     on = "the frozen network" if frozen else "the whole network fine-tuned"
     if head:
-        constants = {**common, "training": HEAD_ONLY if frozen else FINETUNE, "head": head, "start": "zero"}
+        constants = {**common, "training": HEAD_ONLY if frozen else FINETUNE_FROM_ZERO, "head": head, "start": "zero"}
         title = f"{on} with a head ({head}), {labels.title}"
-        return replace(entry, title=title, source="rates chosen by hand", constants=constants)
+        return replace(entry, title=title, source="calibrated: results/calibration", constants=constants)
     if frozen:
         return replace(
             entry,
             title=f"logistic regression on frozen features, {labels.title}",
-            source="MSN, arXiv:2204.07141; its penalty chosen by hand",
+            source="MSN, arXiv:2204.07141; its penalty calibrated: results/calibration",
             module="protocols.frozen",
             constants={**common, "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE},
             needs_network=False,
         )
     constants = {**common, "training": FINETUNE, **START}
-    source = "LP-FT, arXiv:2202.10054; rates chosen by hand"
+    source = "LP-FT, arXiv:2202.10054; calibrated: results/calibration"
     return replace(entry, title=f"{on}, {labels.title}", source=source, constants=constants)
 
 
@@ -134,7 +135,7 @@ def _scratch(id: str, labels: Labels) -> Entry:
     constants = {"labels": labels.text, "draws": labels.draws, "training": SCRATCH, "encoder": "scratch"}
     title = f"the same network from a random start, {labels.title}"
     return Entry(
-        id, 1, title, "rates chosen by hand", "protocols.lowshot", constants, True,
+        id, 1, title, "calibrated: results/calibration", "protocols.lowshot", constants, True,
         labels=labels.text, draws=labels.draws,
     )  # fmt: skip
 
