@@ -1,15 +1,13 @@
 """Barlow Twins: the cross-correlation of two views' embeddings becomes the identity.
 
-Recipe: SGD, rate 0.12 at 256 images, decay 5e-4, of lightly's CIFAR-10 benchmark
-(https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py); all else is solo-learn's on CIFAR
-(https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/barlow.yaml): a head of three layers of 2048 on 512 features,
-off-diagonal weight 0.0051, the loss times 0.1.
-Deviations: the head keeps its ratio to the trunk (four times its features); bilinear crops (lightly) instead of bicubic; no blur up to 32
-pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay, as in solo-learn, where lightly's
-benchmark decays every parameter.
-Why not solo-learn's LARS with rate 0.3: on the development task of digits (60 epochs, resnet9_slim, one label a class, frozen; one seed
-each, in float32) 55.1, with the longer warm-up 51.5, SGD 58.5 (untrained 45.8; SGD without the factor 0.1: 34.1).
-On a transformer: AdamW as in ``simclr``.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/barlow.yaml): a head of three layers of 2048 on
+512 features, off-diagonal weight 0.0051, the loss times 0.1.
+Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, a warm-up of a tenth of the training, in the place of LARS with rate 0.3 for
+1000 epochs; the head keeps its ratio to the trunk (four times its features); bilinear crops (lightly) instead of bicubic; no blur up to
+32 pixels; biases and norms do not decay, as in solo-learn.
+Why AdamW: in short trainings the other two learn slowly. On development tasks, resnet9_slim, one seed, kNN / one label a class frozen: digits
+(60 epochs) LARS 82.1 / 54.2, SGD of lightly's CIFAR-10 benchmark (0.12) 75.2 / 48.1, AdamW 95.2 / 73.3; FashionMNIST (1 epoch) LARS
+79.4 / 40.0, SGD 79.0 / 42.3, AdamW 82.3 / 46.1.
 
 The correlation is taken in float32 with batch norm's epsilon under the root: where a dimension is constant over the batch, a plain
 standard deviation has an infinite derivative, and one such batch makes all weights NaN.
