@@ -50,7 +50,7 @@ class BarlowTwins(Method):
     title: ClassVar[str] = "Barlow Twins"
     paper: ClassVar[str] = "https://arxiv.org/abs/2103.03230"
     family: ClassVar[Family] = "redundancy and geometry"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.12, weight_decay=5e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
