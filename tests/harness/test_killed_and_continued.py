@@ -63,6 +63,12 @@ def record_of(results: Path, method: str = "byol"):
     return numbers(json.loads(path.read_text()))
 
 
+def everything_in(results: Path):
+    """All records of a folder but their times, by where they stand."""
+    folder = results / "records"
+    return {path.relative_to(folder): numbers(json.loads(path.read_text())) for path in folder.rglob("*.json")}
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     results = tmp_path_factory.mktemp("straight")
@@ -116,7 +122,7 @@ def test_a_later_protocol_keeps_what_was_measured_and_trains_nothing_again(strai
     assert after == straight
 
 
-def test_two_commands_on_one_folder_do_each_run_once(tmp_path):
+def test_two_commands_on_one_folder_do_each_run_once_and_get_what_one_alone_gets(tmp_path):
     run = ("run", "random_init", "pixels", "autoencoder", "--budget", "2ep", "--seeds", "2", "--protocol", "knn")
     both = [start(tmp_path, *run) for _ in range(2)]
     outputs = [process.communicate(timeout=PATIENCE_S) for process in both]
@@ -131,3 +137,5 @@ def test_two_commands_on_one_folder_do_each_run_once(tmp_path):
     finish(tmp_path, *run)
     after = {record.identity.method: record.environment["finished"] for record in Store(tmp_path).read_all()[0]}
     assert after == before
+    finish(tmp_path / "alone", *run, "--jobs", "1")
+    assert everything_in(tmp_path / "alone") == everything_in(tmp_path)
