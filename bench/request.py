@@ -150,6 +150,10 @@ def resolve(request: Request) -> Resolved:
                 settings=changed,
             )
             wanted.append(Wanted(identity, usable))
+    if not wanted:
+        raise SslbenchError(
+            f"no method can use backbone {backbone}: {'; '.join(f'{n} {why}' for n, why in skipped.items())}"
+        )
     return Resolved(wanted, dataset.traits.size, skipped)
 
 
