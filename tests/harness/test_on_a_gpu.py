@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+
 from bench import seeds
 from bench.data import load
 from bench.encoders import build_method
