@@ -1,21 +1,18 @@
 """Where the tests find real images, and how they start the program as a user does."""
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from starting import clean_environment, command
-
-ROOT = Path(__file__).resolve().parent.parent
+from starting import clean_environment, command, real_images
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets; tests that need it skip where it is missing."""
-    folder = Path(os.environ.get("SSLBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip("real data sets are not here; SSLBENCH_TEST_DATA names their folder")
+    folder = real_images()
+    if folder is None:
+        pytest.skip("no real images: put them into ../shared/data or name their folder in SSLBENCH_TEST_DATA")
     return folder
 
 

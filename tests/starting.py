@@ -1,4 +1,4 @@
-"""How tests start the program as a user does."""
+"""How tests start the program as a user does, and where they find real images."""
 
 import os
 import sys
@@ -15,3 +15,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     """The environment of a user who has set nothing for sslbench."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SSLBENCH_")}
     return kept | {"COLUMNS": "160", "PYTHONPATH": str(ROOT)} | more
+
+
+def real_images() -> Path | None:
+    """The folder of real data sets: SSLBENCH_TEST_DATA, or ../shared/data; None where it is missing."""
+    folder = Path(os.environ.get("SSLBENCH_TEST_DATA", ROOT.parent / "shared" / "data"))
+    return folder if folder.is_dir() else None

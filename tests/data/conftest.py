@@ -1,6 +1,5 @@
 """Real images for the tests of data sets, a cache of their own, and a folder of small real pictures."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,15 +9,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bench.data.source import Pixels
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    named = os.environ.get("SSLBENCH_TEST_DATA")
-    path = Path(named) if named else Path(__file__).parents[3] / "shared" / "data"
-    if not path.is_dir():
-        pytest.skip("no real images: put them into ../shared/data or name their folder in SSLBENCH_TEST_DATA")
-    return path
 
 
 @pytest.fixture(autouse=True)

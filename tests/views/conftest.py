@@ -1,21 +1,20 @@
 import gzip
 import io
-import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
+from starting import real_images
 
 
 def _file(name):
-    path = Path(os.environ.get("SSLBENCH_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / name
-    if not path.exists():
-        pytest.skip(f"real images are missing: no {path.name} in SSLBENCH_TEST_DATA or ../shared/data")
-    return path
+    folder = real_images()
+    if folder is None or not (folder / name).exists():
+        pytest.skip(f"real images are missing: no {name} in SSLBENCH_TEST_DATA or ../shared/data")
+    return folder / name
 
 
 def _digits():
