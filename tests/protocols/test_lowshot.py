@@ -89,7 +89,7 @@ def test_ten_percent_of_the_labels_teach_digits(id: str, network_task: Task, tes
     found = lowshot(id, draws=2).predict(network_task)
     assert len(found.scores) == len(found.train_accuracy) == 2
     assert min(accuracy(scores, test_labels) for scores in found.scores) > 0.3, "three times chance"
-    assert min(found.train_accuracy) > 0.5
+    assert min(found.train_accuracy) > 0.3
     assert found.curves["loss"][-1] < found.curves["loss"][0]
     assert len(found.curves["loss"]) == len(found.curves["accuracy"]) <= 50
 
