@@ -76,6 +76,7 @@ def test_equal_label_sets_are_measured_once(digits):
     assert evaluation.measure("lowshot-10pct-frozen", beside=("lowshot-1-frozen",)).same_as is None
 
 
+@pytest.mark.slow
 def test_measuring_twice_gives_the_same_answers_and_leaves_the_encoder_as_it_was(digits):
     evaluation = evaluation_of(digits)
     before = {name: tensor.clone() for name, tensor in evaluation.encoder.state_dict().items()}

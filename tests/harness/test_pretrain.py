@@ -105,6 +105,7 @@ def test_the_last_incomplete_batch_is_dropped_and_each_image_comes_once_an_epoch
     assert len(Watching.seen) == 1797 // 256 * 256 == len(set(Watching.seen))
 
 
+@pytest.mark.slow
 def test_the_curve_has_at_most_200_points_and_covers_every_step(digits):
     _, story = train(SimCLR, PretrainingSet(digits.images[:256]), epochs=50, batch=32)
     assert len(story.curve["step"]) == len(story.curve["loss"]) == 200
