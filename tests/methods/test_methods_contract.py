@@ -1,18 +1,23 @@
 """Every method keeps the contract: what it learns, what it remembers, what it gives back. On real digits, 8 pixels."""
 
 import copy
+import functools
 import importlib
 import inspect
 from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import ttest_ind
 from sklearn.datasets import load_digits
 from torch import Tensor
 
 import methods
 from bench import optimizers
 from bench.backbones import build
+from bench.backbones.catalogue import find
+from bench.views import compile_views
+from bench.views.compile import Views
 from methods.base import Batch, Loss, Method
 from methods.traits import Traits
 
@@ -34,33 +39,59 @@ def class_of(name: str) -> type[Method]:
     return found
 
 
+def takes(name: str, backbone: str) -> bool:
+    return class_of(name).needs.trunk in ("any", "none", find(backbone).kind)
+
+
 TRAINED = [name for name in ALL if class_of(name).needs.training]
+PAIRS = [(name, backbone) for name in ALL for backbone in BACKBONES if takes(name, backbone)]
+TRAINED_PAIRS = [(name, backbone) for name, backbone in PAIRS if name in TRAINED]
 
 
-def method_of(name: str, backbone: str = "resnet9_slim", seed: int = 0) -> Method:
+def backbone_of(name: str) -> str:
+    return next(backbone for backbone in BACKBONES if takes(name, backbone))
+
+
+def method_of(name: str, backbone: str, seed: int = 0) -> Method:
     torch.manual_seed(seed)
     cls = class_of(name)
     trunk = None if cls.needs.trunk == "none" else build(backbone, TRAITS)
     return cls(trunk, cls.Settings(), TRAITS)
 
 
-def images_of(start: int) -> tuple[Tensor, Tensor]:
+def pixels_of(start: int) -> tuple[Tensor, Tensor]:
+    """Return so many digits as uint8 images, their labels."""
     digits = load_digits()
     chosen = torch.arange(start * BATCH, (start + 1) * BATCH) % 1437
-    pixels = torch.from_numpy(digits.images).float()[chosen, None] / 16.0
-    return (pixels - TRAITS.mean[0]) / TRAITS.std[0], torch.from_numpy(digits.target)[chosen]
+    pixels = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
+    return pixels.round().to(torch.uint8), torch.from_numpy(digits.target)[chosen]
 
 
-def batch_of(start: int, labels: bool) -> Batch:
-    """Two views of real digits: as they are, and rolled by one pixel with noise; enough for any method of two views."""
-    images, classes = images_of(start)
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(start))
+def images_of(start: int) -> Tensor:
+    return (pixels_of(start)[0].float() / 255 - TRAITS.mean[0]) / TRAITS.std[0]
+
+
+@functools.cache
+def views_of(name: str) -> Views:
+    cls = class_of(name)
+    pipeline = cls.views(cls.Settings(), TRAITS)
+    return compile_views(
+        pipeline, size=8, channels=1, device=torch.device("cpu"), mean=TRAITS.mean, std=TRAITS.std, workers=0
+    )
+
+
+@functools.cache
+def batch_of(name: str, start: int) -> Batch:
+    """The method's own views and masks of real digits; each test makes a fresh generator."""
+    cls = class_of(name)
+    images, labels = pixels_of(start)
+    collate = cls.collate(cls.Settings(), TRAITS)
     return Batch(
-        views=[images, images.roll(1, dims=3) + 0.1 * noise],
-        masks=None,
-        indices=torch.arange(BATCH),
-        labels=classes if labels else None,
-        generator=torch.Generator().manual_seed(start),
+        views=views_of(name)(images, torch.Generator().manual_seed(start)),
+        masks=collate(BATCH, torch.Generator().manual_seed(start)) if collate else None,
+        indices=torch.arange(start * BATCH, (start + 1) * BATCH) % 1437,
+        labels=labels if cls.needs.labels else None,
+        generator=torch.Generator(),
     )
 
 
@@ -72,20 +103,35 @@ def recipe_of(method: Method) -> methods.base.Recipe:
     return (method.trunk.kind == "transformer" and method.transformer_recipe) or method.recipe
 
 
-def step(method: Method, optimizer: torch.optim.Optimizer, start: int, bf16: bool = False) -> Loss:
+def step(
+    method: Method, optimizer: torch.optim.Optimizer, start: int, bf16: bool = False, progress: float = 0.5
+) -> Loss:
+    name = type(method).__module__.removeprefix("methods.")
+    batch = batch_of(name, start)._replace(generator=torch.Generator().manual_seed(start))
+    torch.manual_seed(start)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        loss = method(batch_of(start, method.needs.labels), 0.5)
+        loss = method(batch, progress)
     optimizer.zero_grad()
     loss.total.backward()
-    method.before_step(0.5)
+    method.before_step(progress)
     optimizer.step()
-    method.after_step(0.5)
+    method.after_step(progress)
     return loss
 
 
-def test_all_eight_methods_are_there() -> None:
-    wanted = {"pixels", "random_init", "supervised", "autoencoder", "vae", "simclr", "byol", "barlow_twins"}
-    assert wanted <= set(ALL)
+CATALOGUE = """
+pixels random_init supervised
+autoencoder vae mae simmim aim
+simclr dcl dclw moco nnclr macl directclr densecl pirl
+byol simsiam fastsiam dino ibot dinov2 msn pmsn ijepa capi
+barlow_twins vicreg vicregl tico wmse frossl mmcr emp_ssl lejepa visreg hypersphere
+swav smog
+rotation
+"""
+
+
+def test_the_whole_catalogue_is_there() -> None:
+    assert set(ALL) == set(CATALOGUE.split())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -97,8 +143,7 @@ def test_a_method_says_what_it_is(name: str) -> None:
         assert cls.transformer_recipe.version == cls.recipe.version
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_after_saving_and_loading_the_next_losses_are_equal_bit_for_bit(name: str, backbone: str) -> None:
     method = method_of(name, backbone)
     optimizer = optimizer_of(method)
@@ -112,8 +157,7 @@ def test_after_saving_and_loading_the_next_losses_are_equal_bit_for_bit(name: st
         assert torch.equal(step(method, optimizer, start).total, step(loaded, loaded_optimizer, start).total)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_steps_change_what_learns_and_a_teacher_and_nothing_else(name: str, backbone: str) -> None:
     method = method_of(name, backbone)
     optimizer = optimizer_of(method)
@@ -127,7 +171,7 @@ def test_steps_change_what_learns_and_a_teacher_and_nothing_else(name: str, back
         if key.endswith("pos_embed"):
             assert torch.equal(p, before[key]), f"{key}: positions are fixed"
         else:
-            assert p.requires_grad != key.startswith("teacher."), key
+            assert p.requires_grad != key.startswith("teacher"), key
             # A bias that a batch norm takes away again has no gradient to speak of: a teacher need not feel it.
             if p.requires_grad or p.ndim > 1:
                 assert not torch.equal(p, before[key]), f"{key} did not move"
@@ -135,7 +179,7 @@ def test_steps_change_what_learns_and_a_teacher_and_nothing_else(name: str, back
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_loss_is_one_float32_number_in_bf16_and_stays_finite(name: str) -> None:
-    method = method_of(name)
+    method = method_of(name, backbone_of(name))
     optimizer = optimizer_of(method)
     for start in range(10):
         loss = step(method, optimizer, start, bf16=True)
@@ -145,23 +189,22 @@ def test_a_loss_is_one_float32_number_in_bf16_and_stays_finite(name: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_the_loss_falls_over_sixty_steps_on_real_images(name: str, backbone: str) -> None:
     method = method_of(name, backbone)
     optimizer = optimizer_of(method)
     losses = []
     for start in range(60):
         optimizers.schedule(optimizer, recipe_of(method), start, 60)
-        losses.append(step(method, optimizer, start).total.item())
-    assert sum(losses[-5:]) < 0.95 * sum(losses[:5])
+        losses.append(step(method, optimizer, start, progress=start / 60).total.item())
+    # By more than the noise of single batches, whatever the loss's scale.
+    assert ttest_ind(losses[-10:], losses[:10], equal_var=False, alternative="less").pvalue < 0.001
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("name", "backbone"), PAIRS)
 def test_the_encoder_gives_features_that_do_not_depend_on_the_batch(name: str, backbone: str) -> None:
     encoder = method_of(name, backbone).eval().encoder()
-    images, _ = images_of(0)
+    images = images_of(0)
     with torch.no_grad():
         features, alone = encoder.features(images), encoder.features(images[:1])
     assert features.shape == (BATCH, encoder.dim)
@@ -171,10 +214,12 @@ def test_the_encoder_gives_features_that_do_not_depend_on_the_batch(name: str, b
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_only_what_is_evaluated_counts_as_the_encoder(name: str) -> None:
-    method = method_of(name)
-    inside = {id(p) for p in method.encoder().parameters()}
-    assert inside == {id(p) for p in method.trunk.parameters()}
-    assert len(list(method.parameters())) > len(inside)
+    """The trunk, or its teacher; of the same form, so that it can be fine-tuned, and from a random start too."""
+    method = method_of(name, backbone_of(name))
+    encoder = method.encoder()
+    assert {id(p) for p in encoder.parameters()} < {id(p) for p in method.parameters()}
+    shapes = {key: p.shape for key, p in encoder.trunk.named_parameters()}
+    assert shapes == {key: p.shape for key, p in method.trunk.named_parameters()}
 
 
 @pytest.mark.parametrize("name", [n for n in ALL if class_of(n).needs.trunk != "none"])
@@ -184,7 +229,7 @@ def test_a_method_that_needs_a_trunk_says_so(name: str) -> None:
         cls(None, cls.Settings(), TRAITS)
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [name for name, backbone in TRAINED_PAIRS if backbone == "vit_nano"])
 def test_biases_norms_and_positions_do_not_decay(name: str) -> None:
     method = method_of(name, "vit_nano")
     decayed = {id(p) for group in method.parameter_groups() if "weight_decay" not in group for p in group["params"]}
