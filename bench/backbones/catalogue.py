@@ -66,6 +66,26 @@ _ENTRIES = (
         "ViT",
         (("width", 64), ("depth", 4), ("heads", 4)),
     ),
+    Backbone(
+        "vit_tiny",
+        1,
+        "ViT of width 192, depth 12, 3 heads",
+        "transformer",
+        192,
+        "vit",
+        "ViT",
+        (("width", 192), ("depth", 12), ("heads", 3)),
+    ),
+    Backbone(
+        "vit_small",
+        1,
+        "ViT of width 384, depth 12, 6 heads",
+        "transformer",
+        384,
+        "vit",
+        "ViT",
+        (("width", 384), ("depth", 12), ("heads", 6)),
+    ),
 )
 
 CATALOGUE: dict[str, Backbone] = {entry.name: entry for entry in _ENTRIES}

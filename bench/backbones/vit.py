@@ -4,6 +4,8 @@ Source: Dosovitskiy et al. 2020 (https://arxiv.org/abs/2010.11929) through ``tim
 those that leave 16 to 196 tokens. Positions are fixed two-dimensional sines and cosines [MoCo v3, section 5; MAE, section 3]: learned
 ones start near zero, and so small a network does not find them in a short training. Weights start as in the original (Xavier): timm's
 own deviation of 0.02 is made for a width of 768. The network stands in ``vit``, so that lightly's masked wrapper can be put around it.
+Square images of another size (small crops) are taken too, where the patch divides it: the grid of positions is resampled, bicubic
+with antialiasing.
 """
 
 from typing import ClassVar, Literal
@@ -53,11 +55,14 @@ class ViT(Trunk):
             depth=depth,
             num_heads=heads,
             weight_init="jax",
+            dynamic_img_size=True,
         )
         initialize_2d_sine_cosine_positional_embedding(self.vit.pos_embed, num_prefix_tokens=self.vit.num_prefix_tokens)
 
     def tokens(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch tokens dim"]:
-        """Return all tokens after the last norm, the class token first."""
+        """Return all tokens after the last norm, the class token first; raises ValueError where the patch does not divide the size."""
+        if images.shape[-1] % self.patch:
+            raise ValueError(f"Images of {images.shape[-1]} pixels cannot be cut into patches of {self.patch}.")
         tokens: Tensor = self.vit.forward_features(images)
         return tokens
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 
 from bench.backbones import build
 from bench.backbones.catalogue import CATALOGUE, find
@@ -82,6 +83,46 @@ def test_a_patch_token_stands_where_its_patch_stands() -> None:
     assert first is not None and second is not None
     moved = (first - second).norm(dim=1)[0]
     assert moved.argmax() == 1 * 4 + 3
+
+
+def test_positions_that_can_be_resampled_leave_the_native_size_as_it_was_to_the_last_bit() -> None:
+    trunk = trunk_of("vit_nano", 28).eval()
+    plain = VisionTransformer(
+        28, 4, 1, num_classes=0, global_pool="", embed_dim=64, depth=4, num_heads=4, dynamic_img_size=False
+    ).eval()
+    plain.load_state_dict(trunk.vit.state_dict())  # type: ignore[union-attr]
+    images = torch.rand(3, 1, 28, 28)
+    assert torch.equal(trunk.tokens(images), plain.forward_features(images))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("size", "crop"), [(8, 4), (8, 12), (28, 12), (96, 48)])
+def test_a_vit_takes_smaller_and_larger_crops(size: int, crop: int) -> None:
+    trunk = trunk_of("vit_nano", size).eval()
+    images = torch.rand(2, 1, crop, crop)
+    feature_map = trunk.feature_map(images)
+    assert trunk(images).shape == (2, 64)
+    assert feature_map is not None and feature_map.shape[-1] == crop // trunk.patch  # type: ignore[operator]
+
+
+def test_a_patch_of_a_crop_stands_where_its_patch_stands() -> None:
+    trunk = trunk_of("vit_nano", 28).eval()
+    images = torch.zeros(1, 1, 12, 12)
+    changed = images.clone()
+    changed[0, 0, 4:8, 8:12] = 1.0
+    first, second = trunk.feature_map(images), trunk.feature_map(changed)
+    assert first is not None and second is not None
+    assert (first - second).norm(dim=1)[0].argmax() == 1 * 3 + 2
+
+
+def test_a_vit_refuses_a_crop_that_its_patch_does_not_divide() -> None:
+    with pytest.raises(ValueError, match="10 pixels cannot be cut into patches of 4"):
+        trunk_of("vit_nano", 28)(torch.rand(2, 1, 10, 10))
+
+
+@pytest.mark.parametrize(("name", "millions"), [("vit_tiny", 5.52), ("vit_small", 21.67)])
+def test_vits_have_the_size_of_their_namesakes(name: str, millions: float) -> None:
+    # timm's vit_tiny_patch16_224 and vit_small_patch16_224 without classifier: 5.52 and 21.67 million.
+    assert sum(p.numel() for p in trunk_of(name, 224, 3).parameters()) == pytest.approx(millions * 1e6, rel=1e-3)
 
 
 def test_lightly_masked_wrapper_takes_the_vit() -> None:
