@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from scipy.stats import mannwhitneyu
 from sklearn.datasets import load_digits
 from torch import Tensor
 
@@ -194,11 +193,12 @@ def test_the_loss_falls_over_sixty_steps_on_real_images(name: str, backbone: str
     method = method_of(name, backbone)
     optimizer = optimizer_of(method)
     losses = []
-    for start in range(60):
-        optimizers.schedule(optimizer, recipe_of(method), start, 60)
-        losses.append(step(method, optimizer, start, progress=start / 60).total.item())
-    # By more than the noise of single batches, whatever the loss's scale.
-    assert mannwhitneyu(losses[-20:], losses[:5], alternative="less").pvalue < 0.02
+    for number in range(60):
+        optimizers.schedule(optimizer, recipe_of(method), number, 60)
+        losses.append(step(method, optimizer, number, progress=number / 60).total.item())
+    # On the views it began with: from batch to batch the loss varies more than so few steps gain.
+    again = [step(method, optimizer, number, progress=1.0).total.item() for number in range(5)]
+    assert sum(again) < sum(losses[:5])
 
 
 @pytest.mark.parametrize(("name", "backbone"), PAIRS)
