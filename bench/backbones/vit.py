@@ -17,12 +17,8 @@ from torch import Tensor
 
 from bench.errors import SslbenchError
 from methods.base import Pooling, Trunk
+from methods.parts.patches import patch_size
 from methods.traits import Traits
-
-
-def patch_size(size: int) -> int:
-    """Return the side of a patch for images of ``size`` pixels: 2 below 16, 4 below 64, 8 below 128, then 16."""
-    return 2 if size < 16 else 4 if size < 64 else 8 if size < 128 else 16
 
 
 class ViT(Trunk):

@@ -1,0 +1,121 @@
+"""Masks: one generator decides them, and what is masked does not reach the network."""
+
+import copy
+import random
+
+import pytest
+import torch
+from lightly.models.utils import random_block_mask
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+
+from bench.backbones import build
+from methods.base import Trunk
+from methods.parts.masked import drawing_from, encode_kept, encode_masked, random_patches, vit_of
+from methods.parts.patches import patch_pixels
+from methods.traits import Traits
+
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000, 1000)
+
+
+def trunk_of(name: str = "vit_nano") -> Trunk:
+    torch.manual_seed(0)
+    return build(name, TRAITS).eval()
+
+
+def digits() -> Tensor:
+    return torch.from_numpy(load_digits().images[:16]).float()[:, None] / 16
+
+
+def hide(images: Tensor, masked: Tensor) -> Tensor:
+    """Return the images with other pixels in the masked patches (2×2 of them)."""
+    pixels = masked.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return torch.where(pixels, torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
+
+
+def test_the_generator_alone_decides_a_mask() -> None:
+    def draw(seed: int) -> Tensor:
+        with drawing_from(torch.Generator().manual_seed(seed)):
+            return random_block_mask((32, 8, 8), min_num_masks_per_block=1)
+
+    torch.manual_seed(1)
+    random.seed(1)
+    first = draw(0)
+    torch.manual_seed(2)
+    random.seed(2)
+    assert torch.equal(first, draw(0))
+    assert not torch.equal(first, draw(1))
+
+
+def test_drawing_a_mask_leaves_the_global_generators_as_they_were() -> None:
+    before, python = torch.get_rng_state(), random.getstate()
+    random_patches(8, 16, 0.75, torch.Generator().manual_seed(0))
+    with drawing_from(torch.Generator()):
+        random_block_mask((8, 8, 8))
+    assert torch.equal(before, torch.get_rng_state()) and python == random.getstate()
+
+
+@pytest.mark.parametrize(("patches", "kept"), [(16, 4), (49, 12), (64, 16), (144, 36)])
+def test_every_patch_is_kept_or_masked_and_all_are_masked_equally_often(patches: int, kept: int) -> None:
+    keep, masked = random_patches(4000, patches, 0.75, torch.Generator().manual_seed(0))
+    assert keep.shape == (4000, kept)
+    assert torch.equal(torch.cat([keep, masked], 1).sort(1).values, torch.arange(patches).expand(4000, -1))
+    shares = torch.bincount(masked.flatten(), minlength=patches) / 4000
+    assert (shares - (1 - kept / patches)).abs().max() < 5 * (0.75 * 0.25 / 4000) ** 0.5
+
+
+def test_masked_pixels_do_not_reach_the_tokens_that_are_kept() -> None:
+    vit = vit_of(trunk_of(), TRAITS)
+    images = digits()
+    keep, masked = random_patches(16, 16, 0.75, torch.Generator().manual_seed(0))
+    changed = hide(images, torch.zeros(16, 16, dtype=torch.bool).scatter(1, masked, True))
+    assert not torch.equal(images, changed)
+    assert torch.equal(encode_kept(vit, images, keep), encode_kept(vit, changed, keep))
+    assert not torch.allclose(encode_kept(vit, images, masked), encode_kept(vit, changed, masked))
+
+
+def test_pixels_behind_a_mask_token_do_not_reach_the_network() -> None:
+    vit, token = vit_of(trunk_of(), TRAITS), nn.Parameter(torch.randn(1, 1, 64))
+    images = digits()
+    masked = torch.rand(16, 16, generator=torch.Generator().manual_seed(0)) < 0.5
+    changed = hide(images, masked)
+    assert torch.equal(encode_masked(vit, images, masked, token), encode_masked(vit, changed, masked, token))
+    assert not torch.allclose(encode_masked(vit, images, ~masked, token), encode_masked(vit, changed, ~masked, token))
+
+
+def test_without_a_mask_the_tokens_are_the_trunk_s() -> None:
+    trunk = trunk_of()
+    vit, images = vit_of(trunk, TRAITS), digits()
+    whole = trunk.tokens(images)  # type: ignore[operator]
+    keep = torch.arange(16).expand(16, -1)
+    nothing = torch.zeros(16, 16, dtype=torch.bool)
+    torch.testing.assert_close(encode_kept(vit, images, keep), whole)
+    torch.testing.assert_close(encode_masked(vit, images, nothing, nn.Parameter(torch.randn(1, 1, 64))), whole)
+
+
+def test_a_masked_run_leaves_weights_positions_and_names_alone() -> None:
+    trunk = trunk_of()
+    before = copy.deepcopy(trunk.state_dict())
+    encode_kept(vit_of(trunk, TRAITS), digits(), torch.arange(4).expand(16, -1))
+    encode_masked(vit_of(trunk, TRAITS), digits(), torch.ones(16, 16) > 0, nn.Parameter(torch.zeros(1, 1, 64)))
+    assert list(before) == list(trunk.state_dict())
+    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
+    assert not trunk.vit.pos_embed.requires_grad  # type: ignore[union-attr]
+
+
+def test_a_masked_method_refuses_a_convolutional_trunk() -> None:
+    with pytest.raises(ValueError, match="needs a vision transformer of timm, not ResNet9"):
+        vit_of(trunk_of("resnet9_slim"), TRAITS)
+
+
+def test_a_masked_method_refuses_other_patches_than_masks_are_drawn_for() -> None:
+    with pytest.raises(ValueError, match=r"4 pixels at images of 32.*\(2, 2\)"):
+        vit_of(trunk_of(), Traits(1, 32, 10, (0.3,), (0.37,), False, 1000, 1000))
+
+
+def test_the_pixels_of_a_patch_stand_at_its_number() -> None:
+    images = digits()
+    assert torch.equal(patch_pixels(images, 2, normalised=False)[3, 6].reshape(2, 2), images[3, 0, 2:4, 4:6])
+    normalised = patch_pixels(images, 4, normalised=True)
+    torch.testing.assert_close(normalised.mean(-1), torch.zeros(16, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(normalised.var(-1), torch.ones(16, 4), atol=1e-3, rtol=0)
