@@ -19,9 +19,9 @@ PLAIN_EVERY_SECONDS = 10.0
 
 
 def label(identity: Identity) -> str:
-    """Return a short name of a run: method, changed settings, seed."""
+    """Return a short name of a run: method, changed settings, backbone, seed."""
     changed = ",".join(f"{key}={value}" for key, value in sorted(identity.settings.items()))
-    return f"{identity.method}{f'+{changed}' if changed else ''} seed {identity.seed}"
+    return f"{identity.method}{f'+{changed}' if changed else ''} {identity.backbone} seed {identity.seed}"
 
 
 class RunProgress:

@@ -111,20 +111,13 @@ def resolve(request: Request) -> Resolved:
     """
     check_names(request)
     dataset = request.source.load()
-    backbone = request.backbone or datasets.default_backbone(request.source.name)
-    named = list(request.methods) or method_names()
     entries = [_entry(name) for name in request.protocols or protocols.DEFAULT]
     _check_label_sets(entries, dataset)
-    kind = backbones.find(backbone).kind
-    wanted, skipped = [], {}
-    for name in named:
+    placed, skipped = _placed(request)
+    wanted = []
+    for name, backbone in placed:
         method = load_method(name)
-        reason = unfit(method, backbone)
-        if reason is not None:
-            if request.methods:
-                raise SslbenchError(f"method {name}: {reason}")
-            skipped[name] = reason
-            continue
+        kind = backbones.find(backbone).kind
         usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.trunk == "none")}
         if not usable:
             raise SslbenchError(f"method {name} has no network, and {', '.join(e.id for e in entries)} trains one")
@@ -150,11 +143,40 @@ def resolve(request: Request) -> Resolved:
                 settings=changed,
             )
             wanted.append(Wanted(identity, usable))
-    if not wanted:
-        raise SslbenchError(
-            f"no method can use backbone {backbone}: {'; '.join(f'{n} {why}' for n, why in skipped.items())}"
-        )
     return Resolved(wanted, dataset.traits.size, skipped)
+
+
+def _placed(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return each method with its backbone, and why a method was left out of ``--all``.
+
+    Where no backbone is named, a method that needs a transformer gets that of the data set, and a floor or ceiling is measured on
+    every backbone that another method is.
+    """
+    named = list(request.methods) or method_names()
+    placed, skipped = [], {}
+    if request.backbone is not None:
+        for name in named:
+            reason = unfit(load_method(name), request.backbone)
+            if reason is None:
+                placed.append((name, request.backbone))
+            elif request.methods:
+                raise SslbenchError(f"method {name}: {reason}")
+            else:
+                skipped[name] = reason
+        if not placed:
+            raise SslbenchError(
+                f"no method can use backbone {request.backbone}: {'; '.join(f'{n} {why}' for n, why in skipped.items())}"
+            )
+        return placed, skipped
+    default = datasets.default_backbone(request.source.name)
+    transformer = datasets.default_backbone(request.source.name, transformer=True)
+    needs_transformer = [name for name in named if load_method(name).needs.trunk == "transformer"]
+    apart = [name for name in named if load_method(name).family == "floor and ceiling"]
+    first = [name for name in named if name not in needs_transformer]
+    if needs_transformer and first == apart:
+        first = []
+    second = [name for name in named if needs_transformer and name in (*needs_transformer, *apart)]
+    return [(name, default) for name in first] + [(name, transformer) for name in second], {}
 
 
 def unfit(method: type["Method"], backbone: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+@dataclass(frozen=True)
+class Done:
+    """What came of a request.
+
+    Attributes:
+        runs: All runs that were asked for, as they were planned.
+        lost: Those that did not end well, now or in their record: failed, diverged or interrupted.
+    """
+
+    runs: Sequence[PlannedRun]
+    lost: list[Identity]
+
+
 def run_request(
     request: Request,
     *,
@@ -31,10 +45,31 @@ def run_request(
     dry_run: bool,
     console: "Console",
 ) -> list[Identity]:
-    """Plan what has no valid record, print the plan, run it, and show the leaderboard.
+    """Perform a request, and show the leaderboard.
 
     Returns:
-        The runs that did not end well, now or in their record: failed, diverged or interrupted.
+        The runs that did not end well.
+
+    Raises:
+        SslbenchError, KeyboardInterrupt: As ``perform``.
+    """
+    done = perform(request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=console)
+    if not dry_run:
+        _show(results, done.runs, bool(request.protocols), console)
+    return done.lost
+
+
+def perform(
+    request: Request,
+    *,
+    results: Path,
+    device: str,
+    jobs: str,
+    force: bool,
+    dry_run: bool,
+    console: "Console",
+) -> Done:
+    """Plan what has no valid record, print the plan, and run it.
 
     Raises:
         SslbenchError: Bad input, or a results folder that cannot be written.
@@ -68,18 +103,17 @@ def run_request(
         side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
         with RunProgress(console, len(todo)) as progress:
             ended = run_all(todo, machine, side_by_side, progress)
-    if not dry_run:
-        _show(results, runs[0], bool(request.protocols), console)
     lost = [run.identity for run in runs if run.done and run.status == "diverged"]
-    return [one.identity for one in ended if one.status not in ("ok", "collapsed")] + lost
+    return Done(runs, [one.identity for one in ended if one.status not in ("ok", "collapsed")] + lost)
 
 
 def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Console") -> None:
     first = runs[0].identity
     task = " (development task)" if first.task == "val" else ""
     todo = [run for run in runs if not run.done]
+    backbones = " and ".join(_backbones(runs))
     console.print(
-        f"[bold]{first.dataset}{task}, {first.backbone}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
+        f"[bold]{first.dataset}{task}, {backbones}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
         f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {len(runs) - len(todo)} recorded, {len(todo)} to do",
         highlight=False,
         soft_wrap=True,
@@ -92,14 +126,19 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
         console.print(f"  {label(run.identity)}{why}{what}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _show(results: Path, run: PlannedRun, all_protocols: bool, console: "Console") -> None:
-    """Show the table of these runs, and write the leaderboard's files."""
-    of = run.identity
-    selection = Selection(of.dataset, of.backbone, of.budget, of.task)
-    board, problems = read_board(results, selection, all_protocols=all_protocols, check=True)
-    for problem in problems:
-        console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
-    console.print(screen(board, console.width))
+def _backbones(runs: Sequence[PlannedRun]) -> list[str]:
+    return list(dict.fromkeys(run.identity.backbone for run in runs))
+
+
+def _show(results: Path, runs: Sequence[PlannedRun], all_protocols: bool, console: "Console") -> None:
+    """Show the tables of these runs, and write the leaderboard's files."""
+    of = runs[0].identity
+    for backbone in _backbones(runs):
+        selection = Selection(of.dataset, backbone, of.budget, of.task)
+        board, problems = read_board(results, selection, all_protocols=all_protocols, check=True)
+        for problem in problems:
+            console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(screen(board, console.width))
     if of.task == "test":
         write_leaderboard(read_board(results, Selection())[0], results)
 

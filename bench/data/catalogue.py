@@ -121,9 +121,14 @@ def epochs(name: str, budget: str) -> int:
     raise unknown("budget", budget, BUDGETS, "or a number of epochs such as 100ep")
 
 
-def default_backbone(name: str) -> str:
-    """Return the name of the trunk that a data set gets where none is named."""
-    return resolve(name).backbone
+TRANSFORMER = {"resnet9_slim": "vit_nano", "resnet18": "vit_tiny"}
+"""Beside each default trunk, the one of methods that need a transformer."""
+
+
+def default_backbone(name: str, *, transformer: bool = False) -> str:
+    """Return the name of the trunk that a data set gets where none is named, of either family."""
+    backbone = resolve(name).backbone
+    return TRANSFORMER[backbone] if transformer else backbone
 
 
 def batch_size(train_images: int) -> int:
