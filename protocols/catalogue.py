@@ -9,6 +9,7 @@ from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.labels import Labels, parse_labels
 from protocols.training import Training
+from protocols.variants import SIGN, variant
 
 
 class UnknownProtocol(ValueError):
@@ -105,6 +106,7 @@ FAMILIES: dict[str, str] = {
     "scratch-<labels>": "the same network from its random start on the same labels",
     "pseudolabel-<labels>": "fine-tuning, then on its own confident predictions too",
     "pseudolabel-<L>+<U>": "the same on L labelled and U unlabelled images in all",
+    "<protocol>@<constant>=<value>,…": "any other with constants changed, as lowshot-1pct@training.steps=400",
 }
 """Forms of ids that stand for many protocols; ``<labels>`` is ``K`` (a class) or ``Ppct`` (percent of ``train``)."""
 
@@ -167,6 +169,12 @@ def resolve(id: str) -> Entry:
     """
     if id in ENTRIES:
         return ENTRIES[id]
+    if SIGN in id:
+        base = resolve(id.partition(SIGN)[0])
+        try:
+            return variant(base, id)
+        except ValueError as error:
+            raise UnknownProtocol(str(error)) from None
     if match := LOWSHOT.fullmatch(id):
         return _lowshot(id, _canonical(id, match["labels"]), match["frozen"] is not None, match["head"])
     if match := SCRATCH_ID.fullmatch(id):

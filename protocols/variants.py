@@ -1,0 +1,72 @@
+"""``ID@CONSTANT=VALUE,…``: a protocol with some of its constants changed, as a search over hyper-parameters needs it; imports no torch."""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from protocols.entry import Entry
+
+SIGN = "@"
+FIXED = ("labels", "draws", "total_labels", "unlabelled")
+"""What the id itself says, or what keeps two variants comparable."""
+
+
+def variant_id(id: str, changes: Mapping[str, Any]) -> str:
+    """Return the id of a protocol under changed constants; one that is a variant already takes more changes.
+
+    Args:
+        id: Of the protocol.
+        changes: Constant to value; ``training.steps`` is a constant within a constant.
+    """
+    base, _, before = id.partition(SIGN)
+    known = dict(pair.split("=", 1) for pair in before.split(",") if pair)
+    known |= {name: value if isinstance(value, str) else repr(value) for name, value in changes.items()}
+    return f"{base}{SIGN}{','.join(f'{name}={value}' for name, value in sorted(known.items()))}" if known else base
+
+
+def variant(base: Entry, id: str) -> Entry:
+    """Return a protocol with the changes that an id names.
+
+    Args:
+        base: The protocol before the sign.
+        id: The whole id.
+
+    Raises:
+        ValueError: A change that cannot be read, an unknown constant, or a value of another type.
+    """
+    constants = dict(base.constants)
+    for pair in id.partition(SIGN)[2].split(","):
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(f"protocol '{id}': write {base.id}{SIGN}CONSTANT=VALUE, for example training.steps=400")
+        outer, _, inner = name.partition(".")
+        known = _names(base)
+        if name not in known:
+            raise ValueError(f"protocol '{id}': {base.id} has no constant '{name}' to change; it has {', '.join(known)}")
+        before = getattr(constants[outer], inner) if inner else constants[outer]
+        value = _typed(id, name, text, before)
+        constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+    return replace(base, id=id, title=f"{base.title}, {id.partition(SIGN)[2]}", constants=constants)
+
+
+def _names(base: Entry) -> list[str]:
+    names = []
+    for name, value in base.constants.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            names += [f"{name}.{field.name}" for field in fields(value)]
+        elif name not in FIXED:
+            names.append(name)
+    return names
+
+
+def _typed(id: str, name: str, text: str, before: Any) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(before, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(before):
+        raise ValueError(f"protocol '{id}': {name} takes a value like {before!r}, not {text!r}")
+    return value
