@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
-from lightly.transforms.multi_view_transform import MultiViewTransform
-from lightly.transforms.torchvision_v2_compatibility import torchvision_transforms as T
 from torch import nn
 
 from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
 from methods.parts.precision import in_float32
+from methods.parts.shifted import shifted_view
 from methods.traits import Traits
 
 
@@ -43,10 +42,7 @@ class Supervised(Method):
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
         """Return one view: shifted by up to an eighth, mirrored where the class allows it."""
-        steps = [T.RandomCrop(traits.size, padding=max(1, traits.size // 8))]
-        if traits.horizontal_flip:
-            steps.append(T.RandomHorizontalFlip(0.5))
-        return MultiViewTransform([T.Compose([*steps, T.ToTensor()])])
+        return shifted_view(traits)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean cross-entropy."""

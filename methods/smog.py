@@ -1,0 +1,165 @@
+"""SMoG: an image is assigned to a group by its teacher, while the groups follow the embeddings and pass gradients on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from lightly.models.modules.heads import SMoGPredictionHead, SMoGProjectionHead, SMoGPrototypes
+from lightly.transforms.multi_view_transform import MultiViewTransform
+from lightly.transforms.smog_transform import SmoGViewTransform
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.parts.queue import Queue, queue_length
+from methods.parts.teacher import follow, teacher_of
+from methods.traits import Traits
+
+FEWEST_GROUPS = 32
+KMEANS_ITERATIONS = 10
+
+
+@dataclass(frozen=True)
+class SMoGSettings:
+    """What is particular to SMoG.
+
+    Attributes:
+        groups: At most; a small data set has fewer.
+        group_momentum: Of the groups.
+        momentum: Of the teacher.
+        temperature: Of the softmax over groups.
+        bank: Embeddings that are remembered for the resets, at most; never more than a quarter of ``train``.
+        resets: How often in a training the groups become the centres of the bank, and the teacher the student.
+        hidden: Hidden units of both heads, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    groups: int = 300
+    group_momentum: float = 0.99
+    momentum: float = 0.99
+    temperature: float = 0.1
+    bank: int = 10_000
+    resets: int = 10
+    hidden: int = 4
+    dim: int = 128
+    min_scale: float = 0.2
+
+
+class SMoG(Method):
+    """A student with a predictor, a teacher, groups, a bank."""
+
+    title: ClassVar[str] = "SMoG"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2207.06167"
+    family: ClassVar[Family] = "clustering"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.02, weight_decay=1e-6, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = SMoGSettings
+
+    def __init__(self, trunk: Trunk | None, settings: SMoGSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        hidden = settings.hidden * features
+        self.projection = SMoGProjectionHead(features, hidden, settings.dim)
+        self.prediction = SMoGPredictionHead(settings.dim, hidden, settings.dim)
+        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        self.bank = Queue(queue_length(settings.bank, traits), settings.dim)
+        nn.init.zeros_(self.bank.keys)  # Only what came from an image is clustered.
+        count = groups_for(len(self.bank.keys), settings.groups)
+        groups = normalize(torch.randn(count, settings.dim), dim=1)
+        self.teacher_groups = SMoGPrototypes(groups, settings.group_momentum)
+        self._progress = 0.0
+
+    @classmethod
+    def views(cls, settings: SMoGSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two views, the second solarised at times."""
+        arguments = allowed(traits, settings.min_scale)
+        arguments |= {"crop_size": arguments.pop("input_size"), "crop_min_scale": arguments.pop("min_scale")}
+        blur = arguments.pop("gaussian_blur", None)
+        first, second = (0.5, 0.1) if blur is None else (blur, blur)
+        return MultiViewTransform(
+            [
+                SmoGViewTransform(gaussian_blur_prob=first, **arguments),
+                SmoGViewTransform(gaussian_blur_prob=second, solarize_prob=0.2, **arguments),
+            ]
+        )
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the cross-entropy of the student's group and its teacher's, and move the groups."""
+        seen, target = batch.views if torch.rand(()) < 0.5 else reversed(batch.views)
+        embeddings = self.projection(self.trunk(seen))
+        with torch.no_grad():
+            targets = self.teacher(target)
+        return Loss(in_float32(self._grouped, self.prediction(embeddings), embeddings, targets), {})
+
+    def before_step(self, progress: float) -> None:
+        """Keep the progress, to see afterwards whether a reset is due."""
+        self._progress = progress
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student; at a reset it becomes the student, and the groups the bank's centres."""
+        student = nn.Sequential(self.trunk, self.projection)
+        self.bank.turn()
+        resets = self.settings.resets
+        # Not at the very end, where nothing would learn from it.
+        if int(self._progress * resets) < int(progress * resets) < resets:
+            follow(student, self.teacher, 0.0)
+            self._reset_groups()
+        else:
+            follow(student, self.teacher, self.settings.momentum)
+
+    def _grouped(
+        self,
+        predictions: Float[Tensor, "batch dim"],
+        embeddings: Float[Tensor, "batch dim"],
+        targets: Float[Tensor, "batch dim"],
+    ) -> Tensor:
+        embeddings = normalize(embeddings, dim=1)
+        wanted = self.teacher_groups.assign_groups(targets)
+        own = self.teacher_groups.assign_groups(embeddings)
+        groups = moved(self.teacher_groups.group_features, embeddings, own, self.settings.group_momentum)
+        logits = self.teacher_groups(predictions, groups, self.settings.temperature)
+        self.teacher_groups.set_group_features(groups.detach())
+        self.bank.put(embeddings)
+        return cross_entropy(logits, wanted)
+
+    @torch.no_grad()
+    def _reset_groups(self) -> None:
+        filled = self.bank.keys[self.bank.keys.any(dim=1)]
+        groups = self.teacher_groups.group_features
+        if len(filled) >= len(groups):
+            self.teacher_groups.set_group_features(spherical_kmeans(filled, len(groups)))
+
+
+def groups_for(bank: int, most: int) -> int:
+    """Return 300 for a bank of 10,000, in proportion for a shorter one, and at least ``FEWEST_GROUPS`` where it is that long."""
+    return min(most, bank, max(FEWEST_GROUPS, round(bank * 300 / 10_000)))
+
+
+def moved(
+    groups: Float[Tensor, "groups dim"],
+    embeddings: Float[Tensor, "batch dim"],
+    assignments: Int[Tensor, " batch"],
+    momentum: float,
+) -> Float[Tensor, "groups dim"]:
+    """Return the groups moved to the mean of their embeddings, with its gradient; a group without any stays [SMoG, equation 4]."""
+    members = (assignments[:, None] == torch.arange(len(groups), device=groups.device)).to(embeddings.dtype)
+    counts = members.sum(dim=0)[:, None]
+    means = members.T @ embeddings / counts.clamp(min=1.0)
+    return torch.where(counts > 0, momentum * groups + (1.0 - momentum) * means, groups)
+
+
+def spherical_kmeans(
+    points: Float[Tensor, "points dim"], groups: int, iterations: int = KMEANS_ITERATIONS
+) -> Float[Tensor, "groups dim"]:
+    """Return unit centres of unit points by cosine similarity, begun at points that torch's global generator chooses."""
+    centres = points[torch.randperm(len(points))[:groups].to(points.device)]
+    for _ in range(iterations):
+        centres = normalize(moved(centres, points, (points @ centres.T).argmax(dim=1), 0.0), dim=1)
+    return centres

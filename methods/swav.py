@@ -1,0 +1,121 @@
+"""SwAV: the cluster of one view is predicted from the other, the clusters of a batch equally large.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/swav.yaml), two full views without small
+crops: a head of 2048 and 128 on 512 features, 3000 prototypes, temperature 0.1, three Sinkhorn iterations with 0.05.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightly.loss import SwaVLoss
+from lightly.models.modules.heads import SwaVProjectionHead, SwaVPrototypes
+from lightly.transforms.simclr_transform import SimCLRTransform
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.parts.queue import Queue, queue_length
+from methods.traits import Traits
+
+FEWEST_PROTOTYPES = 64
+
+
+@dataclass(frozen=True)
+class SwAVSettings:
+    """What is particular to SwAV.
+
+    Attributes:
+        temperature: Of the softmax over prototypes.
+        epsilon: Of the Sinkhorn iterations: the smaller, the sharper are the codes.
+        iterations: Of Sinkhorn.
+        prototypes: At most; a small data set has fewer.
+        frozen: Fraction of the training in which the prototypes stay as they are.
+        queue: Embeddings of earlier batches, for each view, at most; never more than a quarter of ``train``.
+        queue_from: Fraction of the training after which they take part in the codes.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    temperature: float = 0.1
+    epsilon: float = 0.05
+    iterations: int = 3
+    prototypes: int = 3000
+    frozen: float = 0.01
+    queue: int = 3840
+    queue_from: float = 0.05
+    hidden: int = 4
+    dim: int = 128
+    min_scale: float = 0.08
+
+
+class SwAV(Method):
+    """The trunk, a projection head, prototypes on the unit sphere."""
+
+    title: ClassVar[str] = "SwAV"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2006.09882"
+    family: ClassVar[Family] = "clustering"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.6, weight_decay=1e-6, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = SwAVSettings
+
+    def __init__(self, trunk: Trunk | None, settings: SwAVSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = SwaVProjectionHead(features, settings.hidden * features, settings.dim)
+        self.prototypes = SwaVPrototypes(settings.dim, prototypes_for(traits, settings.prototypes))
+        # Similarities are cosines: the bias of lightly's layer would favour some clusters.
+        self.prototypes.heads[0].register_parameter("bias", None)
+        self._to_unit_length()
+        length = queue_length(settings.queue, traits)
+        self.queues = nn.ModuleList(Queue(length, settings.dim) for _ in range(2))
+        self.criterion = SwaVLoss(settings.temperature, settings.iterations, settings.epsilon)
+
+    @classmethod
+    def views(cls, settings: SwAVSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two equally augmented views."""
+        pipeline: Callable[[Any], Any] = SimCLRTransform(**allowed(traits, settings.min_scale))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean of both directions."""
+        embeddings = [self.projection(self.trunk(view)) for view in batch.views]
+        for queue, embedding in zip(self.queues, embeddings, strict=True):
+            queue.put(embedding)
+        queued = progress >= self.settings.queue_from
+        return Loss(in_float32(lambda *both: self._swapped(both, queued), *embeddings), {})
+
+    def before_step(self, progress: float) -> None:
+        """Keep the prototypes where they are in the first part of the training."""
+        if progress < self.settings.frozen:
+            for p in self.prototypes.parameters():
+                p.grad = None
+
+    def after_step(self, progress: float) -> None:
+        """Put the prototypes back on the unit sphere and turn the queues."""
+        self._to_unit_length()
+        for queue in self.queues:
+            queue.turn()
+
+    def _swapped(self, embeddings: tuple[Float[Tensor, "batch dim"], ...], queued: bool) -> Tensor:
+        cosines = [self.prototypes(normalize(embedding, dim=1)) for embedding in embeddings]
+        with torch.no_grad():
+            older = [self.prototypes(queue.keys) for queue in self.queues] if queued else None
+        loss: Tensor = self.criterion(cosines, [], older)
+        return loss.squeeze()
+
+    @torch.no_grad()
+    def _to_unit_length(self) -> None:
+        self.prototypes.normalize()
+
+
+def prototypes_for(traits: Traits, most: int) -> int:
+    """Return 3000 for 50,000 images, in proportion for fewer, and at least ``FEWEST_PROTOTYPES``."""
+    return min(most, max(FEWEST_PROTOTYPES, round(traits.images * 3000 / 50_000)))
