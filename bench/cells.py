@@ -1,6 +1,6 @@
 """How the numbers of a table are written, on the screen and in files."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.records import Cost
 from bench.tables import GROUPS, Column, Row, Score, Table
@@ -65,6 +65,11 @@ def title(table: Table) -> str:
     return ", ".join(
         [table.dataset, table.backbone, table.budget] + (["development task"] if table.task == "val" else [])
     )
+
+
+def beside(table: Table) -> list[Table]:
+    """Return the tables of the same images on other backbones, by their names alone."""
+    return [replace(table, backbone=backbone) for backbone in table.beside]
 
 
 def legend(table: Table) -> list[str]:

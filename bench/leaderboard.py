@@ -86,7 +86,23 @@ def build(records: Iterable[Record], current: Current, *, all_protocols: bool = 
         stale += older
     twins = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, twins.count(key[:-1]) > 1) for key in sorted(groups)]
-    return Board(tuple(tables), tuple(stale))
+    return Board(tuple(_linked(tables)), tuple(stale))
+
+
+def _linked(tables: Sequence[Table]) -> list[Table]:
+    """Return the tables, each with the backbones of the others that hold the same images, task and budget."""
+    data = [(table.dataset, table.fingerprint, table.task, table.budget) for table in tables]
+    return [
+        replace(
+            table,
+            beside=tuple(
+                other.backbone
+                for other, theirs in zip(tables, data, strict=True)
+                if theirs == own and other.backbone != table.backbone
+            ),
+        )
+        for table, own in zip(tables, data, strict=True)
+    ]
 
 
 def newest(records: Sequence[Record]) -> tuple[list[Record], list[Stale]]:

@@ -40,6 +40,7 @@ def _table(table: Table) -> dict[str, Any]:
         "same_as": {column.id: column.same_as for column in table.columns if column.same_as},
         "rows": [_row(row, table) for row in table.rows],
         "notes": list(table.notes),
+        "beside": list(table.beside),
     }
 
 
@@ -137,12 +138,19 @@ def to_markdown(board: Board) -> str:
             name = _md(cells.label(row))
             lines.append(_md_line([cells.rank(row), name if row.group == "methods" else f"*{name}*", *scores, *costs]))
         legend = [_md(sentence.replace("*:", "Bold:")) for sentence in cells.legend(table)]
+        links = [f"[{_md(cells.title(other))}](#{_anchor(cells.title(other))})" for other in cells.beside(table)]
+        legend += [f"The same images on another backbone: {', '.join(links)}."] if links else []
         parts.append("\n".join([*lines, "", "  \n".join(legend), ""]))
     return "\n".join(parts)
 
 
 def _md(text: str) -> str:
     return re.sub(r"([|*_<`\\])", r"\\\1", text)
+
+
+def _anchor(title: str) -> str:
+    """Return the name that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def _md_line(entries: list[str]) -> str:

@@ -35,6 +35,8 @@ def _one(table: Table, width: int) -> Iterator[RenderableType]:
     yield from grids(left, [scores, costs], width, gaps)
     for sentence in cells.legend(table):
         yield Text(sentence, "dim")
+    if table.beside:
+        yield Text(f"The same images on another backbone: {', '.join(table.beside)}.", "dim")
 
 
 def _scores(table: Table, column: Column) -> Printed:

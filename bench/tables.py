@@ -100,6 +100,7 @@ class Table:
         classes: Number of classes, hence chance; None where no record tells.
         images: Number of test images; None likewise.
         notes: What a reader must know of this table, a sentence each.
+        beside: Backbones that have a table of their own on the same images, task and budget.
     """
 
     dataset: str
@@ -112,6 +113,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,21 @@ def printed(board: Board, width: int) -> list[str]:
     return [line.rstrip() for line in text.splitlines()]
 
 
+def test_tables_of_two_backbones_on_the_same_images_are_linked(campaign: Campaign, current: Current) -> None:
+    records = campaign({"simclr": 0.5}) + campaign({"mae": 0.5}, identity={"backbone": "vit_nano"})
+    board = build(records + campaign({"mae": 0.5}, identity={"budget": "quick"}), current)
+    by_place = {(table.backbone, table.budget): table for table in board.tables}
+    first, second = records[0].identity, records[-1].identity
+    assert by_place[(first.backbone, first.budget)].beside == ("vit_nano",)
+    assert by_place[("vit_nano", first.budget)].beside == (first.backbone,)
+    assert by_place[(first.backbone, "quick")].beside == ()
+    markdown = to_markdown(board)
+    heading = f"{second.dataset}, {second.backbone}, {second.budget}"
+    assert f"### {heading}".replace("_", r"\_") in markdown
+    assert f"](#{heading.replace(', ', '-').lower()})" in markdown
+    assert "another backbone: vit_nano" in "\n".join(printed(board, 120))
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
 def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Board, width: int) -> None:
     lines = printed(board, width)
