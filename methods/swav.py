@@ -13,7 +13,7 @@ from jaxtyping import Float
 from lightly.loss import SwaVLoss
 from lightly.models.modules.heads import SwaVProjectionHead, SwaVPrototypes
 from lightly.transforms.simclr_transform import SimCLRTransform
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
@@ -75,7 +75,8 @@ class SwAV(Method):
         self.prototypes.heads[0].register_parameter("bias", None)
         self._to_unit_length()
         length = queue_length(settings.queue, traits)
-        self.queues = nn.ModuleList(Queue(length, settings.dim) for _ in range(2))
+        self.first_queue = Queue(length, settings.dim)
+        self.second_queue = Queue(length, settings.dim)
         self.criterion = SwaVLoss(settings.temperature, settings.iterations, settings.epsilon)
 
     @classmethod
@@ -87,8 +88,8 @@ class SwAV(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean of both directions."""
         embeddings = [self.projection(self.trunk(view)) for view in batch.views]
-        for queue, embedding in zip(self.queues, embeddings, strict=True):
-            queue.put(embedding)
+        self.first_queue.put(embeddings[0])
+        self.second_queue.put(embeddings[1])
         queued = progress >= self.settings.queue_from
         return Loss(in_float32(lambda *both: self._swapped(both, queued), *embeddings), {})
 
@@ -101,13 +102,13 @@ class SwAV(Method):
     def after_step(self, progress: float) -> None:
         """Put the prototypes back on the unit sphere and turn the queues."""
         self._to_unit_length()
-        for queue in self.queues:
-            queue.turn()
+        self.first_queue.turn()
+        self.second_queue.turn()
 
     def _swapped(self, embeddings: tuple[Float[Tensor, "batch dim"], ...], queued: bool) -> Tensor:
         cosines = [self.prototypes(normalize(embedding, dim=1)) for embedding in embeddings]
         with torch.no_grad():
-            older = [self.prototypes(queue.keys) for queue in self.queues] if queued else None
+            older = [self.prototypes(queue.keys) for queue in (self.first_queue, self.second_queue)] if queued else None
         loss: Tensor = self.criterion(cosines, [], older)
         return loss.squeeze()
 
