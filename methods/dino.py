@@ -1,0 +1,128 @@
+"""DINO: a student predicts, over prototypes, the sharpened and centred output of its slowly moving teacher.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/dino.yaml): a head of three layers of 2048 on
+512 features, bottleneck 256, 4096 prototypes, no batch norm; temperatures 0.1 (student) and 0.07 (teacher), centre 0.9; two
+crops from 0.08 up, the second solarised with 0.2, no small crops.
+On a transformer, as in the paper: small crops beside the two large ones [Caron 2021, section 3], the class token before the head.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from methods.base import Batch, Encoder, Family, Loss, Method, Pooling, Recipe, Trunk, input_of
+from methods.parts.distillation import PrototypeHead, ViewLoss
+from methods.parts.multi_crop import multi_crop
+from methods.parts.precision import in_float32
+from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class DINOSettings:
+    """What is particular to DINO.
+
+    Attributes:
+        student_temperature: Of the student's softmax.
+        teacher_temperature: Of the teacher's.
+        centre: Momentum of the centre.
+        momentum: Of the teacher at the start; it ends at 1.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        bottleneck: Length of the vector that is compared with the prototypes.
+        prototypes: Number of outputs.
+        frozen: Part of the training in which the prototypes stay as they are.
+        local_views: Small crops of an image; None for four on a transformer, none on other trunks.
+        min_scale: Smallest crop where there are no small ones, as a fraction of the image's area.
+        border: With small crops: their largest, and the smallest large one, likewise.
+        min_local_scale: Smallest small crop, likewise.
+    """
+
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.07
+    centre: float = 0.9
+    momentum: float = 0.99
+    hidden: int = 4
+    bottleneck: int = 256
+    prototypes: int = 4096
+    frozen: float = 0.01
+    local_views: int | None = None
+    min_scale: float = 0.08
+    border: float = 0.4
+    min_local_scale: float = 0.05
+
+
+class DINO(Method):
+    """A student and a teacher, both with a head of prototypes."""
+
+    title: ClassVar[str] = "DINO"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2104.14294"
+    family: ClassVar[Family] = "self-distillation"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.3, weight_decay=1e-6, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.04, final_weight_decay=0.4, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = DINOSettings
+
+    def __init__(self, trunk: Trunk | None, settings: DINOSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        transformer = self.trunk.kind == "transformer"
+        if settings.local_views is None:
+            self.settings = replace(settings, local_views=4 if transformer else 0)
+        self.pooling: Pooling = "class" if transformer else self.trunk.pooling
+        features = self.trunk.dim
+        self.head = PrototypeHead(
+            features, settings.hidden * features, settings.bottleneck, settings.prototypes, fixed_length=True
+        )
+        self.teacher_trunk = teacher_of(self.trunk)
+        self.teacher_head = self.head.teacher()
+        self.criterion = ViewLoss(
+            settings.prototypes, student_temp=settings.student_temperature, center_momentum=settings.centre
+        )
+
+    @classmethod
+    def views(cls, settings: DINOSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two global views, the second solarised at times, then the local ones."""
+        large = (settings.border if settings.local_views else settings.min_scale, 1.0)
+        return multi_crop(
+            traits,
+            global_scale=large,
+            local_scale=(settings.min_local_scale, settings.border),
+            local_views=settings.local_views or 0,
+            blur=(1.0, 0.1, 0.5),
+            solarisation=0.2,
+        )
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the cross-entropy of all pairs of a teacher's global view and another view of the student."""
+        large, small = batch.views[:2], batch.views[2:]
+        student = [self.head(self.trunk.features(torch.cat(large), self.pooling))]
+        if small:
+            student.append(self.head(self.trunk.features(torch.cat(small), self.pooling)))
+        with torch.no_grad():
+            teacher = self.teacher_head(self.teacher_trunk.features(torch.cat(large), self.pooling))
+        return Loss(in_float32(self._cross_entropy, teacher, *student), {})
+
+    def before_step(self, progress: float) -> None:
+        """Keep the prototypes as they are for their part of the training."""
+        if progress < self.settings.frozen:
+            self.head.freeze_prototypes()
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        momentum = momentum_at(progress, self.settings.momentum)
+        follow(self.trunk, self.teacher_trunk, momentum)
+        follow(self.head, self.teacher_head, momentum)
+
+    def encoder(self) -> Encoder:
+        """Return the teacher, which the paper evaluates; of a transformer the class token."""
+        return Encoder(self.teacher_trunk, input_of(self.traits), self.pooling)
+
+    def _cross_entropy(self, teacher: Float[Tensor, "views prototypes"], *student: Tensor) -> Tensor:
+        size = len(teacher) // 2
+        views = [view for outputs in student for view in torch.split(outputs, size)]
+        loss: Tensor = self.criterion(list(torch.split(teacher, size)), views, self.settings.teacher_temperature)
+        return loss

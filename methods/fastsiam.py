@@ -1,0 +1,41 @@
+"""FastSiam: SimSiam with a steadier target, the mean embedding of three other views.
+
+Recipe: heads, optimiser and views as in ``simsiam``, four views [Pototzky 2022; lightly's CIFAR-10 benchmark,
+https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py].
+Deviations: as in ``simsiam``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lightly.transforms.fast_siam_transform import FastSiamTransform
+
+from methods.parts.augmentation import allowed
+from methods.simsiam import SimSiam, SimSiamSettings
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class FastSiamSettings(SimSiamSettings):
+    """What is particular to FastSiam.
+
+    Attributes:
+        views: Views of an image; each is predicted from all others.
+    """
+
+    views: int = 4
+
+
+class FastSiam(SimSiam):
+    """SimSiam on four views."""
+
+    title: ClassVar[str] = "FastSiam"
+    paper: ClassVar[str] = "https://doi.org/10.1007/978-3-031-16788-1_4"
+    Settings: ClassVar[type[Any]] = FastSiamSettings
+
+    @classmethod
+    def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
+        """Return equally augmented views."""
+        pipeline: Callable[[Any], Any] = FastSiamTransform(settings.views, **allowed(traits, settings.min_scale))
+        return pipeline

@@ -1,0 +1,58 @@
+"""What DINO, iBOT and DINOv2 share: a head that can be a teacher's, and losses whose centre rests in evaluation."""
+
+from lightly.loss import DINOLoss, IBOTPatchLoss
+from lightly.models.modules.center import Center
+from lightly.models.modules.heads import DINOProjectionHead
+from lightly.models.utils import deactivate_requires_grad
+from torch import Tensor
+
+
+class PrototypeHead(DINOProjectionHead):  # type: ignore[misc]
+    """DINO's head: three layers, length one, a layer of prototypes with normalised weights.
+
+    Where the prototypes' lengths are fixed, they are a buffer: nothing that a gradient does not reach is a parameter.
+    """
+
+    def __init__(self, features: int, hidden: int, bottleneck: int, prototypes: int, *, fixed_length: bool) -> None:
+        super().__init__(features, hidden, bottleneck, prototypes, norm_last_layer=False)
+        self.arguments = (features, hidden, bottleneck, prototypes)
+        self.fixed_length = fixed_length
+        if fixed_length:
+            length = self.last_layer.weight_g.data
+            del self.last_layer.weight_g
+            self.last_layer.register_buffer("weight_g", length)
+
+    def teacher(self) -> "PrototypeHead":
+        """Return a copy that takes no gradient; ``deepcopy`` cannot make one, because the weight is computed."""
+        teacher = PrototypeHead(*self.arguments, fixed_length=self.fixed_length)
+        teacher.load_state_dict(self.state_dict())
+        deactivate_requires_grad(teacher)
+        return teacher
+
+    def freeze_prototypes(self) -> None:
+        """Drop the gradient of the prototypes, before a step."""
+        for p in self.last_layer.parameters():
+            p.grad = None
+
+
+class ViewLoss(DINOLoss):  # type: ignore[misc]
+    """DINO's cross-entropy between views; lightly's moves the centre in evaluation too."""
+
+    def update_center(self, teacher_out: Tensor) -> None:
+        """Move the centre in training."""
+        if self.training:
+            super().update_center(teacher_out)
+
+
+class PatchLoss(IBOTPatchLoss):  # type: ignore[misc]
+    """iBOT's cross-entropy of masked patches; likewise."""
+
+    def __init__(self, prototypes: int, student_temp: float, center_momentum: float) -> None:
+        super().__init__(prototypes, student_temp=student_temp)
+        self.center = _Centre((1, prototypes), momentum=center_momentum)
+
+
+class _Centre(Center):  # type: ignore[misc]
+    def update(self, x: Tensor) -> None:
+        if self.training:
+            super().update(x)

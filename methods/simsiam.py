@@ -1,0 +1,90 @@
+"""SimSiam: a predictor maps one view's embedding to the other's, whose gradient is stopped; there is no teacher.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simsiam.yaml): SGD, rate 0.5 at 256 images,
+decay 1e-5, crops from 0.08, half the colour jitter of SimCLR; a projection of three layers of 2048 on 512 features, the last batch norm
+without scale; a predictor with 512 hidden units whose rate is constant [Chen & He 2020, section 4.2 and appendix A].
+Deviations: all widths keep their ratio to the trunk (four times its features, the predictor's hidden layer once); bilinear crops
+(lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
+On a transformer: AdamW as in ``simclr``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
+from lightly.transforms.simsiam_transform import SimSiamTransform
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class SimSiamSettings:
+    """What is particular to SimSiam.
+
+    Attributes:
+        dim: Width of the projection and length of an embedding, in multiples of the trunk's features.
+        hidden: Hidden units of the predictor, likewise.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    dim: int = 4
+    hidden: int = 1
+    min_scale: float = 0.08
+
+
+class SimSiam(Method):
+    """The trunk, a projection and a predictor."""
+
+    title: ClassVar[str] = "SimSiam"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2011.10566"
+    family: ClassVar[Family] = "self-distillation"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.5, weight_decay=1e-5, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = SimSiamSettings
+
+    def __init__(self, trunk: Trunk | None, settings: SimSiamSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        width = settings.dim * features
+        self.projection = SimSiamProjectionHead(features, width, width)
+        self.prediction = SimSiamPredictionHead(width, settings.hidden * features, width)
+        self.criterion = NegativeCosineSimilarity()
+
+    @classmethod
+    def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
+        """Return two equally augmented views."""
+        pipeline: Callable[[Any], Any] = SimSiamTransform(**allowed(traits, settings.min_scale))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean over the views of the negative cosine between a prediction and the mean embedding of the others.
+
+        Every view passes the network by itself, so that batch norm sees one view at a time.
+        """
+        embeddings = [self.projection(self.trunk(view)) for view in batch.views]
+        predictions = [self.prediction(embedding) for embedding in embeddings]
+        stopped = torch.stack([embedding.detach() for embedding in embeddings])
+        others = (stopped.sum(0) - stopped) / (len(stopped) - 1)
+        distances = [
+            in_float32(self.criterion, prediction, target)
+            for prediction, target in zip(predictions, others, strict=True)
+        ]
+        return Loss(torch.stack(distances).mean(), {})
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the default groups, the predictor's apart: it decays like the rest, at a constant rate."""
+        predictor = {id(p) for p in self.prediction.parameters()}
+        groups = []
+        for group in super().parameter_groups():
+            groups.append(group | {"params": [p for p in group["params"] if id(p) not in predictor]})
+            constant = [p for p in group["params"] if id(p) in predictor]
+            groups.append(group | {"params": constant, "schedule": "constant"})
+        return groups
