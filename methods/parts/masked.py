@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from lightly.models.modules import MaskedVisionTransformerTIMM
 from lightly.models.utils import random_token_mask
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from methods.base import Trunk
@@ -45,44 +46,44 @@ def random_patches(
     return kept, hidden
 
 
-def vit_of(trunk: Trunk, traits: Traits) -> nn.Module:
+def vit_of(trunk: Trunk, traits: Traits) -> VisionTransformer:
     """Return timm's network of a trunk; raises ValueError where it has none, or cuts other patches than masks are drawn for."""
     vit = getattr(trunk, "vit", None)
-    if not isinstance(vit, nn.Module):
+    if not isinstance(vit, VisionTransformer):
         raise ValueError(
             f"A masked method needs a vision transformer of timm, not {type(trunk).__name__}: take vit_nano."
         )
-    if vit.patch_embed.patch_size != (patch_size(traits.size),) * 2:  # type: ignore[union-attr]
+    if vit.patch_embed.patch_size != (patch_size(traits.size),) * 2:
         raise ValueError(
             f"Masks are drawn for patches of {patch_size(traits.size)} pixels at images of {traits.size}: "
-            f"{type(trunk).__name__} cuts {vit.patch_embed.patch_size}."  # type: ignore[union-attr]
+            f"{type(trunk).__name__} cuts {vit.patch_embed.patch_size}."
         )
     return vit
 
 
 def encode_kept(
-    vit: nn.Module, images: Float[Tensor, "batch channels size size"], kept: Int[Tensor, "batch kept"]
+    vit: VisionTransformer, images: Float[Tensor, "batch channels size size"], kept: Int[Tensor, "batch kept"]
 ) -> Float[Tensor, "batch tokens dim"]:
     """Return the tokens of the class token and of the patches ``kept``, in their order; no other patch reaches the network."""
-    prefix = int(vit.num_prefix_tokens)  # type: ignore[arg-type]
+    prefix = vit.num_prefix_tokens
     first = torch.arange(prefix, device=images.device).expand(len(images), -1)
     tokens: Tensor = _wrapped(vit, None).encode(images, idx_keep=torch.cat([first, kept + prefix], dim=1))
     return tokens
 
 
 def encode_masked(
-    vit: nn.Module,
+    vit: VisionTransformer,
     images: Float[Tensor, "batch channels size size"],
     masked: Bool[Tensor, "batch patches"],
     mask_token: nn.Parameter,
 ) -> Float[Tensor, "batch tokens dim"]:
     """Return all tokens, the class token first, where ``mask_token`` (1×1×dim) stood in for the patches ``masked``."""
-    nothing = masked.new_zeros(len(images), int(vit.num_prefix_tokens))  # type: ignore[arg-type]
+    nothing = masked.new_zeros(len(images), vit.num_prefix_tokens)
     tokens: Tensor = _wrapped(vit, mask_token).encode(images, mask=torch.cat([nothing, masked], dim=1))
     return tokens
 
 
-def _wrapped(vit: nn.Module, mask_token: nn.Parameter | None) -> MaskedVisionTransformerTIMM:
+def _wrapped(vit: VisionTransformer, mask_token: nn.Parameter | None) -> MaskedVisionTransformerTIMM:
     # Made for each call: kept in a method, it would hold the trunk's weights under a second name. Unless told to skip, it
     # starts weights anew and replaces positions.
     return MaskedVisionTransformerTIMM(vit, mask_token, weight_initialization="skip", pos_embed_initialization="skip")

@@ -1,0 +1,107 @@
+"""MAE: three quarters of the patches are hidden, and a small decoder paints them from the rest.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/mae.yaml): AdamW, betas 0.9 and 0.95,
+decay 0.05, three quarters of the patches masked, mean squared error on masked patches alone, whose pixels are normalised patch by patch
+[He 2021, section 3]; warm-up a twentieth of the training and crops from 0.2, as the authors'
+(https://github.com/facebookresearch/mae).
+Deviations: the decoder keeps its ratio to the encoder: as wide (512 to 384 there, 512 to 768 in the paper), heads of 32, two thirds of
+its depth (8 to 12).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from lightly.models.modules import MaskedVisionTransformerDecoderTIMM
+from lightly.models.utils import get_at_index, repeat_token, set_at_index
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
+from methods.parts.cropped import cropped_view
+from methods.parts.masked import encode_kept, random_patches, vit_of
+from methods.parts.patches import patch_pixels, patches_a_side
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+HEAD_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class MAESettings:
+    """What is particular to MAE.
+
+    Attributes:
+        masked: Share of the patches that is hidden.
+        width: Of the decoder, in multiples of the trunk's features.
+        depth: Of the decoder, as a fraction of the trunk's depth.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    masked: float = 0.75
+    width: int = 1
+    depth: float = 2 / 3
+    min_scale: float = 0.2
+
+
+class MAE(Method):
+    """The trunk on the visible patches, a decoder on all; the mean of the patch tokens is evaluated."""
+
+    title: ClassVar[str] = "MAE"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2111.06377"
+    family: ClassVar[Family] = "reconstruction"
+    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    recipe: ClassVar[Recipe] = Recipe(
+        version=1, optimizer="adamw", rate=2e-4, weight_decay=0.05, betas=(0.9, 0.95), warmup=0.05
+    )
+    Settings: ClassVar[type[Any]] = MAESettings
+
+    def __init__(self, trunk: Trunk | None, settings: MAESettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        vit = vit_of(self.trunk, traits)
+        width = settings.width * self.trunk.dim
+        self.patch = vit.patch_embed.patch_size[0]
+        self.embed = nn.Linear(self.trunk.dim, width)
+        self.decoder = MaskedVisionTransformerDecoderTIMM(
+            num_patches=patches_a_side(traits) ** 2,
+            embed_dim=width,
+            depth=max(1, round(settings.depth * len(vit.blocks))),
+            num_heads=max(1, width // HEAD_WIDTH),
+            num_prefix_tokens=vit.num_prefix_tokens,
+        )
+        self.pixels = nn.Linear(width, traits.channels * self.patch**2)
+
+    @classmethod
+    def views(cls, settings: MAESettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return one crop."""
+        return cropped_view(traits, settings.min_scale)
+
+    @classmethod
+    def collate(cls, settings: MAESettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
+        """Return what draws the patches to keep and those to hide."""
+        return lambda batch, generator: random_patches(batch, patches_a_side(traits) ** 2, settings.masked, generator)
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean squared error on the hidden patches."""
+        images = batch.views[0]
+        kept, hidden = (indices.to(images.device) for indices in batch.masks)
+        target = get_at_index(patch_pixels(images, self.patch, normalised=True), hidden)
+        return Loss(in_float32(mse_loss, self.paint(images, kept, hidden), target), {})
+
+    def paint(
+        self,
+        images: Float[Tensor, "batch channels size size"],
+        kept: Int[Tensor, "batch kept"],
+        hidden: Int[Tensor, "batch hidden"],
+    ) -> Float[Tensor, "batch hidden pixels"]:
+        """Return the pixels of the patches ``hidden`` as they are guessed from those ``kept``."""
+        vit = vit_of(self.trunk, self.traits)
+        tokens = self.embed(encode_kept(vit, images, kept))
+        prefix = vit.num_prefix_tokens
+        patches = repeat_token(self.decoder.mask_token, (len(images), patches_a_side(self.traits) ** 2))
+        patches = set_at_index(patches, kept, tokens[:, prefix:].type_as(patches))
+        decoded = self.decoder(torch.cat([tokens[:, :prefix].type_as(patches), patches], dim=1))
+        painted: Tensor = self.pixels(get_at_index(decoded[:, prefix:], hidden))
+        return painted
