@@ -1,6 +1,7 @@
 """Live progress of many runs: bars on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,11 @@ class RunProgress:
     Args:
         console: Where to write.
         runs: How many runs there are.
+        line: A run that ended and its seconds to the line that says so.
     """
 
-    def __init__(self, console: Console, runs: int) -> None:
-        self.console, self.runs, self.ended = console, runs, 0
+    def __init__(self, console: Console, runs: int, line: Callable[[Ended, float], str]) -> None:
+        self.console, self.line, self.ended = console, line, 0
         self.started: dict[str, float] = {}
         self.said: dict[str, float] = {}
         self.bars: dict[str, TaskID] = {}
@@ -86,8 +88,7 @@ class RunProgress:
             self.live.remove_task(self.bars.pop(name))
         self.live.update(self.overall, completed=self.ended)
         seconds = time.monotonic() - self.started[name]
-        cause = f": {ended.cause}" if ended.cause else ""
-        self._print(f"[{self.ended}/{self.runs}] {name}: {ended.status}{cause} ({seconds:.0f} s)")
+        self._print(self.line(ended, seconds))
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.board import Selection, read_board
 from bench.errors import SslbenchError
+from bench.growing import GrowingTable
 from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, plan
@@ -98,10 +99,14 @@ def perform(
             device=name,
             threads=threads_of_run(resolved.image_size),
             plugins=request.plugins,
+            elsewhere=resolved.elsewhere,
             checkpoint_seconds=_checkpoint_seconds(),
         )
         side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
-        with RunProgress(console, len(todo)) as progress:
+        table = GrowingTable(todo, store)
+        for line in table.heading():
+            console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)
+        with RunProgress(console, len(todo), table.line) as progress:
             ended = run_all(todo, machine, side_by_side, progress)
     lost = [run.identity for run in runs if run.done and run.status == "diverged"]
     return Done(runs, [one.identity for one in ended if one.status not in ("ok", "collapsed")] + lost)
@@ -118,6 +123,8 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
         highlight=False,
         soft_wrap=True,
     )
+    for note in resolved.notes:
+        console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
     for name, reason in resolved.skipped.items():
         console.print(f"  left out {name}: {reason}", highlight=False, markup=False, soft_wrap=True)
     for run in todo:

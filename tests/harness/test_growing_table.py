@@ -1,0 +1,21 @@
+"""While runs go on, the table grows by a line a run, with what its record holds."""
+
+import json
+
+
+def test_each_run_that_ends_is_a_line_with_the_scores_of_its_record(sslbench, tmp_path):
+    asked = ["--protocol", "knn", "--protocol", "lowshot-1-frozen", "--protocol", "lowshot-1pct-frozen"]
+    done = sslbench("run", "pixels", "random_init", "--budget", "smoke", *asked, "--results", str(tmp_path))
+    lines = done.stdout.splitlines()
+    ended = [line for line in lines if line.startswith("[")]
+    assert len(ended) == 2
+    for line in ended:
+        method = line.partition("] ")[2].split()[0]
+        (path,) = (tmp_path / "records").rglob(f"{method}/seed-0.json")
+        protocols = json.loads(path.read_text())["protocols"]
+        scores = [100 * protocols[name]["metrics"]["top1"] for name in ("knn", "lowshot-1-frozen")]
+        # On digits 1 % of the labels is one a class.
+        assert [f"{score:.1f}" for score in scores] + ["="] == line.split("seed 0")[1].split()[:3]
+        assert "ok (" in line
+    heading = lines[lines.index(ended[0]) - 3 : lines.index(ended[0])]
+    assert heading[0].split() == ["knn", "lowshot", "lowshot"]
