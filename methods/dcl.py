@@ -1,0 +1,34 @@
+"""DCL: SimCLR with the positive pair left out of the softmax's denominator.
+
+Recipe: the temperature 0.1 of lightly's CIFAR-10 benchmark (https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/cifar10_benchmark.py); all else is that of ``simclr``.
+Deviations: optimiser, head and views of ``simclr``, so that the two differ in the loss alone.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lightly.loss import DCLLoss
+
+from methods.base import Trunk
+from methods.simclr import SimCLR, SimCLRSettings
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class DCLSettings(SimCLRSettings):
+    """What is particular to DCL; the attributes are those of SimCLR."""
+
+    temperature: float = 0.1
+
+
+class DCL(SimCLR):
+    """SimCLR with the decoupled loss [Yeh 2021, equation 6 without weights]."""
+
+    title: ClassVar[str] = "DCL"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
+    Settings: ClassVar[type[Any]] = DCLSettings
+
+    def __init__(self, trunk: Trunk | None, settings: DCLSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.criterion = DCLLoss(settings.temperature)

@@ -1,0 +1,50 @@
+"""DCLW: DCL in which a positive pair counts the more, the less its views agree.
+
+Recipe: temperature 0.1 and sigma 0.5 of lightly's CIFAR-10 benchmark (https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/cifar10_benchmark.py); all else is that of ``simclr``.
+Deviations: optimiser, head and views of ``simclr``, so that the two differ in the loss alone. The weights are computed here, because
+lightly's function warns in every run of a copied tensor.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from lightly.loss import DCLLoss
+from torch import Tensor
+
+from methods.base import Trunk
+from methods.simclr import SimCLR, SimCLRSettings
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class DCLWSettings(SimCLRSettings):
+    """What is particular to DCLW, besides the attributes of SimCLR.
+
+    Attributes:
+        sigma: Temperature of the weights.
+    """
+
+    temperature: float = 0.1
+    sigma: float = 0.5
+
+
+class DCLW(SimCLR):
+    """SimCLR with the decoupled and weighted loss [Yeh 2021, equation 6]."""
+
+    title: ClassVar[str] = "DCLW"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
+    Settings: ClassVar[type[Any]] = DCLWSettings
+
+    def __init__(self, trunk: Trunk | None, settings: DCLWSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.criterion = DCLLoss(settings.temperature, weight_fn=self._weights)
+
+    def _weights(
+        self, first: Float[Tensor, "batch dim"], second: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, " batch"]:
+        """Return 2 - exp(cos / sigma) over its mean; without gradient."""
+        cosines = (first.detach() * second.detach()).sum(dim=1)
+        weights: Tensor = 2.0 - len(cosines) * (cosines / self.settings.sigma).softmax(dim=0)
+        return weights

@@ -1,0 +1,98 @@
+"""MoCo v2+: a query attracts its teacher's key of the other view and repels a queue of earlier keys.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/mocov2plus.yaml): SGD, rate 0.3 at 256 images,
+decay 1e-4, a head of 2048 and 256 on 512 features without batch norm, temperature 0.2, a queue of 32768 for each direction, teacher momentum
+0.99 to 0.999, the mean of both directions.
+Deviations: the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the trunk (four times its
+features); bilinear crops (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms
+do not decay. As in solo-learn, batches are not shuffled among devices for the keys' batch norm (there is one device): queries
+and keys have separate batch statistics, and the head has none.
+On a transformer: AdamW as in ``simclr``.
+
+Each direction has a queue of its own: with one, the keys of the first direction are negatives of their own images in the second.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightly.models.modules.heads import MoCoProjectionHead
+from lightly.transforms.moco_transform import MoCoV2Transform
+from torch import nn
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.parts.queue import QueueLoss, queue_length
+from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class MoCoSettings:
+    """What is particular to MoCo.
+
+    Attributes:
+        temperature: Of the softmax over similarities.
+        queue: Keys of a queue, at most.
+        momentum: Of the teacher at the start.
+        final_momentum: At the end.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    temperature: float = 0.2
+    queue: int = 32768
+    momentum: float = 0.99
+    final_momentum: float = 0.999
+    hidden: int = 4
+    dim: int = 256
+    min_scale: float = 0.08
+
+
+class MoCo(Method):
+    """A student, its teacher, a queue for each direction."""
+
+    title: ClassVar[str] = "MoCo v2+"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2003.04297"
+    family: ClassVar[Family] = "contrastive"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.3, weight_decay=1e-4, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = MoCoSettings
+
+    def __init__(self, trunk: Trunk | None, settings: MoCoSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = MoCoProjectionHead(features, settings.hidden * features, settings.dim)
+        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        length = queue_length(settings.queue, traits)
+        self.first = QueueLoss(settings.temperature, length, settings.dim)
+        self.second = QueueLoss(settings.temperature, length, settings.dim)
+
+    @classmethod
+    def views(cls, settings: MoCoSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two equally augmented views."""
+        pipeline: Callable[[Any], Any] = MoCoV2Transform(**allowed(traits, settings.min_scale))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean of both directions."""
+        queries = [self.projection(self.trunk(view)) for view in batch.views]
+        with torch.no_grad():
+            keys = [self.teacher(view) for view in batch.views]
+        first = in_float32(self.first, queries[0], keys[1])
+        second = in_float32(self.second, queries[1], keys[0])
+        self.first.memory_bank.put(keys[1])
+        self.second.memory_bank.put(keys[0])
+        return Loss((first + second) / 2.0, {})
+
+    def after_step(self, progress: float) -> None:
+        """Turn the queues and move the teacher."""
+        self.first.memory_bank.turn()
+        self.second.memory_bank.turn()
+        student = nn.Sequential(self.trunk, self.projection)
+        follow(student, self.teacher, momentum_at(progress, self.settings.momentum, self.settings.final_momentum))

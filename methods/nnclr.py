@@ -1,0 +1,87 @@
+"""NNCLR: the positive is not the other view but its nearest neighbour among earlier embeddings.
+
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/nnclr.yaml): LARS, rate 0.4 at 256 images, decay
+1e-5, a projection of 2048, 2048 and 256 on 512 features, a prediction of 4096 and 256, temperature 0.2, a queue of 65536 embeddings of
+the first view, the mean of both directions.
+Deviations: the queue holds at most a quarter of the training images; hidden layers keep their ratio to the trunk (four and eight times its
+features); lightly's NT-Xent, with all 2N - 1 other embeddings in the denominator (solo-learn: the N of the other view); bilinear crops (lightly);
+no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short.
+On a transformer: AdamW as in ``simclr``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import NNCLRPredictionHead, NNCLRProjectionHead
+from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.parts.queue import Queue, queue_length
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class NNCLRSettings:
+    """What is particular to NNCLR.
+
+    Attributes:
+        temperature: Of the softmax over similarities.
+        queue: Embeddings of the queue, at most.
+        hidden: Hidden units of the projection, in multiples of the trunk's features; the prediction has twice as many.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    temperature: float = 0.2
+    queue: int = 65536
+    hidden: int = 4
+    dim: int = 256
+    min_scale: float = 0.08
+
+
+class NNCLR(Method):
+    """The trunk, projection and prediction, a queue in which neighbours are looked up."""
+
+    title: ClassVar[str] = "NNCLR"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2104.14548"
+    family: ClassVar[Family] = "contrastive"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.4, weight_decay=1e-5, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = NNCLRSettings
+
+    def __init__(self, trunk: Trunk | None, settings: NNCLRSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        hidden = settings.hidden * self.trunk.dim
+        self.projection = NNCLRProjectionHead(self.trunk.dim, hidden, settings.dim)
+        self.prediction = NNCLRPredictionHead(settings.dim, 2 * hidden, settings.dim)
+        self.queue = Queue(queue_length(settings.queue, traits), settings.dim)
+        self.criterion = NTXentLoss(settings.temperature)
+
+    @classmethod
+    def views(cls, settings: NNCLRSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two views, the second solarised at times."""
+        arguments = allowed(traits, settings.min_scale)
+        pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the mean of both directions: a view's neighbour against the other view's prediction."""
+        projections = [self.projection(self.trunk(view)) for view in batch.views]
+        predictions = [self.prediction(projection) for projection in projections]
+        with torch.no_grad(), torch.autocast(projections[0].device.type, enabled=False):
+            neighbours = [self.queue.nearest(projection.float()) for projection in projections]
+        first = in_float32(self.criterion, neighbours[0], predictions[1])
+        second = in_float32(self.criterion, neighbours[1], predictions[0])
+        self.queue.put(projections[0])
+        return Loss((first + second) / 2.0, {})
+
+    def after_step(self, progress: float) -> None:
+        """Turn the queue."""
+        self.queue.turn()
