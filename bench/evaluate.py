@@ -13,6 +13,7 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set, label_sets_hash
 from bench.device import exact_float32
+from bench.elsewhere.method import OwnEncoder
 from bench.features import extract, fresh_copy
 from bench.records import Measurement
 from bench.score import score
@@ -76,7 +77,7 @@ class Evaluation:
             draws=scores.draws,
             variants=scores.variants,
             choices=predictions.choices,
-            curves=predictions.curves,
+            curves=predictions.curves | scores.curves,
             train_accuracy=predictions.train_accuracy,
             correct=scores.correct,
             images=len(self.dataset.test_labels) if scores.correct else 0,
@@ -117,6 +118,7 @@ class Evaluation:
             augment=lambda images, kind, generator: augment(images, kind, generator, data.traits),
             generator=lambda part: seeds.generator(self.seed, purpose, part, device=self.device),
             device=self.device,
+            watch=data.test_labels.development,
         )
 
     @cached_property
@@ -139,8 +141,10 @@ class Evaluation:
     def _scratch(self, generator: torch.Generator) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator, device=generator.device)))
-            trunk = build(self.backbone, self.dataset.traits)
-        return Encoder(trunk, self.encoder.input, self.encoder.pooling).to(self.device)
+            if isinstance(self.encoder, OwnEncoder):
+                return self.encoder.from_random_start().to(self.device)
+            scratch = self.encoder.untrained(build(self.backbone, self.dataset.traits))
+        return scratch.to(self.device)
 
     def _label_set(self, labels: str, draw: int) -> Int[Tensor, " labelled"]:
         return label_set(self.dataset.train_labels, labels, draw, self.dataset.class_names)

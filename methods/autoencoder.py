@@ -7,13 +7,13 @@ Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Batch, Encoder, Family, Loss, Method, Recipe, Trunk, input_of
 from methods.parts.decoder import Decoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
@@ -26,9 +26,11 @@ class AutoencoderSettings:
 
     Attributes:
         dim: Length of the code.
+        layer: What is evaluated: the trunk's features or the latent code.
     """
 
     dim: int = 256
+    layer: Literal["trunk", "latent"] = "trunk"
 
 
 class Autoencoder(Method):
@@ -61,3 +63,7 @@ class Autoencoder(Method):
         """Return the mean squared error of the reconstruction."""
         images = batch.views[0]
         return Loss(in_float32(mse_loss, self.reconstruct(images), images), {})
+
+    def encoder(self) -> Encoder:
+        """Return the trunk, with the code on it where the latent layer is evaluated."""
+        return Encoder(self.trunk, input_of(self.traits), code=self.code if self.settings.layer == "latent" else None)

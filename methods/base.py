@@ -62,24 +62,36 @@ class Trunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What is evaluated: a trunk with the pooling that its method declares.
+    """What is evaluated: a trunk with the pooling that its method declares, and a linear code where the method has one.
 
     Attributes:
         input: How images must be prepared for it.
-        pooling: How the features are pooled.
+        pooling: How the trunk's features are pooled.
+        code: A linear layer on the trunk whose outputs are the features, or None: the trunk's are.
         dim: Number of features.
+        map_dim: Channels of the feature map, where there is one.
     """
 
-    def __init__(self, trunk: Trunk, input: InputSpec, pooling: Pooling | None = None) -> None:
+    def __init__(
+        self, trunk: Trunk, input: InputSpec, pooling: Pooling | None = None, code: nn.Linear | None = None
+    ) -> None:
         super().__init__()
         self.trunk = trunk
         self.input = input
         self.pooling: Pooling = pooling or trunk.pooling
-        self.dim = trunk.dim
+        self.code = code
+        self.dim = trunk.dim if code is None else code.out_features
+        self.map_dim = trunk.dim
+
+    def untrained(self, trunk: Trunk) -> "Encoder":
+        """Return an encoder of this form on another trunk; its code is drawn from torch's global generator."""
+        code = None if self.code is None else nn.Linear(self.code.in_features, self.code.out_features)
+        return Encoder(trunk, self.input, self.pooling, code)
 
     def features(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim"]:
         """Return the features of prepared images."""
-        return self.trunk.features(images, self.pooling)
+        features = self.trunk.features(images, self.pooling)
+        return features if self.code is None else self.code(features)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
         """Return the last map before pooling, or None where there is none."""
@@ -94,13 +106,13 @@ class Needs:
         labels: It is handed the labels of its batch (``supervised``).
         training: It is trained; without, the encoder is evaluated as it is built.
         statistics: Its batch norms get running statistics from one pass over ``train`` (an untrained network).
-        trunk: Which trunks it takes; ``none`` for a method without a network.
+        trunk: Which trunks it takes; ``none`` for a method without a network, ``own`` for one that brings its own.
     """
 
     labels: bool = False
     training: bool = True
     statistics: bool = False
-    trunk: Literal["any", "convolutional", "transformer", "none"] = "any"
+    trunk: Literal["any", "convolutional", "transformer", "none", "own"] = "any"
 
 
 @dataclass(frozen=True)

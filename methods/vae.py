@@ -10,14 +10,14 @@ fits any trunk and image size, where bolts mirrors its ResNet-18.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Batch, Encoder, Family, Loss, Method, Recipe, Trunk, input_of
 from methods.parts.decoder import Decoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
@@ -33,10 +33,12 @@ class VAESettings:
 
     Attributes:
         dim: Length of the code.
+        layer: What is evaluated: the trunk's features or the latent code, the mean.
         divergence: Weight of the divergence.
     """
 
     dim: int = 256
+    layer: Literal["trunk", "latent"] = "trunk"
     divergence: float = 0.1
 
 
@@ -60,6 +62,13 @@ class VAE(Method):
         """Return the whole image."""
         return plain_view()
 
+    def reconstruct(
+        self, images: Float[Tensor, "batch channels size size"]
+    ) -> Float[Tensor, "batch channels size size"]:
+        """Return reconstructions of prepared images, from the means of their codes."""
+        reconstructions: Tensor = self.decoder(self.mean(self.trunk(images)))
+        return reconstructions
+
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return reconstruction error plus weighted divergence."""
         images = batch.views[0]
@@ -72,6 +81,10 @@ class VAE(Method):
         return Loss(
             reconstruction + self.settings.divergence * kl, {"reconstruction": reconstruction, "divergence": kl}
         )
+
+    def encoder(self) -> Encoder:
+        """Return the trunk, with the code on it where the latent layer is evaluated."""
+        return Encoder(self.trunk, input_of(self.traits), code=self.mean if self.settings.layer == "latent" else None)
 
 
 def variance_of(spread: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:

@@ -14,14 +14,22 @@ Augmentation = Literal["shift", "crop", "views"]
 
 
 class EncoderLike(Interface):
-    """What a protocol may ask of an encoder (``methods.base.Encoder`` fits); it is an ``nn.Module``."""
+    """What a protocol may ask of an encoder (``methods.base.Encoder`` fits); it is an ``nn.Module``.
+
+    Attributes:
+        dim: Number of features.
+        map_dim: Channels of the feature map, where there is one.
+    """
 
     dim: int
+    map_dim: int
 
     def features(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim"]:
         """Return the features of prepared images."""
 
-    def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
+    def feature_map(
+        self, images: Float[Tensor, "batch channels size size"]
+    ) -> Float[Tensor, "batch map_dim h w"] | None:
         """Return the last map before pooling, or None."""
 
 
@@ -48,6 +56,7 @@ class Task:
             method-independent augmentation.
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
+        watch: Whether a protocol that trains by steps also predicts along the way; only ever on the development task.
     """
 
     train_images: Images
@@ -66,6 +75,7 @@ class Task:
     augment: Callable[[Images, Augmentation, torch.Generator], list[Images]]
     generator: Callable[[str], torch.Generator]
     device: torch.device
+    watch: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class Predictions:
         curves: Named curves (training loss, accuracy on the label set, …), one value a recorded step.
         train_accuracy: One a draw, in [0, 1], on the labelled images; empty where it has no meaning.
         metrics: Figures that need no labels at all (``rankme``).
+        trail: (steps done, predicted class of each test image) along the training of the first draw, where the task is watched;
+            nothing may depend on it.
     """
 
     scores: list[Float[Tensor, "test classes"]] = field(default_factory=list)
@@ -87,6 +99,7 @@ class Predictions:
     curves: dict[str, list[float]] = field(default_factory=dict)
     train_accuracy: list[float] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
+    trail: list[tuple[int, Int[Tensor, " test"]]] = field(default_factory=list)
 
 
 class EvaluationProtocol:

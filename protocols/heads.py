@@ -29,7 +29,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.kind = kind
-        self.dim = dim = cast(EncoderLike, encoder).dim
+        like = cast(EncoderLike, encoder)
+        self.dim = dim = like.map_dim if kind == "conv" else like.dim
         device = generator.device
         last = nn.Linear(dim, classes, device=device)
         nn.init.zeros_(last.weight)

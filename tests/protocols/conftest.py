@@ -17,7 +17,7 @@ TRAIN, TEST = 140, 34
 class SmallNetwork(nn.Module):
     """Two convolutions with batch norm; an encoder in the sense of ``protocols.base.EncoderLike``."""
 
-    dim = 16
+    dim = map_dim = 16
 
     def __init__(self) -> None:
         super().__init__()
