@@ -10,14 +10,14 @@ from bench.errors import SslbenchError
 from bench.leaderboard import build, catalogue
 from bench.nearest import unknown
 from bench.ranking import order
-from bench.records import Record, TaskName
+from bench.records import NO_BUDGET, OWN_NETWORK, Record, TaskName
 from bench.store import Problem, Store
 from bench.tables import Board, Table
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records; None takes all.
+    """Which records; None takes all. An encoder from elsewhere has no budget, perhaps no backbone, and stands beside any.
 
     Attributes:
         dataset: As records name it.
@@ -36,8 +36,8 @@ class Selection:
         of = record.identity
         return (
             (self.dataset is None or of.dataset == self.dataset)
-            and self.backbone in (None, of.backbone)
-            and self.budget in (None, of.budget)
+            and (self.backbone in (None, of.backbone) or of.backbone == OWN_NETWORK)
+            and (self.budget in (None, of.budget) or of.budget == NO_BUDGET)
         )
 
 

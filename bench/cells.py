@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from bench.records import Cost
+from bench.records import NO_BUDGET, OWN_NETWORK, Cost
 from bench.tables import GROUPS, Column, Row, Score, Table
 
 NONE = "–"
+_APART = {"elsewhere": "pretrained elsewhere"}
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def label(row: Row) -> str:
 
 def title(table: Table) -> str:
     """Return what a table is of."""
-    return ", ".join(
-        [table.dataset, table.backbone, table.budget] + (["development task"] if table.task == "val" else [])
-    )
+    trained = [table.backbone, table.budget]
+    if table.budget == NO_BUDGET:
+        trained = [name for name in (table.backbone,) if name != OWN_NETWORK] + ["pretrained elsewhere"]
+    return ", ".join([table.dataset, *trained] + (["development task"] if table.task == "val" else []))
 
 
 def beside(table: Table) -> list[Table]:
@@ -89,7 +91,7 @@ def legend(table: Table) -> list[str]:
         sentences.append("Rank: mean of the ranks in knn, linear and the low-shot family.")
     apart = [group for group in GROUPS[1:] if any(row.group == group for row in table.rows)]
     if apart:
-        sentences.append(f"Apart and not ranked: {', '.join(apart)}.")
+        sentences.append(f"Apart and not ranked: {', '.join(_APART.get(group, group) for group in apart)}.")
     if any(row.marked for row in table.rows):
         sentences.append("†: another device or precision than most rows.")
     return sentences + list(table.notes)

@@ -10,32 +10,45 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import methods
+from bench.elsewhere.forms import is_elsewhere, parse
 from bench.errors import SslbenchError
 from bench.nearest import unknown
 
 if TYPE_CHECKING:
+    from bench.elsewhere.method import Origin
     from methods.base import Method
 
 CONTRACT_FILES = {"base", "traits"}
 _plugins: dict[str, ModuleType] = {}
+_functions: dict[str, "Origin"] = {}
+_elsewhere: dict[str, type["Method"]] = {}
 
 
 def method_names() -> list[str]:
     """Return the ids of all methods, sorted; imports no torch."""
     folder = Path(next(iter(methods.__path__)))
     built_in = {file.stem for file in folder.glob("*.py")} - CONTRACT_FILES - {"__init__"}
-    return sorted(built_in | set(_entry_points()) | set(_plugins))
+    return sorted(built_in | set(_entry_points()) | set(_plugins) | set(_functions))
 
 
 def check_method(name: str) -> None:
-    """Raise SslbenchError with the nearest name where no method is called ``name``."""
+    """Raise SslbenchError, with the nearest name, where no method is called ``name`` and it names no encoder from elsewhere."""
+    if is_elsewhere(name):
+        parse(name)
+        return
     if name not in method_names():
         raise unknown("method", name, method_names(), "`sslbench list methods` lists them")
 
 
 def load_method(name: str) -> type["Method"]:
     """Import a method's file and return its one ``Method`` subclass."""
+    if name in _elsewhere:
+        return _elsewhere[name]
     check_method(name)
+    if name in _functions:
+        from bench.elsewhere.method import method_of
+
+        return method_of(_functions[name])
     if name in _plugins:
         return _method_of(_plugins[name])
     installed = _entry_points().get(name)
@@ -45,10 +58,32 @@ def load_method(name: str) -> type["Method"]:
     return _method_of(importlib.import_module(f"methods.{name}"))
 
 
+def origin_of(name: str, backbone: str | None) -> "Origin | None":
+    """Return where an encoder from elsewhere comes from, by the user's name for it; None for any other method.
+
+    Args:
+        name: ``timm:NAME``, ``checkpoint:FILE`` or the name of a plugin.
+        backbone: That a checkpoint is for, where the user named it.
+    """
+    if not is_elsewhere(name):
+        return _functions.get(name)
+    from bench.elsewhere.find import find
+
+    return find(name, backbone)
+
+
+def plan_elsewhere(planned: str, origin: "Origin") -> None:
+    """Let ``load_method`` know an encoder from elsewhere by the name of its records."""
+    from bench.elsewhere.method import method_of
+
+    _elsewhere[planned] = method_of(origin, planned)
+
+
 def load_plugin(source: str) -> list[str]:
     """Import a plugin, a file or a module name, and return the ids of the methods and protocols that it brings.
 
-    A method's id is the file's (or module's) name; protocols are the ``Entry`` objects in the module's ``PROTOCOLS``.
+    A method's id is the file's (or module's) name, also where one function returns an encoder. Protocols are the ``Entry``
+    objects in the module's ``PROTOCOLS``.
 
     Raises:
         SslbenchError: It cannot be imported, brings nothing, or its name is taken.
@@ -57,8 +92,7 @@ def load_plugin(source: str) -> list[str]:
     brought = []
     name = module.__name__.rpartition(".")[2]
     if _method_classes(module):
-        if _plugins.get(name, module) is not module or (name in method_names() and name not in _plugins):
-            raise SslbenchError(f"plugin {source}: a method named '{name}' exists already; rename the file")
+        _check_free(name, module, source)
         _method_of(module)
         _plugins[name] = module
         brought.append(name)
@@ -73,8 +107,24 @@ def load_plugin(source: str) -> list[str]:
                 raise SslbenchError(f"plugin {source}: {error}") from error
             brought.append(entry.id)
     if not brought:
-        raise SslbenchError(f"plugin {source}: defines neither a Method subclass nor PROTOCOLS entries")
+        from bench.elsewhere.function import function_of
+
+        encoder = function_of(module)
+        if encoder is None:
+            raise SslbenchError(
+                f"plugin {source}: defines neither a Method subclass, nor PROTOCOLS entries, nor a function that returns an encoder"
+            )
+        _check_free(name, module, source)
+        _functions[name] = encoder
+        brought.append(name)
     return brought
+
+
+def _check_free(name: str, module: ModuleType, source: str) -> None:
+    """Raise SslbenchError where another method than this module's has the name."""
+    ours = name in _plugins or name in _functions
+    if _plugins.get(name, module) is not module or (name in method_names() and not ours):
+        raise SslbenchError(f"plugin {source}: a method named '{name}' exists already; rename the file")
 
 
 def load_installed_protocols() -> None:

@@ -14,7 +14,7 @@ from bench.device import choose_precision, device_name, set_threads
 from bench.discover import load_method
 from bench.features import calibrate_batch_norm
 from bench.pretrain import PretrainingSet, Trained, Training, pretrain
-from bench.records import Identity
+from bench.records import NO_BUDGET, Identity
 from bench.settings import recipe_of, settings_of
 from bench.views import compile_views
 from bench.views.prepare import prepare
@@ -107,14 +107,15 @@ def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool
         "threads": threads,
         "views_per_image": views,
     }
-    save_encoder(sitting.encoder, identity, encoder, story)
+    if identity.budget != NO_BUDGET:
+        save_encoder(sitting.encoder, identity, encoder, story)
     return encoded
 
 
 def build_method(identity: Identity, dataset: Dataset) -> Method:
     """Return the run's method, untrained, drawn from torch's global generator."""
     method = load_method(identity.method)
-    trunk = None if method.needs.trunk == "none" else build(identity.backbone, dataset.traits)
+    trunk = None if method.needs.trunk in ("none", "own") else build(identity.backbone, dataset.traits)
     return method(trunk, settings_of(method, identity.settings), dataset.traits)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 from bench import HARNESS_VERSION
 from bench.naming import method_folder
 from bench.ranking import order, ranked, tied
-from bench.records import Record
+from bench.records import NO_BUDGET, OWN_NETWORK, Record
 from bench.rows import row
 from bench.tables import Board, Column, Row, Stale, Table
 
@@ -62,7 +62,8 @@ def build(records: Iterable[Record], current: Current, *, all_protocols: bool = 
     """Return one table a (data set, backbone, budget), in the order of these names.
 
     Data sets of one name but other content (fingerprint) get tables of their own and are never compared. A row holds seeds of
-    one version of its method: the highest among them.
+    one version of its method: the highest among them. An encoder from elsewhere has no budget here, and stands in every table of
+    its data set and backbone (of its data set alone where its network is none of ours); in one of its own where there is none.
 
     Args:
         records: Of any runs, in any order.
@@ -84,9 +85,31 @@ def build(records: Iterable[Record], current: Current, *, all_protocols: bool = 
     for place, group in groups.items():
         groups[place], older = newest(group)
         stale += older
+    groups = _joined(groups)
     twins = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, twins.count(key[:-1]) > 1) for key in sorted(groups)]
     return Board(tuple(_linked(tables)), tuple(stale))
+
+
+def _joined(groups: Mapping[tuple[str, ...], list[Record]]) -> dict[tuple[str, ...], list[Record]]:
+    """Put the encoders from elsewhere into the tables of their data set; they keep one of their own only where there is none."""
+    joined = {key: list(group) for key, group in groups.items() if key[3] != NO_BUDGET}
+    for key, group in groups.items():
+        task, dataset, backbone, budget, fingerprint = key
+        if budget != NO_BUDGET:
+            continue
+        hosts = [
+            host
+            for host in joined
+            if host[3] != NO_BUDGET
+            and (host[0], host[1], host[4]) == (task, dataset, fingerprint)
+            and backbone in (OWN_NETWORK, host[2])
+        ]
+        for host in hosts:
+            joined[host] += group
+        if not hosts:
+            joined[key] = list(group)
+    return joined
 
 
 def _linked(tables: Sequence[Table]) -> list[Table]:
@@ -158,7 +181,7 @@ def _stale(record: Record, current: Current) -> list[Stale]:
 
 
 def _table(records: Sequence[Record], current: Current, all_protocols: bool, twin: bool) -> Table:
-    first = records[0].identity
+    first = next((r.identity for r in records if r.identity.budget != NO_BUDGET), records[0].identity)
     columns = columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):

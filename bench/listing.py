@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["methods", "protocols", "datasets", "backbones"]
+Kind = Literal["methods", "protocols", "datasets", "backbones", "studies"]
 Row = dict[str, Any]
 
 
@@ -18,6 +18,8 @@ def rows(kind: Kind, data_root: Path | None) -> list[Row]:
             return _datasets(data_root)
         case "backbones":
             return _backbones()
+        case "studies":
+            return _studies()
 
 
 def _methods() -> list[Row]:
@@ -39,7 +41,12 @@ def _methods() -> list[Row]:
                 "paper": method.paper,
             }
         )
-    return found
+    from bench.elsewhere.forms import ROWS
+
+    return found + [
+        {"method": form, "title": title, "family": "elsewhere", "needs": "no training", "version": 1, "paper": ""}
+        for form, title in ROWS
+    ]
 
 
 def _protocols() -> list[Row]:
@@ -93,4 +100,20 @@ def _backbones() -> list[Row]:
             "version": entry.version,
         }
         for entry in CATALOGUE.values()
+    ]
+
+
+def _studies() -> list[Row]:
+    from bench.studies.reading import find, names
+
+    return [
+        {
+            "study": study.name,
+            "title": study.title,
+            "dataset": study.dataset,
+            "budget": study.budget,
+            "seeds": study.seeds,
+            "rows": len(study.systems),
+        }
+        for study in map(find, names())
     ]

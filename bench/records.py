@@ -6,6 +6,10 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "diverged", "collapsed", "interrupted"]
 TaskName = Literal["test", "val"]
+NO_BUDGET = "none"
+"""The budget of an encoder that was pretrained elsewhere: zero epochs here."""
+OWN_NETWORK = "own"
+"""The backbone of an encoder from elsewhere whose network is none of ours."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +22,12 @@ class Identity:
         task: ``test``, or ``val`` for the development task.
         method: The method's id.
         method_version: ``recipe.version``.
-        backbone: The trunk's name.
+        backbone: The trunk's name; ``own`` for a network from elsewhere.
         backbone_version: Its version.
         harness_version: ``bench.HARNESS_VERSION``.
-        budget: ``smoke``, ``quick``, ``standard``, ``long`` or ``100ep``.
+        budget: ``smoke``, ``quick``, ``standard``, ``long`` or ``100ep``; ``none`` for an encoder that was pretrained elsewhere.
         epochs: Epochs over ``train`` and ``unlabelled``.
-        batch: Images a step.
+        batch: Images a step; 0 where it was pretrained elsewhere.
         seed: The run's seed.
         settings: What ``--set`` and ``--batch-size`` changed from the defaults; empty for a ranked row. Tuples become lists, as in JSON.
     """

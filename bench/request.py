@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Any
 from bench import HARNESS_VERSION
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
-from bench.discover import check_method, load_installed_protocols, load_method, load_plugin, method_names
+from bench.discover import (
+    check_method,
+    load_installed_protocols,
+    load_method,
+    load_plugin,
+    method_names,
+    origin_of,
+    plan_elsewhere,
+)
 from bench.errors import SslbenchError
 from bench.plan import Wanted
-from bench.records import Identity, TaskName
+from bench.records import NO_BUDGET, OWN_NETWORK, Identity, TaskName
 from bench.settings import parse_settings, typed_settings
 from protocols import catalogue as protocols
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
+    from bench.elsewhere.method import Origin
     from methods.base import Method
 
 
@@ -74,11 +83,15 @@ class Resolved:
         wanted: The runs that are asked for.
         skipped: Method name to the reason why the planner left it out of ``--all``.
         image_size: Side of the images in pixels; decides threads.
+        elsewhere: Encoders from elsewhere: the name of their records to the user's name.
+        notes: Lines that the user should read before the runs.
     """
 
     wanted: list[Wanted]
     image_size: int
     skipped: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def check_names(request: Request) -> None:
@@ -113,7 +126,9 @@ def resolve(request: Request) -> Resolved:
     dataset = request.source.load()
     entries = [_entry(name) for name in request.protocols or protocols.DEFAULT]
     _check_label_sets(entries, dataset)
-    placed, skipped = _placed(request)
+    named = list(request.methods) or method_names()
+    origins = {name: origin for name in named if (origin := origin_of(name, request.backbone)) is not None}
+    placed, skipped = _placed(request, [name for name in named if name not in origins])
     wanted = []
     for name, backbone in placed:
         method = load_method(name)
@@ -143,16 +158,59 @@ def resolve(request: Request) -> Resolved:
                 settings=changed,
             )
             wanted.append(Wanted(identity, usable))
-    return Resolved(wanted, dataset.traits.size, skipped)
+    elsewhere: dict[str, str] = {}
+    notes: list[str] = []
+    for name, origin in origins.items():
+        runs, said = _from_elsewhere(name, origin, request, dataset, {e.id: e.version for e in entries})
+        wanted += runs
+        notes += said
+        elsewhere[runs[0].identity.method] = name
+    if len(elsewhere) < len(origins):
+        raise SslbenchError("an encoder from elsewhere is named twice; name each once")
+    return Resolved(wanted, dataset.traits.size, skipped, elsewhere, tuple(notes))
 
 
-def _placed(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def _from_elsewhere(
+    name: str, origin: "Origin", request: Request, dataset: "Dataset", protocols: dict[str, int]
+) -> tuple[list[Wanted], tuple[str, ...]]:
+    """Return the runs of an encoder from elsewhere, and what the user should read; it is built once to see that it can be."""
+    from bench.elsewhere.method import method_of, record_name
+
+    method = method_of(origin)
+    changed = typed_settings(name, method, "none", parse_settings(request.settings))
+    backbone = origin.backbone()
+    if backbone is None and request.backbone is not None and len(request.methods) == 1:
+        raise SslbenchError(f"{name} brings its own network; leave --backbone out")
+    built = origin.build(dataset.traits, changed.get("size"))
+    planned = record_name(origin)
+    plan_elsewhere(planned, origin)
+    identities = [
+        Identity(
+            dataset=dataset.name,
+            fingerprint=dataset.fingerprint,
+            task=request.source.task,
+            method=planned,
+            method_version=method.recipe.version,
+            backbone=backbone or OWN_NETWORK,
+            backbone_version=backbones.find(backbone).version if backbone else 1,
+            harness_version=HARNESS_VERSION,
+            budget=NO_BUDGET,
+            epochs=0,
+            batch=0,
+            seed=seed,
+            settings=changed,
+        )
+        for seed in request.seeds
+    ]
+    return [Wanted(identity, protocols) for identity in identities], built.notes
+
+
+def _placed(request: Request, named: Sequence[str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Return each method with its backbone, and why a method was left out of ``--all``.
 
     Where no backbone is named, a method that needs a transformer gets that of the data set, and a floor or ceiling is measured on
     every backbone that another method is.
     """
-    named = list(request.methods) or method_names()
     placed, skipped = [], {}
     if request.backbone is not None:
         for name in named:
@@ -163,7 +221,7 @@ def _placed(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
                 raise SslbenchError(f"method {name}: {reason}")
             else:
                 skipped[name] = reason
-        if not placed:
+        if named and not placed:
             raise SslbenchError(
                 f"no method can use backbone {request.backbone}: {'; '.join(f'{n} {why}' for n, why in skipped.items())}"
             )

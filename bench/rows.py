@@ -1,16 +1,14 @@
 """The records of one method, a seed each, to one row of a table."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bench.records import Cost, Identity, Measurement, Record, Status
+from bench.records import NO_BUDGET, Cost, Identity, Measurement, Record, Status
 from bench.significance import Answers, interval, unpack
 from bench.tables import Column, Group, Row, Score
 
 FLOOR_AND_CEILING = ("pixels", "random_init", "supervised")
-ELSEWHERE = re.compile(r"(timm|checkpoint)([:-]|$)")
 WORST_FIRST: tuple[Status, ...] = ("failed", "diverged", "interrupted", "collapsed", "ok")
 ACCURACIES = ("top1", "top5", "mean_class")
 
@@ -30,7 +28,7 @@ def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         found = [m for r in records if (m := r.protocols.get(column.id)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
-        kept = _answers(found)
+        kept = answers_of(found)
         if kept is not None:
             answers[column.id] = kept
         scores[column.id] = _score(found, column, kept)
@@ -52,12 +50,12 @@ def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
 
 
 def _group(of: Identity) -> Group:
+    if of.budget == NO_BUDGET:
+        return "elsewhere"
     if of.settings:
         return "changed settings"
     if of.method in FLOOR_AND_CEILING:
         return "floor and ceiling"
-    if ELSEWHERE.match(of.method) or ELSEWHERE.match(of.backbone):
-        return "elsewhere"
     return "methods"
 
 
@@ -65,7 +63,8 @@ def _value(measurement: Measurement, column: Column) -> float | None:
     return measurement.metrics.get("top1" if column.percent else column.id)
 
 
-def _answers(found: Sequence[Measurement]) -> Answers | None:
+def answers_of(found: Sequence[Measurement]) -> Answers | None:
+    """Return the answers of one protocol, a measurement a seed; None where they do not fit together."""
     if len({(m.images, m.label_sets) for m in found}) > 1:
         return None
     return unpack([m.correct for m in found], found[0].images, found[0].label_sets)
@@ -81,8 +80,8 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     others = {name for m in found for name in m.metrics} - {"top1" if column.percent else column.id}
     return Score(
         mean=math.fsum(values) / len(values),
-        std=_deviation(values),
-        draw_std=_deviation(of_draw),
+        std=deviation(values),
+        draw_std=deviation(of_draw),
         interval=(between[0] * 100, between[1] * 100) if between is not None else None,
         metrics={name: _mean_metric(found, name) for name in sorted(others)},
         seeds=len(found),
@@ -94,7 +93,8 @@ def _mean_metric(found: Sequence[Measurement], name: str) -> float:
     return math.fsum(values) / len(values)
 
 
-def _deviation(values: Sequence[float]) -> float | None:
+def deviation(values: Sequence[float]) -> float | None:
+    """Return the deviation (n - 1), or None for less than two values."""
     if len(values) < 2:
         return None
     mean = math.fsum(values) / len(values)

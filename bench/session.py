@@ -13,7 +13,7 @@ from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, plan
 from bench.progress import RunProgress, label
-from bench.records import Identity
+from bench.records import NO_BUDGET, OWN_NETWORK, Identity
 from bench.request import Request, Resolved, check_names, resolve
 from bench.schedule import jobs_for, run_all
 from bench.store import Store
@@ -113,12 +113,15 @@ def perform(
 
 
 def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Console") -> None:
-    first = runs[0].identity
+    first = _first_trained(runs)
     task = " (development task)" if first.task == "val" else ""
     todo = [run for run in runs if not run.done]
     backbones = " and ".join(_backbones(runs))
+    trained = f"{backbones}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
+    if first.budget == NO_BUDGET:
+        trained = "pretrained elsewhere[/bold]: "
     console.print(
-        f"[bold]{first.dataset}{task}, {backbones}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
+        f"[bold]{first.dataset}{task}, {trained}"
         f"{len(runs)} run{'s' if len(runs) != 1 else ''}, {len(runs) - len(todo)} recorded, {len(todo)} to do",
         highlight=False,
         soft_wrap=True,
@@ -134,14 +137,23 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
 
 
 def _backbones(runs: Sequence[PlannedRun]) -> list[str]:
-    return list(dict.fromkeys(run.identity.backbone for run in runs))
+    """Return the backbones of the runs; those of encoders from elsewhere only where there are no others."""
+    ours = [run for run in runs if run.identity.budget != NO_BUDGET]
+    return list(dict.fromkeys(run.identity.backbone for run in ours or runs))
+
+
+def _first_trained(runs: Sequence[PlannedRun]) -> Identity:
+    return next((run.identity for run in runs if run.identity.budget != NO_BUDGET), runs[0].identity)
 
 
 def _show(results: Path, runs: Sequence[PlannedRun], all_protocols: bool, console: "Console") -> None:
     """Show the tables of these runs, and write the leaderboard's files."""
-    of = runs[0].identity
+    of = _first_trained(runs)
+    elsewhere = of.budget == NO_BUDGET
     for backbone in _backbones(runs):
         selection = Selection(of.dataset, backbone, of.budget, of.task)
+        if elsewhere:
+            selection = Selection(of.dataset, None if backbone == OWN_NETWORK else backbone, None, of.task)
         board, problems = read_board(results, selection, all_protocols=all_protocols, check=True)
         for problem in problems:
             console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from bench.errors import SslbenchError
 from bench.grids import Printed, grids
 from bench.naming import settings_text
 from bench.nearest import nearest
-from bench.records import Measurement, Record, TaskName
+from bench.records import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record, TaskName
 from bench.rows import row
 from bench.store import Problem, Store, read_record
 from bench.tables import Column
@@ -79,7 +79,7 @@ def render(record: Record, width: int) -> RenderableType:
     of = record.identity
     task = ", development task" if of.task == "val" else ""
     parts: list[RenderableType] = [
-        Text(f"{of.method} on {of.dataset}{task}, {of.backbone}, {of.budget}, seed {of.seed}", "bold"),
+        Text(f"{of.method} on {of.dataset}{task}, {_trained(of)}, seed {of.seed}", "bold"),
         Text(
             record.status + (f": {record.cause}" if record.cause else ""), "green" if record.status == "ok" else "red"
         ),
@@ -107,6 +107,12 @@ def render(record: Record, width: int) -> RenderableType:
     return Group(*parts)
 
 
+def _trained(of: Identity) -> str:
+    if of.budget != NO_BUDGET:
+        return f"{of.backbone}, {of.budget}"
+    return ("its own network" if of.backbone == OWN_NETWORK else of.backbone) + ", pretrained elsewhere"
+
+
 def _facts(facts: dict[str, str]) -> Grid:
     grid = Grid.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
@@ -120,7 +126,7 @@ def _identity(record: Record) -> dict[str, str]:
     of = record.identity
     facts = {
         "versions": f"method {of.method_version}, backbone {of.backbone_version}, harness {of.harness_version}",
-        "training": f"{of.epochs} epochs, batch {of.batch}",
+        "training": f"{of.epochs} epochs, batch {of.batch}" if of.epochs else "elsewhere",
         "data": (f"{record.classes} classes, " if record.classes else "") + f"fingerprint {of.fingerprint}",
     }
     return facts | ({"changed": settings_text(of.settings)} if of.settings else {})

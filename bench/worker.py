@@ -5,8 +5,8 @@ import multiprocessing
 import multiprocessing.context
 import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.errors import Stopped, StorageError
 from bench.plan import PlannedRun
-from bench.records import Identity, Status
+from bench.records import OWN_NETWORK, Identity, Status
 from bench.request import Source
 
 CHECKPOINT_SECONDS = 15.0
@@ -32,6 +32,7 @@ class Machine:
         device: As ``--device`` names it.
         threads: Of one run; by a rule, not by the load.
         plugins: Loaded by every run.
+        elsewhere: Encoders from elsewhere: the name of their records -> the user's name.
         checkpoint_seconds: Shortest time between two checkpoints of a run.
     """
 
@@ -40,6 +41,7 @@ class Machine:
     device: str
     threads: int
     plugins: Sequence[str] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
@@ -175,6 +177,7 @@ class _Runner:
         for plugin in self.machine.plugins:
             load_plugin(plugin)
         load_installed_protocols()
+        self._look_elsewhere()
         surroundings = Surroundings(
             store=Store(self.machine.results),
             device=choose_device(_own_device(self.machine.device, self.assignment.place)),
@@ -191,6 +194,16 @@ class _Runner:
         if record is None:
             return Elsewhere(self.identity)
         return Ended(self.identity, record.status, record.cause)
+
+    def _look_elsewhere(self) -> None:
+        from bench.discover import origin_of, plan_elsewhere
+
+        asked = self.machine.elsewhere.get(self.identity.method)
+        if asked is not None:
+            backbone = self.identity.backbone
+            origin = origin_of(asked, None if backbone == OWN_NETWORK else backbone)
+            assert origin is not None
+            plan_elsewhere(self.identity.method, origin)
 
     def _leave(self, *_: object) -> None:
         self.leaving = True
