@@ -11,7 +11,8 @@ import typer
 from bench.errors import SslbenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
     from rich.console import Console
 
@@ -34,12 +35,23 @@ PLUGIN = Annotated[
 ]
 
 
+STUDY_TAKES = (
+    "study", "dataset", "budget", "backbone", "seeds", "device", "jobs", "results", "data_root", "force", "dry_run",
+)  # fmt: skip
+"""What else may be said beside ``run --study``: the rest stands in the study's file."""
+
+
 @app.command()
 def run(
+    context: typer.Context,
     methods: Annotated[
         list[str] | None, typer.Argument(help="Methods to run; `sslbench list methods` names them.")
     ] = None,
     all_methods: Annotated[bool, typer.Option("--all", help="Run every method that the backbone can carry.")] = False,
+    study: Annotated[
+        str | None,
+        typer.Option(help="Repeat a published comparison: a name of `sslbench list studies`, or a TOML file of yours."),
+    ] = None,
     dataset: Annotated[
         str, typer.Option(help="A data set's name, or folder:PATH for a directory or zip of images.")
     ] = "digits",
@@ -80,6 +92,32 @@ def run(
     plugin: PLUGIN = None,
 ) -> None:
     """Run methods on a data set, record what the protocols measure, and show the leaderboard."""
+    if study is not None:
+        said = _said(context)
+        if refused := [name for name in said if name not in STUDY_TAKES]:
+            options = " and ".join("METHODS" if name == "methods" else f"--{name}" for name in refused)
+            raise SslbenchError(f"--study {study} says what is run: leave out {options.replace('_', '-').rstrip('-')}")
+        from bench.study_run import Setting, run_study
+
+        setting = Setting(
+            data_root,
+            dataset if "dataset" in said else None,
+            budget if "budget" in said else None,
+            seeds,
+            backbone,
+        )
+        _leave(
+            lambda: run_study(
+                study,
+                setting,
+                results=results,
+                device=device,
+                jobs=jobs,
+                force=force,
+                dry_run=dry_run,
+                console=_console(),
+            )
+        )
     from bench.request import Request, Source
     from bench.session import run_request
 
@@ -94,14 +132,27 @@ def run(
         batch_size=batch_size,
         plugins=plugin or (),
     )
-    try:
-        failures = run_request(
+    _leave(
+        lambda: run_request(
             request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=_console()
         )
+    )
+
+
+def _leave(work: "Callable[[], Sequence[object]]") -> "NoReturn":
+    """Do the work, and end the program: with 1 where runs did not end well, with 130 where the user stopped."""
+    try:
+        failures = work()
     except KeyboardInterrupt:
         print("sslbench: stopped; the same command continues", file=sys.stderr)
         raise typer.Exit(130) from None
     raise typer.Exit(1 if failures else 0)
+
+
+def _said(context: typer.Context) -> list[str]:
+    """Return the parameters that stand on the command line itself."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
 
 
 def _named(methods: list[str] | None, every: bool) -> list[str]:
@@ -122,7 +173,9 @@ def _seeds(seed: int | None, seeds: int | None) -> list[int]:
 
 @app.command("list")
 def list_(
-    kind: Annotated[Literal["methods", "protocols", "datasets", "backbones"], typer.Argument(help="What to list.")],
+    kind: Annotated[
+        Literal["methods", "protocols", "datasets", "backbones", "studies"], typer.Argument(help="What to list.")
+    ],
     format: Annotated[Literal["table", "json"], typer.Option(help="How to print it.")] = "table",
     data_root: DATA_ROOT = None,
     plugin: PLUGIN = None,
@@ -159,6 +212,9 @@ def leaderboard(
     compare: Annotated[
         Path | None, typer.Option(help="A second results folder: does each row differ by more than noise?")
     ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="A study's table, with the published figures and a conclusion.")
+    ] = None,
     results: RESULTS = Path("results"),
     plugin: PLUGIN = None,
 ) -> None:
@@ -171,6 +227,15 @@ def leaderboard(
     for source in plugin or ():
         load_plugin(source)
     selection = Selection(dataset, backbone, budget, on)
+    if study is not None:
+        if selection != Selection() or compare is not None or sort != "rank" or all_protocols or check:
+            raise SslbenchError(
+                "--study prints a table of its own: of the other options it takes --format and --results"
+            )
+        from bench.study_show import show
+
+        show(study, results, format, _console())
+        return
     if compare is not None:
         if format != "table" or sort != "rank" or all_protocols or check:
             raise SslbenchError(

@@ -85,6 +85,12 @@ class Difference:
     freedom: float
     p: float
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the difference."""
+        half = _quantile(1 - LEVEL / 2, self.freedom) * self.error
+        return max(-1.0, self.value - half), min(1.0, self.value + half)
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -161,6 +167,50 @@ def difference(first: Answers, second: Answers) -> Difference:
     if delta.shape[1] < 2:
         return Difference(value, math.inf, 1.0, 1.0)
     return Difference(value, error, variance.freedom, 2 * _tail(abs(value) / error, variance.freedom))
+
+
+def unpaired(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], images: tuple[int, int]
+) -> Difference:
+    """Return the difference of two scores of which no answers are kept (top-5), or that had other draws.
+
+    The variance is the sum of both sides': the binomial one over images (with one right and one wrong image more), that of the draws'
+    means and that of the seeds' means. Nothing is paired and parts of it are counted twice: it errs towards no difference.
+
+    Args:
+        first: Seeds × draws of scores in [0, 1].
+        second: Of the other.
+        images: How many either answered.
+    """
+    means, variances = [], []
+    seeds: list[_Part | None] = []
+    for table, count in zip((first, second), images, strict=True):
+        of_seed = [math.fsum(draws) / len(draws) for draws in table]
+        of_draw = [math.fsum(column) / len(column) for column in zip(*table, strict=True)]
+        mean = math.fsum(of_seed) / len(of_seed)
+        middle = (mean * count + 1) / (count + 2)
+        means.append(mean)
+        variances.append(_Part(middle * (1 - middle) / count, middle * (1 - middle) / count, max(count - 1, 1)))
+        seeds.append(_of_means(of_seed))
+        if (draws := _of_means(of_draw)) is not None:
+            variances.append(draws)
+    own, other = seeds
+    if own is None and other is not None:
+        own = _scaled(other, len(second) / len(first))
+    elif other is None and own is not None:
+        other = _scaled(own, len(first) / len(second))
+    variance = _Variance([*variances, *(part for part in (own, other) if part is not None)])
+    value, error = means[0] - means[1], math.sqrt(variance.total)
+    return Difference(value, error, variance.freedom, 2 * _tail(abs(value) / error, variance.freedom))
+
+
+def _of_means(means: Sequence[float]) -> _Part | None:
+    """Return the part of the variance that independent means have; None for one."""
+    if len(means) < 2:
+        return None
+    mean = math.fsum(means) / len(means)
+    whole = math.fsum((m - mean) ** 2 for m in means) / (len(means) - 1) / len(means)
+    return _Part(whole, whole, len(means) - 1)
 
 
 def holm(p_values: Sequence[float], hypotheses: int | None = None) -> list[float]:
