@@ -166,7 +166,7 @@ def evaluation(unit: Unit) -> Evaluation:
 def tried(unit: Unit, candidates: Sequence[Candidate]) -> dict[str, Any]:
     """Return the top-1 on ``val`` of each candidate and label size, in percent; None where it diverged."""
     ready = evaluation(unit)
-    task = ready.task("calibration")
+    task = replace(ready.task("calibration"), watch=False)
     figures: dict[str, Any] = {}
     for candidate in candidates:
         for labels, count in draws_of(candidate).items():

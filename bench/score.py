@@ -2,7 +2,7 @@
 
 import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,20 +24,24 @@ class Scores:
         draws: The metrics of each draw.
         variants: Metrics under the protocol's other constants.
         correct: For each draw one bit a test image, packed (most significant bit first) in base64.
+        curves: ``val_step`` and ``val_accuracy``, in [0, 1], where the task is the development task and the protocol was watched.
     """
 
     metrics: dict[str, float]
     draws: list[dict[str, float]]
     variants: dict[str, dict[str, float]]
     correct: list[str]
+    curves: dict[str, list[float]] = field(default_factory=dict)
 
 
 def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Scores:
     """Compare predictions with the test labels, which are opened once.
 
     Raises:
-        ValueError: Scores of the wrong shape, or not finite.
+        ValueError: Scores of the wrong shape, or not finite; predictions along the way on anything but the development task.
     """
+    if predictions.trail and not sealed.development:
+        raise ValueError("predictions along the way on the test task: only the last ones may be compared with its labels")
     if not predictions.scores:
         return Scores(dict(predictions.metrics), [], {}, [])
     labels = sealed.open()
@@ -51,6 +55,7 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
             name: metrics(_checked(block, len(labels), classes), labels) for name, block in predictions.variants.items()
         },
         correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
+        curves=_watched(predictions, labels),
     )
 
 
@@ -75,6 +80,15 @@ def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"])
         tied = (scores == true).sum(1)
         result["top5"] = ((TOP - above) / tied).clamp(0, 1).double().mean().item()
     return result
+
+
+def _watched(predictions: Predictions, labels: Int[Tensor, " test"]) -> dict[str, list[float]]:
+    if not predictions.trail:
+        return {}
+    return {
+        "val_step": [float(step) for step, _ in predictions.trail],
+        "val_accuracy": [(classes == labels).double().mean().item() for _, classes in predictions.trail],
+    }
 
 
 def pack(bits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> str:

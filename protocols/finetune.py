@@ -16,6 +16,7 @@ from protocols.training import Training
 
 CHUNK_IMAGES = 2048
 CURVE_POINTS = 50
+TRAIL_POINTS = 20
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Step:
 
 
 Extra = Callable[[Classifier, Step], Tensor | None]
+Trail = list[tuple[int, Int[Tensor, " test"]]]
 
 
 def train(
@@ -42,6 +44,7 @@ def train(
     task: Task,
     generator: torch.Generator,
     extra: Extra | None = None,
+    trail: Trail | None = None,
 ) -> dict[str, list[float]]:
     """Train a classifier in place on labelled images, at a rate that falls to zero as a cosine.
 
@@ -55,6 +58,7 @@ def train(
         task: Prepares and augments.
         generator: Order and augmentation.
         extra: A loss to add, for example that of unlabelled images; None where it adds nothing in this step.
+        trail: Gets the predicted classes of the test images before the first step and at 20 places from there to the last.
 
     Returns:
         The curves ``loss`` and ``accuracy`` of the labelled batches, at most 50 points each.
@@ -77,8 +81,11 @@ def train(
     total = training.steps_over(len(images))
     batches = augmented_batches(images, total, training.batch_of(len(images)), training.augmentation, task, generator)
     losses, hits = [], []
+    looked_at = {round(total * place / TRAIL_POINTS) for place in range(TRAIL_POINTS)}
     for number, (views, chosen) in enumerate(batches):
         progress = number / total
+        if trail is not None and number in looked_at:
+            trail.append((number, classes_of(model, task)))
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * (1 + math.cos(math.pi * progress)) / 2
         scores = scores_of(model, views, frozen=frozen)
@@ -90,6 +97,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss if added is None else loss + added)
         optimizer.step()
+    if trail is not None:
+        trail.append((total, classes_of(model, task)))
     curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
     if not math.isfinite(curves["loss"][-1]):
         raise ValueError("fine-tuning diverged: its loss is not finite; the encoder's features may be degenerate")
@@ -140,6 +149,11 @@ def log_probabilities(model: Classifier, images: Images, task: Task, batch: int 
     for module, mode in modes:
         module.training = mode
     return torch.cat(parts).cpu()
+
+
+def classes_of(model: Classifier, task: Task) -> Int[Tensor, " test"]:
+    """Return the class that the model gives each test image now."""
+    return log_probabilities(model, task.test_images, task).argmax(dim=1)
 
 
 def mean_curves(curves: list[dict[str, list[float]]]) -> dict[str, list[float]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from protocols.base import EvaluationProtocol, Predictions, Task
-from protocols.finetune import log_probabilities, train
+from protocols.finetune import Trail, log_probabilities, train
 from protocols.heads import Classifier
 from protocols.labelled import require_every_class
 from protocols.training import Training
@@ -49,7 +49,9 @@ class LinearSgd(EvaluationProtocol):
             augmentation="crop",
         )
         targets = task.train_labels.to(task.device)
-        curves = train(model, task.train_images, targets, training, task, generator)
+        trail: Trail | None = [] if task.watch else None
+        curves = train(model, task.train_images, targets, training, task, generator, trail=trail)
         right = log_probabilities(model, task.train_images, task).argmax(dim=1) == targets.cpu()
         scores = [log_probabilities(model, task.test_images, task)]
-        return Predictions(scores=scores, curves=curves, train_accuracy=[float(right.double().mean())])
+        accuracy = float(right.double().mean())
+        return Predictions(scores=scores, curves=curves, train_accuracy=[accuracy], trail=trail or [])

@@ -64,7 +64,8 @@ class Lowshot(EvaluationProtocol):
             generator = task.generator(f"{self.encoder} {self.labels} {draw}")
             model = self.classifier(task, indices, targets, generator)
             extra = self.extra(task, indices, draw, generator)
-            curves.append(train(model, images, targets, self.training, task, generator, extra))
+            trail = predictions.trail if task.watch and draw == 0 else None
+            curves.append(train(model, images, targets, self.training, task, generator, extra, trail))
             predictions.scores.append(log_probabilities(model, task.test_images, task))
             right = log_probabilities(model, images, task).argmax(dim=1) == targets.cpu()
             predictions.train_accuracy.append(float(right.double().mean()))

@@ -17,10 +17,12 @@ class SealedLabels:
     """Labels that only ``bench/score.py`` opens; counts how often.
 
     Attributes:
+        development: Whether they are those of the development task, where curves may be drawn.
         openings: How often the labels were read.
     """
 
     _labels: Int[Tensor, " images"] = field(repr=False)
+    development: bool = False
     openings: int = 0
 
     def __len__(self) -> int:

@@ -44,7 +44,7 @@ def development(dataset: Dataset) -> Dataset:
         train_images=images,
         train_labels=labels,
         test_images=dataset.train_images[val],
-        test_labels=SealedLabels(dataset.train_labels[val]),
+        test_labels=SealedLabels(dataset.train_labels[val], development=True),
         unlabelled_images=unlabelled,
         val=torch.from_numpy(new_val),
     )
