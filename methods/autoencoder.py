@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from methods.base import Batch, Encoder, Family, Loss, Method, Recipe, Trunk, input_of
-from methods.parts.decoder import Decoder
+from methods.parts.decoder import Decoder, MirroredDecoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -27,10 +27,12 @@ class AutoencoderSettings:
     Attributes:
         dim: Length of the code.
         layer: What is evaluated: the trunk's features or the latent code.
+        decoder: Convolutions on any trunk, or the layers of a multilayer perceptron in reverse (far quicker there).
     """
 
     dim: int = 256
     layer: Literal["trunk", "latent"] = "trunk"
+    decoder: Literal["convolutional", "mirrored"] = "convolutional"
 
 
 class Autoencoder(Method):
@@ -45,7 +47,11 @@ class Autoencoder(Method):
     def __init__(self, trunk: Trunk | None, settings: AutoencoderSettings, traits: Traits) -> None:
         super().__init__(trunk, settings, traits)
         self.code = nn.Linear(self.trunk.dim, settings.dim)
-        self.decoder = Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+        self.decoder = (
+            MirroredDecoder(settings.dim, self.trunk, traits.size, traits.channels)
+            if settings.decoder == "mirrored"
+            else Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+        )
 
     @classmethod
     def views(cls, settings: AutoencoderSettings, traits: Traits) -> Callable[[Any], Any]:

@@ -1,4 +1,4 @@
-"""A convolutional decoder: a vector becomes an image of any size."""
+"""Decoders: a vector becomes an image of any size."""
 
 from itertools import pairwise
 
@@ -47,3 +47,35 @@ class Decoder(nn.Module):
         """Return images in the space of normalised pixels."""
         images: Tensor = self.layers(latent)
         return images[:, :, : self.size, : self.size]
+
+
+class MirroredDecoder(nn.Module):
+    """The hidden layers of a trunk of linear layers in reverse, then a linear layer to the pixels.
+
+    Each pixel has weights of its own there: with a ReLU behind them, a pixel whose input is negative for every image has no gradient
+    and stays black for ever.
+    """
+
+    def __init__(self, dim: int, trunk: nn.Module, size: int, channels: int) -> None:
+        """Build it for vectors of ``dim`` and images of ``size`` and ``channels``.
+
+        Raises:
+            ValueError: The trunk has layers with weights that are not linear.
+        """
+        super().__init__()
+        weighted = [module for module in trunk.modules() if next(module.parameters(recurse=False), None) is not None]
+        hidden = [module.out_features for module in weighted if isinstance(module, nn.Linear)]
+        if not hidden or len(hidden) < len(weighted):
+            raise ValueError(
+                "a mirrored decoder needs a trunk of linear layers: take backbone mlp, or decoder=convolutional"
+            )
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise((dim, *reversed(hidden))):
+            layers += [nn.Linear(wide, narrow), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(hidden[0], channels * size**2), nn.Unflatten(1, (channels, size, size))]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, latent: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch channels size size"]:
+        """Return images in the space of normalised pixels."""
+        images: Tensor = self.layers(latent)
+        return images
