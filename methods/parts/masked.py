@@ -61,6 +61,11 @@ def vit_of(trunk: Trunk, traits: Traits) -> VisionTransformer:
     return vit
 
 
+def heads_of(vit: VisionTransformer) -> int:
+    """Return the number of attention heads of each block."""
+    return int(vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
+
+
 def encode_kept(
     vit: VisionTransformer, images: Float[Tensor, "batch channels size size"], kept: Int[Tensor, "batch kept"]
 ) -> Float[Tensor, "batch tokens dim"]:

@@ -1,0 +1,158 @@
+"""CAPI: a teacher's patches are clustered as training goes on, and the student predicts the clusters of hidden patches.
+
+Recipe: the authors' (https://github.com/facebookresearch/capi, default_pretrain_config.yaml): AdamW, betas 0.9 and 0.95, decay 0.1,
+65 % of the patches hidden around a visible block, crops from 0.6, temperatures 0.12 (student) and 0.06 (teacher), three Sinkhorn
+steps place by place, the clustering at half the rate, a predictor of cross-attention as wide as the trunk and half as deep.
+Deviations: as many clusters as images in a batch, which is the ratio of the paper (16384 to 16384); all hidden patches are predicted (5 % there, to
+save memory); the trunk's class token stays, and is not shown to the predictor; fixed positions in the trunk, rotary
+ones in the predictor alone; the momentum rises from its start without a warm-up; one decay and one rate for all layers of the student.
+The teacher is evaluated, as there, by the mean of its patch tokens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from lightly.loss.capi_loss import CAPILoss
+from lightly.models.modules.capi_predictor_timm import CAPIPredictorTIMM
+from lightly.models.modules.heads import CAPIProjectionHead
+from lightly.models.utils import random_inverse_block_mask
+from torch import Tensor
+from torch.nn.functional import linear, normalize
+
+from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.parts.cropped import cropped_view
+from methods.parts.masked import drawing_from, encode_kept, heads_of, vit_of
+from methods.parts.patches import patches_a_side
+from methods.parts.precision import in_float32
+from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.traits import Traits
+
+CLUSTERING_RATE = 0.5
+
+
+@dataclass(frozen=True)
+class CAPISettings:
+    """What is particular to CAPI.
+
+    Attributes:
+        clusters: Number of clusters.
+        masked: Share of the patches that is hidden.
+        momentum: Of the teacher at the start; it ends at 1.
+        depth: Of the predictor, as a fraction of the trunk's depth.
+        teacher_temperature: Of the teacher's assignments.
+        student_temperature: Of the student's softmax, and of the clustering's.
+        min_scale: Smallest crop, as a fraction of the image's area.
+    """
+
+    clusters: int = 256
+    masked: float = 0.65
+    momentum: float = 0.99
+    depth: float = 0.5
+    teacher_temperature: float = 0.06
+    student_temperature: float = 0.12
+    min_scale: float = 0.6
+
+
+class CAPI(Method):
+    """A student on the visible patches, a predictor, a teacher on all, and the clustering of its patches."""
+
+    title: ClassVar[str] = "CAPI"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2502.08769"
+    family: ClassVar[Family] = "self-distillation"
+    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    recipe: ClassVar[Recipe] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.1, betas=(0.9, 0.95), warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = CAPISettings
+
+    def __init__(self, trunk: Trunk | None, settings: CAPISettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        vit = vit_of(self.trunk, traits)
+        self.predictor = CAPIPredictorTIMM(
+            self.trunk.dim,
+            patches_a_side(traits),
+            depth=max(1, round(settings.depth * len(vit.blocks))),
+            num_heads=heads_of(vit),
+        )
+        self.head = UnitPrototypes(self.trunk.dim, settings.clusters)
+        self.clustering = CAPIProjectionHead(self.trunk.dim, settings.clusters, bias=True)
+        self.teacher = teacher_of(self.trunk)
+        self.criterion = CAPILoss(settings.teacher_temperature, settings.student_temperature)
+
+    @classmethod
+    def views(cls, settings: CAPISettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return one crop."""
+        return cropped_view(traits, settings.min_scale)
+
+    @classmethod
+    def collate(cls, settings: CAPISettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
+        """Return what draws the visible patches and the hidden ones."""
+        patches = patches_a_side(traits) ** 2
+
+        def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            with drawing_from(generator):
+                visible, hidden = random_inverse_block_mask((batch, patches), settings.masked, num_prefix_tokens=0)
+            return visible, hidden
+
+        return draw
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the student's cross-entropy and the clustering's."""
+        images = batch.views[0]
+        visible, hidden = (indices.to(images.device) for indices in batch.masks)
+        student = self.predict(images, visible, hidden)
+        teacher = self.cluster(images)
+        prediction = in_float32(lambda t, s: self.criterion(t, s, hidden), teacher, student)
+        clustering = in_float32(self.criterion, teacher, teacher)
+        return Loss(prediction + clustering, {"prediction": prediction, "clustering": clustering})
+
+    def predict(
+        self,
+        images: Float[Tensor, "batch channels size size"],
+        visible: Int[Tensor, "batch visible"],
+        hidden: Int[Tensor, "batch hidden"],
+    ) -> Float[Tensor, "batch hidden clusters"]:
+        """Return the student's logits of the patches ``hidden``."""
+        vit = vit_of(self.trunk, self.traits)
+        seen = encode_kept(vit, images, visible)[:, vit.num_prefix_tokens :]
+        logits: Tensor = self.head(self.predictor(seen, visible, hidden))
+        return logits
+
+    def cluster(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch patches clusters"]:
+        """Return the logits of all patches of the teacher; the gradient stops before the teacher."""
+        vit = vit_of(self.teacher, self.traits)
+        with torch.no_grad():
+            patches = vit.forward_features(images)[:, vit.num_prefix_tokens :]
+        logits: Tensor = self.clustering(patches)
+        return logits
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        follow(self.trunk, self.teacher, momentum_at(progress, self.settings.momentum))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the default groups, and the clustering's with half the rate."""
+        clustering = {id(p) for p in self.clustering.parameters()}
+        groups: list[dict[str, Any]] = []
+        for group in super().parameter_groups():
+            inside = [p for p in group["params"] if id(p) in clustering]
+            groups += [
+                {**group, "params": [p for p in group["params"] if id(p) not in clustering]},
+                {**group, "params": inside, "rate_scale": CLUSTERING_RATE},
+            ]
+        return groups
+
+    def encoder(self) -> Encoder:
+        """Return the teacher."""
+        return Encoder(self.teacher, input_of(self.traits))
+
+
+class UnitPrototypes(CAPIProjectionHead):  # type: ignore[misc]
+    """lightly's head with prototypes of length one, as its ``weight_norm`` has them, without a second, frozen parameter."""
+
+    def forward(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... clusters"]:
+        """Return the cosines to the prototypes."""
+        return linear(normalize(x, dim=-1), normalize(self.layer.weight, dim=-1))
