@@ -6,18 +6,14 @@ from lightly.transforms.dino_transform import DINOViewTransform
 from lightly.transforms.multi_view_transform import MultiViewTransform
 
 from methods.parts.augmentation import allowed
+from methods.parts.patches import patch_size
 from methods.traits import Traits
 
-_LARGEST_PATCH = 16
 
-
-def local_size(size: int) -> int:
-    """Return the side of a small crop of images of ``size`` pixels: about half, and whole patches of a vision transformer.
-
-    A patch is a power of two, divides the size and is at most a quarter of it: the largest such number is a multiple of it.
-    """
-    unit = max(p for p in (1, 2, 4, 8, _LARGEST_PATCH) if size % p == 0 and (p == 1 or 4 * p <= size))
-    return max(unit, size // 2 // unit * unit)
+def local_size(traits: Traits) -> int:
+    """Return the side of a small crop: whole patches of a vision transformer, about half an image."""
+    patch = patch_size(traits.size)
+    return max(patch, traits.size // 2 // patch * patch)
 
 
 def multi_crop(
@@ -50,7 +46,7 @@ def multi_crop(
         del arguments["input_size"], arguments["min_scale"]
         return DINOViewTransform(crop_size=size, crop_scale=scale, solarization_prob=solarisation, **arguments)
 
-    small = view(local_size(traits.size), local_scale, blur[2], 0.0)
+    small = view(local_size(traits), local_scale, blur[2], 0.0)
     return MultiViewTransform(
         [
             view(traits.size, global_scale, blur[0], 0.0),

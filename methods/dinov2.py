@@ -1,0 +1,77 @@
+"""DINOv2: iBOT whose class tokens also spread over the sphere, each away from its nearest neighbour.
+
+Recipe: the authors' on ImageNet (https://github.com/facebookresearch/dinov2, dinov2/configs/ssl_default_config.yaml): AdamW, rate 0.002 at 256
+images, decay 0.04 to 0.4, layer decay 0.9, the patch embedding's rate times 0.2, gradients clipped at 3; KoLeo weight 0.1 on both global
+views' class tokens; one head for class token and patches; crops 0.32-1 and 0.05-0.32; teacher temperature 0.04 to 0.07 over 30 of 500
+epochs, the prototypes frozen for one.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from lightly.loss import KoLeoLoss
+
+from methods.base import Batch, Loss, Recipe, Trunk
+from methods.ibot import IBOT, IBOTSettings
+from methods.parts.masked import vit_of
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class DINOv2Settings(IBOTSettings):
+    """What is particular to DINOv2.
+
+    Attributes:
+        koleo: Weight of the spreading term.
+        layer_decay: Factor on the rate from each block to the one before.
+        patch_rate: Factor on the rate of the patch embedding.
+    """
+
+    temperature_warmup: float = 0.06
+    border: float = 0.32
+    koleo: float = 0.1
+    layer_decay: float = 0.9
+    patch_rate: float = 0.2
+
+
+class DINOv2(IBOT):
+    """iBOT, KoLeo, and slower rates towards the image."""
+
+    title: ClassVar[str] = "DINOv2"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2304.07193"
+    recipe: ClassVar[Recipe] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = DINOv2Settings
+
+    def __init__(self, trunk: Trunk | None, settings: DINOv2Settings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.koleo = KoLeoLoss()
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return iBOT's loss and KoLeo of the student's class tokens, view by view."""
+        loss, tokens = self.distil(batch, progress)
+        spread = sum((in_float32(self.koleo, view) for view in tokens), start=loss.total.new_zeros(()))
+        return Loss(loss.total + self.settings.koleo * spread, loss.parts | {"koleo": spread})
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the default groups, split by the factor on the rate."""
+        scales = self._rate_scales()
+        groups: list[dict[str, Any]] = []
+        for group in super().parameter_groups():
+            for scale in sorted({scales.get(id(p), 1.0) for p in group["params"]}):
+                chosen = [p for p in group["params"] if scales.get(id(p), 1.0) == scale]
+                groups.append(group | {"params": chosen, "rate_scale": scale})
+        return groups
+
+    def _rate_scales(self) -> dict[int, float]:
+        """Return the factor of each parameter below the last norm: the head and the norm have the whole rate."""
+        vit = vit_of(self.trunk, self.traits)
+        depth, decay = len(vit.blocks), self.settings.layer_decay
+        first = decay ** (depth + 1)
+        scales = {id(p): first for p in (vit.cls_token, vit.pos_embed, self.mask_token)}
+        scales |= {id(p): first * self.settings.patch_rate for p in vit.patch_embed.parameters()}
+        for number, block in enumerate(vit.blocks):
+            scales |= {id(p): decay ** (depth - number) for p in block.parameters()}
+        return scales

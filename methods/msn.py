@@ -1,0 +1,163 @@
+"""MSN: a student that sees a part of the patches assigns an image to the same prototypes as a teacher that sees all.
+
+Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py):
+AdamW, betas 0.9 and 0.95, decay 0.05, 15 % of the patches of each anchor dropped, 1024 prototypes, temperature 0.1 sharpened by 0.25, mean-entropy
+weight 1, full jitter, crops 0.3-1 and 0.05-0.3. The prototypes learn without decay, the class tokens of all anchors pass the head as
+one batch, and the teacher is what is evaluated, by its class token, as the authors' (https://github.com/facebookresearch/msn).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from lightly.loss.msn_loss import MSNLoss, prototype_probabilities, sharpen, sinkhorn
+from lightly.models.modules.heads import MSNProjectionHead
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax, normalize
+
+from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.parts.masked import encode_kept, random_patches, vit_of
+from methods.parts.multi_crop import local_size, multi_crop
+from methods.parts.patches import patch_size, patches_a_side
+from methods.parts.precision import in_float32
+from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.traits import Traits
+
+SMALLEST_PROBABILITY = 1e-8
+"""Sharpening raises a probability to a power of four: what is smaller would be zero, and Sinkhorn's division by it NaN."""
+
+
+@dataclass(frozen=True)
+class MSNSettings:
+    """What is particular to MSN.
+
+    Attributes:
+        temperature: Of the softmax over prototypes.
+        sharpening: Of the teacher's probabilities.
+        prior: Weight of what keeps the prototypes in use.
+        masked: Share of an anchor's patches that is dropped.
+        momentum: Of the teacher at the start; it ends at 1.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        prototypes: Their number.
+        focal_views: Small crops of an image.
+        jitter: Strength of the colour jitter.
+        border: Largest small crop and smallest large one, as a fraction of the image's area.
+        min_scale: Smallest small crop, likewise.
+    """
+
+    temperature: float = 0.1
+    sharpening: float = 0.25
+    prior: float = 1.0
+    masked: float = 0.15
+    momentum: float = 0.99
+    hidden: int = 4
+    dim: int = 256
+    prototypes: int = 1024
+    focal_views: int = 4
+    jitter: float = 1.0
+    border: float = 0.3
+    min_scale: float = 0.05
+
+
+class MSN(Method):
+    """A student and a teacher, their heads, and prototypes that both share."""
+
+    title: ClassVar[str] = "MSN"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2204.07141"
+    family: ClassVar[Family] = "self-distillation"
+    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    recipe: ClassVar[Recipe] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=3.0, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = MSNSettings
+
+    def __init__(self, trunk: Trunk | None, settings: MSNSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = MSNProjectionHead(features, settings.hidden * features, settings.dim)
+        self.prototypes = nn.Parameter(torch.empty(settings.prototypes, settings.dim))
+        nn.init.uniform_(self.prototypes, -1 / math.sqrt(settings.dim), 1 / math.sqrt(settings.dim))
+        self.teacher_trunk = teacher_of(self.trunk)
+        self.teacher_projection = teacher_of(self.projection)
+        self.criterion = MSNLoss()
+
+    @classmethod
+    def views(cls, settings: MSNSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return the target, the anchor, then the focal views."""
+        return multi_crop(
+            traits,
+            global_scale=(settings.border, 1.0),
+            local_scale=(settings.min_scale, settings.border),
+            local_views=settings.focal_views,
+            blur=(0.5, 0.5, 0.5),
+            solarisation=0.0,
+            cj_strength=settings.jitter,
+            cj_bright=0.8,
+            cj_contrast=0.8,
+            cj_sat=0.8,
+            cj_hue=0.2,
+        )
+
+    @classmethod
+    def collate(cls, settings: MSNSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
+        """Return what draws the patches to keep of the anchors and of the focal views."""
+        anchor_patches = patches_a_side(traits) ** 2
+        focal_patches = (local_size(traits) // patch_size(traits.size)) ** 2
+
+        def draw(batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "..."], Int[Tensor, "..."]]:
+            anchors, _ = random_patches(batch, anchor_patches, settings.masked, generator)
+            focal, _ = random_patches(settings.focal_views * batch, focal_patches, settings.masked, generator)
+            return anchors, focal
+
+        return draw
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return the cross-entropy of the anchors' assignments with the target's, and the prior on their mean."""
+        target, anchor, *focal = batch.views
+        vit = vit_of(self.trunk, self.traits)
+        kept, focal_kept = (indices.to(anchor.device, non_blocking=True) for indices in batch.masks)
+        tokens = [encode_kept(vit, anchor, kept)[:, 0]]
+        if focal:
+            tokens.append(encode_kept(vit, torch.cat(focal), focal_kept)[:, 0])
+        anchors = self.projection(torch.cat(tokens))
+        with torch.no_grad():
+            targets = self.teacher_projection(self.teacher_trunk.features(target, "class"))
+        return Loss(in_float32(self.assignment_loss, anchors, targets, self.prototypes), {})
+
+    def assignment_loss(
+        self,
+        anchors: Float[Tensor, "anchors dim"],
+        targets: Float[Tensor, "batch dim"],
+        prototypes: Float[Tensor, "prototypes dim"],
+    ) -> Float[Tensor, ""]:
+        """Return lightly's ``MSNLoss`` [equations 1 and 2], with logarithms and bounds where it takes powers and may give NaN."""
+        anchors, targets, prototypes = (normalize(vectors, dim=1) for vectors in (anchors, targets, prototypes))
+        logarithms = log_softmax(anchors @ prototypes.T / self.settings.temperature, dim=1)
+        with torch.no_grad():
+            assigned = prototype_probabilities(targets, prototypes, self.settings.temperature)
+            assigned = sinkhorn(sharpen(assigned.clamp(min=SMALLEST_PROBABILITY), self.settings.sharpening))
+            assigned = assigned.repeat(len(anchors) // len(targets), 1)
+        prior: Tensor = self.criterion.regularization_loss(logarithms.exp().mean(0))
+        loss: Tensor = -(assigned * logarithms).sum(1).mean() + self.settings.prior * prior
+        return loss
+
+    def after_step(self, progress: float) -> None:
+        """Move the teacher towards the student."""
+        momentum = momentum_at(progress, self.settings.momentum)
+        follow(self.trunk, self.teacher_trunk, momentum)
+        follow(self.projection, self.teacher_projection, momentum)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the default groups, the prototypes without decay."""
+        decayed, plain = super().parameter_groups()
+        decayed["params"] = [p for p in decayed["params"] if p is not self.prototypes]
+        plain["params"].append(self.prototypes)
+        return [decayed, plain]
+
+    def encoder(self) -> Encoder:
+        """Return the teacher with its class token."""
+        return Encoder(self.teacher_trunk, input_of(self.traits), "class")

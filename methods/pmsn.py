@@ -1,0 +1,46 @@
+"""PMSN: MSN whose prototypes need not be used equally often; their mean use follows a power law.
+
+Recipe: as ``msn``, the exponent 0.25 of the power law from the paper [Assran 2022, section 5].
+Deviations: as ``msn``.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightly.loss import PMSNCustomLoss
+from torch import Tensor
+
+from methods.base import Trunk
+from methods.msn import MSN, MSNSettings
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class PMSNSettings(MSNSettings):
+    """What is particular to PMSN.
+
+    Attributes:
+        exponent: The k-th prototype is to be used in proportion to k to the power of minus this.
+    """
+
+    exponent: float = 0.25
+
+
+class PMSN(MSN):
+    """MSN with a power law as prior."""
+
+    title: ClassVar[str] = "PMSN"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2210.07277"
+    Settings: ClassVar[type[Any]] = PMSNSettings
+
+    def __init__(self, trunk: Trunk | None, settings: PMSNSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        self.criterion = PMSNCustomLoss(self.power_law)
+
+    def power_law(self, mean: Float[Tensor, " prototypes"]) -> Float[Tensor, " prototypes"]:
+        """Return the prior; lightly's ``PMSNLoss`` has the same, with a warning at every step."""
+        ranks = torch.arange(1, len(mean) + 1, device=mean.device)
+        weights = torch.pow(ranks, -self.settings.exponent)
+        return weights / weights.sum()
