@@ -36,12 +36,14 @@ class BarlowTwinsSettings:
         scale: Factor on the loss.
         dim: Width of the head and length of an embedding, in multiples of the trunk's features.
         min_scale: Smallest crop, as a fraction of the image's area.
+        rotation: Largest angle, in degrees, by which half of the views are rotated; 0 for none.
     """
 
     redundancy: float = 0.0051
     scale: float = 0.1
     dim: int = 4
     min_scale: float = 0.08
+    rotation: float = 0.0
 
 
 class BarlowTwins(Method):
@@ -66,6 +68,8 @@ class BarlowTwins(Method):
     def views(cls, settings: BarlowTwinsSettings, traits: Traits) -> Callable[[Any], Any]:
         """Return two views, the second solarised at times."""
         arguments = allowed(traits, settings.min_scale)
+        if settings.rotation:
+            arguments |= {"rr_prob": 0.5, "rr_degrees": settings.rotation}
         pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
         return pipeline
 

@@ -134,7 +134,13 @@ def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
 
 
 def _scratch(id: str, labels: Labels) -> Entry:
-    constants = {"labels": labels.text, "draws": labels.draws, "training": SCRATCH, "encoder": "scratch"}
+    constants = {
+        "labels": labels.text,
+        "draws": labels.draws,
+        "training": SCRATCH,
+        "encoder": "scratch",
+        "head": "linear",
+    }
     title = f"the same network from a random start, {labels.title}"
     return Entry(
         id, 1, title, "calibrated: results/calibration", "protocols.lowshot", constants, True,
