@@ -247,16 +247,14 @@ def _score(found: Sequence[Measurement], metric: Metric, published: float | None
 def _findings(study: Study, evidence: Evidence) -> list[Finding]:
     findings = []
     for comparison in study.comparisons:
-        before = _compared(study, comparison, evidence.systems, evidence.fallback)
+        before = _compared(study, comparison, evidence.systems)
         findings.append(before)
         if comparison.first in evidence.searched and comparison.second in evidence.searched:
             findings.append(_after_search(study, comparison, evidence, before))
     return findings
 
 
-def _compared(
-    study: Study, comparison: Comparison, measured: Mapping[str, Measured], fallback: bool, after: str = ""
-) -> Finding:
+def _compared(study: Study, comparison: Comparison, measured: Mapping[str, Measured], after: str = "") -> Finding:
     first, second = study.system(comparison.first), study.system(comparison.second)
     found = _difference(measured[first.id], measured[second.id], comparison.metric)
     if found is None:
@@ -274,15 +272,13 @@ def _compared(
     }[verdict]
     sentence = f"{after}{first.name} {said} {second.name} ({figures})"
     sentence = sentence[0].upper() + sentence[1:]
+    if comparison.finding is not None and not after:
+        sentence += {
+            "holds": f": the finding ({comparison.finding}) holds here",
+            "does not hold": f": the finding ({comparison.finding}) does not hold here, it is the other way round",
+            "cannot tell": f": whether the finding ({comparison.finding}) holds cannot be told from these runs",
+        }[verdict]
     if published is not None and not after:
-        sentence += (
-            ": "
-            + {
-                "holds": "the published finding holds here",
-                "does not hold": "the published finding does not hold here, it is the other way round",
-                "cannot tell": "whether the published finding holds cannot be told from these runs",
-            }[verdict]
-        )
         if high < published:
             sentence += ", and the published size lies above the interval"
         elif low > published:
@@ -290,14 +286,14 @@ def _compared(
     sides = [_measurements(measured[id]) for id in (first.id, second.id)]
     if min(map(len, sides)) < 2:
         sentence += " (one seed on a side: its noise of pretraining is taken from the other, or not in it)"
-    return Finding(sentence + ".", verdict if published is not None else None, value, (low, high))
+    return Finding(sentence + ".", verdict if comparison.finding is not None else None, value, (low, high))
 
 
 def _after_search(study: Study, comparison: Comparison, evidence: Evidence, before: Finding) -> Finding:
     """Say whether a gain outlives the same search for both sides."""
     tried = max(evidence.tried[id].tried for id in (comparison.first, comparison.second))
     after = _compared(
-        study, comparison, evidence.searched, evidence.fallback,
+        study, comparison, evidence.searched,
         f"After the same search of {tried} settings for both, chosen on the development task, ",
     )  # fmt: skip
     if after.interval is None or before.value is None or before.interval is None:
@@ -352,6 +348,10 @@ def _notes(study: Study, evidence: Evidence, records: Sequence[Record]) -> list[
     notes = []
     if evidence.fallback and study.fallback is not None:
         notes.append(study.fallback.reason)
+    elif other := sorted(
+        {r.identity.dataset for r in records} - {study.dataset} if ":" not in study.dataset else set()
+    ):
+        notes.append(f"Measured on {', '.join(other)}, not on {study.dataset}: published figures are of the latter.")
     for line in study.differs:
         notes.append(line)
     devices = sorted({str(r.environment.get("device", "unknown")).split(":")[0] for r in records})

@@ -65,7 +65,8 @@ def run_study(
         SslbenchError: No such study, a mistake in it, or what ``perform`` raises.
         KeyboardInterrupt: The user stopped.
     """
-    study, fallback = settled(find(name), setting)
+    published = find(name)
+    study, fallback = settled(published, setting)
     for request in requests(study, setting.data_root):
         check_names(request)
     console.print(f"[bold]{study.title}[/bold]", highlight=False)
@@ -83,7 +84,7 @@ def run_study(
     runs = replace(_runs(study, setting.data_root, Store(results), act, dry_run), fallback=fallback)
     if dry_run:
         return []
-    write(study, runs, results, Source(study.dataset, setting.data_root), console)
+    write(published, runs, results, Source(study.dataset, setting.data_root), console)
     return lost
 
 

@@ -58,18 +58,20 @@ class Published:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published finding: the first system is better than the second.
+    """One system against another, perhaps because a published finding says that the first is better.
 
     Attributes:
-        first: Id of the system that should be better.
+        first: Id of one system.
         second: Id of the other.
         metric: Of the comparison.
-        published: First less second, in points; None where no figure is known.
+        finding: What was published, in words; None where nothing was.
+        published: First less second as published, in points; None where no figure is known.
     """
 
     first: str
     second: str
     metric: Metric = "top1"
+    finding: str | None = None
     published: float | None = None
 
 

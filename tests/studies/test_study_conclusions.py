@@ -1,0 +1,176 @@
+"""The sentences of a study are written from its records: holds, does not hold, cannot tell."""
+
+import base64
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.records import Identity, Measurement, Record
+from bench.significance import unpaired
+from bench.studies.reading import read
+from bench.study_report import Evidence, Measured, Tried, report
+
+FILE = """
+title = "T"
+source = ""
+published = "P."
+differs = []
+dataset = "digits"
+backbone = "mlp"
+budget = "2ep"
+seeds = 2
+
+[[system]]
+id = "new"
+name = "the new one"
+method = "autoencoder"
+protocol = "lowshot-1pct-frozen"
+published = { top1 = 87.15 }
+
+[[system]]
+id = "old"
+name = "the old one"
+method = "autoencoder"
+protocol = "scratch-1pct"
+
+[[comparison]]
+first = "new"
+second = "old"
+finding = "new beats old"
+published = 5.7
+
+[[comparison]]
+first = "new"
+second = "old"
+metric = "top5"
+"""
+
+
+def records(
+    ability: float, protocol: str, luck: int, sets: str = "same", images: int = 400, status: str = "ok"
+) -> list[Record]:
+    """Two seeds of a method that answers each image rightly with a probability of about ``ability``."""
+    found = []
+    difficulty = np.random.default_rng(0).normal(0, 0.1, images)
+    for seed in (0, 1):
+        chance = np.random.default_rng([luck, seed])
+        right = chance.random((5, images)) < ability + difficulty
+        draws = [{"top1": float(d.mean()), "top5": min(1.0, float(d.mean()) + 0.2)} for d in right]
+        measured = Measurement(
+            version=1,
+            metrics={name: float(np.mean([d[name] for d in draws])) for name in ("top1", "top5")},
+            draws=draws,
+            correct=[base64.b64encode(np.packbits(d).tobytes()).decode() for d in right],
+            images=images,
+            label_sets=sets,
+        )
+        identity = Identity("digits", "f", "test", "autoencoder", 1, "mlp", 1, 1, "2ep", 2, 256, seed)
+        curve = {"step": [1, 2], "loss": [2.0, 1.0]}
+        found.append(
+            Record(
+                identity, status, "loss became nan" if status != "ok" else None, {protocol: measured}, curve, classes=10
+            )
+        )
+    return found
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "made-up.toml"
+    path.write_text(FILE)
+    return read(path)
+
+
+def evidence(new: float, old: float, sets: str = "same") -> Evidence:
+    return Evidence(
+        {
+            "new": Measured("lowshot-1pct-frozen", records(new, "lowshot-1pct-frozen", 1)),
+            "old": Measured("scratch-1pct", records(old, "scratch-1pct", 2, sets)),
+        }
+    )
+
+
+@pytest.mark.parametrize("sets", ["same", "other"])
+@pytest.mark.parametrize(
+    ("new", "old", "verdict", "words"),
+    [
+        (0.8, 0.6, "holds", "The new one is better than the old one"),
+        (0.6, 0.8, "does not hold", "The new one is worse than the old one"),
+        (0.7, 0.7, "cannot tell", "The new one cannot be told apart from the old one"),
+    ],
+)
+def test_a_finding_is_judged_by_the_interval_of_the_difference(study, new, old, verdict, words, sets):
+    finding = report(study, evidence(new, old, sets)).findings[0]
+    assert finding.verdict == verdict
+    assert finding.sentence.startswith(words)
+    assert "(new beats old)" in finding.sentence
+    low, high = finding.interval
+    assert low < finding.value < high
+    assert low < 100 * (new - old) < high
+
+
+def test_without_a_published_finding_no_verdict_is_given(study):
+    finding = report(study, evidence(0.8, 0.5)).findings[1]
+    assert finding.verdict is None
+    assert "top-5" in finding.sentence
+    assert "finding" not in finding.sentence
+
+
+def test_a_row_holds_seeds_draws_chance_and_the_published_figure(study):
+    found = report(study, evidence(0.8, 0.6))
+    score = found.rows[0].scores["top1"]
+    assert (found.rows[0].seeds, found.rows[0].draws) == (2, 5)
+    assert score.less_published == pytest.approx(score.mean - 87.15)
+    assert score.interval[0] < score.mean < score.interval[1]
+    assert score.std is not None
+    assert score.draw_std is not None
+    assert (found.chance("top1"), found.chance("top5")) == (10, 50)
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "answer"),
+    [
+        (0.8, 0.6, "comes from the approach"),
+        (0.6, 0.8, "comes from the hyper-parameters"),
+        (0.7, 0.7, "comes from the hyper-parameters"),
+    ],
+)
+def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, new, old, answer):
+    after = evidence(new, old).systems
+    tried = {id: Tried({m.protocol: 70.0}, 18, m.protocol, {"rate": 0.1}) for id, m in after.items()}
+    found = report(study, replace(evidence(0.8, 0.6), searched=after, tried=tried))
+    sentence = found.findings[1].sentence
+    assert sentence.startswith("After the same search of 18 settings for both")
+    assert answer in sentence
+    assert [row.name for row in found.rows][2:] == ["the new one, after the search", "the old one, after the search"]
+
+
+def test_a_loss_that_became_nan_is_said(study):
+    lost = records(0.5, "scratch-1pct", 2, status="diverged")
+    found = report(study, Evidence(evidence(0.8, 0.6).systems | {"old": Measured("scratch-1pct", lost)}))
+    assert "2 of 2 pretrainings became infinite or NaN" in found.findings[-1].sentence
+    assert "loss became nan" in found.findings[-1].sentence
+    assert "stayed finite" in report(study, evidence(0.8, 0.6)).findings[-1].sentence
+
+
+def test_a_system_without_records_leaves_the_finding_open(study):
+    found = report(study, Evidence(evidence(0.8, 0.6).systems | {"old": Measured("scratch-1pct", [])}))
+    assert "nothing can be said" in found.findings[0].sentence
+    assert found.rows[1].status is None
+
+
+def test_unpaired_scores_of_equal_methods_differ_in_about_one_of_twenty():
+    chance = np.random.default_rng(0)
+    wrong = 0
+    for _ in range(400):
+        sides = [
+            [
+                [float(chance.binomial(200, 0.6 + luck + draw) / 200) for draw in draws]
+                for luck in chance.normal(0, 0.01, 3)
+            ]
+            for draws in (chance.normal(0, 0.03, 5), chance.normal(0, 0.03, 4))
+        ]
+        low, high = unpaired(sides[0], sides[1], (200, 200)).interval
+        wrong += not low <= 0 <= high
+    assert wrong <= 0.07 * 400

@@ -1,0 +1,129 @@
+"""Studies as data files: those that come along are whole, and a mistake in one is one line that says where."""
+
+import json
+
+import pytest
+
+from bench.discover import check_method
+from bench.errors import SslbenchError
+from bench.settings import typed_settings
+from bench.studies.reading import find, names, read, variants
+from bench.study_run import Setting, jobs_of, requests, settled
+
+WHOLE = """
+title = "T"
+source = ""
+published = "P."
+differs = []
+dataset = "digits"
+backbone = "mlp"
+budget = "2ep"
+seeds = 1
+
+[[system]]
+id = "a"
+name = "A"
+method = "random_init"
+protocol = "scratch-1"
+"""
+
+MISTAKES = [
+    ("titel = 1\n" + WHOLE, "unknown entry 'titel': did you mean 'title'?"),
+    (WHOLE.replace('title = "T"\n', ""), "'title' is missing"),
+    (WHOLE.replace("seeds = 1", "seeds = 0"), "seeds must be 1 or more"),
+    (WHOLE.replace("seeds = 1", 'seeds = "one"'), "seeds is 'one'"),
+    (WHOLE.replace("scratch-1", "scratchh-1"), "unknown protocol 'scratchh-1'"),
+    (WHOLE.replace('"mlp"', '"mlpp"'), "did you mean 'mlp'"),
+    (WHOLE.replace('"digits"', '"digit"'), "did you mean 'digits'"),
+    (WHOLE + "share = 1.5\n", "share 1.5"),
+    (WHOLE + "published = { top3 = 50 }\n", "published.top3"),
+    (WHOLE + '[[system]]\nid = "a"\nname = "B"\nmethod = "pixels"\nprotocol = "knn"\n', "two systems have the id 'a'"),
+    (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "b"\n', "unknown system 'b'"),
+    (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "a"\nmetric = "top3"\n', "did you mean 'top5'"),
+    (WHOLE + '[[figure]]\nkind = "snapshot"\nsystems = ["a"]\ntitle = "F"\n', "did you mean 'snapshots'"),
+    (WHOLE + "[system]\n", "no valid TOML"),
+    (WHOLE.partition("[[")[0], "'system' is missing"),
+    (
+        WHOLE
+        + '[search.grid]\nrate = [0.1]\n[[search.systems]]\nsystem = "a"\nprotocol = "scratch-1"\nconstants = {}\n',
+        "must name the axes of the grid, rate",
+    ),
+    (
+        WHOLE
+        + '[search.grid]\nrate = ["x"]\n[[search.systems]]\nsystem = "a"\nprotocol = "scratch-1"\nconstants = { rate = ["training.head_rate"] }\n',
+        "takes a value like 0.05",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
+def test_a_mistake_in_a_file_is_one_line_that_names_it(text, message, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(SslbenchError) as caught:
+        read(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("study mine.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_study_is_answered_with_the_nearest():
+    with pytest.raises(SslbenchError, match="did you mean 'autoencoder-mnist'"):
+        find("autoencoder-mnst")
+    with pytest.raises(SslbenchError, match="cannot be read"):
+        find("nowhere.toml")
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_study_that_comes_along_names_methods_and_settings_that_exist(name):
+    from bench.discover import load_method
+
+    study = find(name)
+    for system in study.systems:
+        check_method(system.method)
+    for job in jobs_of(study):
+        (request,) = [r for r in requests(study, None) if r.methods == [job.systems[0].method]][:1]
+        pairs = dict(pair.split("=", 1) for pair in request.settings)
+        typed_settings(request.methods[0], load_method(request.methods[0]), "convolutional", pairs)
+
+
+def test_the_four_studies_are_there():
+    assert names() == ["autoencoder-mnist", "barlow-twins-stl10", "representations-fashion-mnist", "vae-imagenet96"]
+
+
+def test_systems_of_one_pretraining_are_run_together():
+    jobs = jobs_of(find("vae-imagenet96"))
+    assert len(jobs) == 1
+    assert len(jobs[0].systems) == 5
+
+
+def test_both_sides_of_a_search_get_the_same_grid():
+    study = find("autoencoder-mnist")
+    points = [list(variants(study, one.system).values()) for one in study.search.systems]
+    assert points[0] == points[1]
+    assert len(points[0]) == 18
+
+
+def test_where_the_data_are_missing_the_fallback_takes_their_place_with_fewer_pseudo_labels(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SSLBENCH_DATA", raising=False)
+    study = find("barlow-twins-stl10")
+    with pytest.raises(SslbenchError, match=r"imagenette-96\.zip is neither here nor under --data-root"):
+        settled(study, Setting(data_root=tmp_path))
+    (tmp_path / "imagenette-96.zip").touch()
+    taken, fallback = settled(study, Setting(data_root=tmp_path))
+    assert fallback
+    assert taken.dataset == f"folder:{tmp_path / 'imagenette-96.zip'}"
+    assert taken.system("pseudo-large").protocol == "pseudolabel-500+2000"
+    for part in ("train_X", "train_y", "test_X", "test_y", "unlabeled_X"):
+        (tmp_path / "stl10_binary").mkdir(exist_ok=True)
+        (tmp_path / "stl10_binary" / f"{part}.bin").touch()
+    taken, fallback = settled(study, Setting(data_root=tmp_path))
+    assert not fallback
+    assert taken.system("pseudo-large").protocol == "pseudolabel-5000+20000"
+
+
+def test_studies_are_listed_as_json(sslbench):
+    rows = json.loads(sslbench("list", "studies", "--format", "json").stdout)
+    assert [row["study"] for row in rows] == names()
+    assert all(row["rows"] >= 4 for row in rows)
