@@ -1,0 +1,116 @@
+"""``layer=latent``: the code is what is evaluated, under every protocol, from scratch too; by default nothing changes."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench import seeds
+from bench.backbones import build
+from bench.data import load
+from bench.data.dataset import Dataset
+from bench.data.development import development
+from bench.evaluate import Evaluation
+from bench.features import calibrate_batch_norm
+from bench.views.prepare import prepare
+from methods.autoencoder import Autoencoder, AutoencoderSettings
+from methods.base import Batch
+from methods.traits import Traits
+from methods.vae import VAE, VAESettings
+from protocols.base import Task
+from protocols.catalogue import DEFAULT
+
+CLASSES = [(Autoencoder, AutoencoderSettings), (VAE, VAESettings)]
+DIM = 7
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return development(load("digits"))
+
+
+def method_of(cls: Any, settings: Any, traits: Traits, backbone: str = "resnet9_slim", layer: str = "latent") -> Any:
+    seeds.seed_everything(0, "init")
+    return cls(build(backbone, traits), settings(dim=DIM, layer=layer), traits)
+
+
+def evaluation_of(method: Any, dataset: Dataset, backbone: str = "resnet9_slim") -> Evaluation:
+    encoder = method.encoder().eval()
+    calibrate_batch_norm(encoder, dataset.train_images, lambda x: prepare(x, encoder.input, torch.device("cpu")))
+    return Evaluation(encoder, dataset, backbone, 0)
+
+
+@pytest.mark.parametrize(("cls", "settings"), CLASSES)
+def test_the_latent_features_are_what_the_decoder_gets_and_the_map_is_the_trunks(
+    cls: Any, settings: Any, digits: Dataset
+) -> None:
+    method = method_of(cls, settings, digits.traits).eval()
+    encoder = method.encoder()
+    images = prepare(digits.train_images[:5], encoder.input, torch.device("cpu"))
+    features, found = encoder.features(images), encoder.feature_map(images)
+    assert features.shape == (5, DIM) and encoder.dim == DIM
+    torch.testing.assert_close(method.decoder(features), method.reconstruct(images))
+    assert found.shape[1] == encoder.map_dim == method.trunk.dim
+    torch.testing.assert_close(found, method.trunk.feature_map(images))
+
+
+@pytest.mark.parametrize(("cls", "settings"), CLASSES)
+def test_by_default_the_trunk_is_evaluated_and_stored_encoders_still_fit(
+    cls: Any, settings: Any, digits: Dataset
+) -> None:
+    encoder = method_of(cls, settings, digits.traits, layer="trunk").encoder()
+    assert settings().layer == "trunk" and encoder.dim == encoder.trunk.dim
+    assert list(encoder.state_dict()) == [f"trunk.{key}" for key in encoder.trunk.state_dict()]
+
+
+def test_a_network_from_scratch_has_the_code_too_and_the_trunk_that_it_has_without(digits: Dataset) -> None:
+    def scratch(layer: str, purpose: str) -> dict[str, Tensor]:
+        method = method_of(Autoencoder, AutoencoderSettings, digits.traits, layer=layer)
+        task: Task = evaluation_of(method, digits).task("scratch-1")
+        assert task.scratch_encoder is not None
+        return task.scratch_encoder(task.generator(purpose)).state_dict()
+
+    latent, again, other, plain = (
+        scratch("latent", "a"), scratch("latent", "a"), scratch("latent", "b"), scratch("trunk", "a")
+    )  # fmt: skip
+    pretrained = method_of(Autoencoder, AutoencoderSettings, digits.traits).encoder().state_dict()
+    assert {key: value.shape for key, value in latent.items()} == {key: v.shape for key, v in pretrained.items()}
+    assert all(torch.equal(latent[key], again[key]) for key in latent)
+    assert not torch.equal(latent["code.weight"], other["code.weight"])
+    assert not torch.equal(latent["code.weight"], pretrained["code.weight"])
+    assert all(torch.equal(latent[key], plain[key]) for key in plain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet9_slim", "mlp"])
+def test_a_code_is_measured_by_every_default_protocol_and_from_scratch(backbone: str, digits: Dataset) -> None:
+    method = method_of(VAE, VAESettings, digits.traits, backbone)
+    evaluation = evaluation_of(method, digits, backbone)
+    before = {key: value.clone() for key, value in evaluation.encoder.state_dict().items()}
+    heads = ["lowshot-1-frozen-conv"] if backbone == "resnet9_slim" else ["lowshot-1-frozen-mlp"]
+    for name in (*DEFAULT, "scratch-1", *heads):
+        assert evaluation.measure(name).metrics["top1"] > 0.1, name
+    assert all(torch.equal(value, before[key]) for key, value in evaluation.encoder.state_dict().items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cls", "settings"), CLASSES)
+def test_two_numbers_and_an_mlp_redraw_mnist_without_a_stuck_pixel(cls: Any, settings: Any, shared_data: Any) -> None:
+    images = load("mnist", data_root=shared_data).train_images[:1024].float() / 255
+    images = (images - images.mean()) / images.std()
+    traits = Traits(1, 28, 10, (0.13,), (0.31,), False, 1024, 1024)
+    torch.manual_seed(0)
+    method = cls(build("mlp", traits), settings(dim=2), traits)
+    optimizer = torch.optim.Adam(method.parameters(), 2e-3)
+    for step in range(60):
+        part = images[torch.arange(step * 128, (step + 1) * 128) % 1024]
+        loss = method(Batch([part], None, torch.arange(128), None, torch.Generator().manual_seed(step)), 0.0).total
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        redrawn = method.eval().reconstruct(images)
+    assert redrawn.shape == images.shape
+    varied = images.std(dim=0) > 0.2
+    assert redrawn.std(dim=0)[varied].min() > 1e-3
