@@ -1,0 +1,193 @@
+"""MAE, SimMIM and AIM: what is hidden stays hidden, and only it is asked for. On real digits."""
+
+from typing import Any
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from bench.backbones import build
+from methods.aim import AIM, AIMSettings, prefix_causal
+from methods.base import Batch, Method
+from methods.mae import MAE, MAESettings
+from methods.simmim import SimMIM, SimMIMSettings
+from methods.traits import Traits
+
+TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000, 1000)
+METHODS: list[tuple[type[Method], Any]] = [(MAE, MAESettings()), (SimMIM, SimMIMSettings()), (AIM, AIMSettings())]
+
+
+def method_of(cls: type[Any], settings: Any, traits: Traits = TRAITS) -> Any:
+    torch.manual_seed(0)
+    return cls(build("vit_nano", traits), settings, traits)
+
+
+def digits() -> Tensor:
+    return torch.from_numpy(load_digits().images[:32]).float()[:, None] / 16
+
+
+def masks_of(method: Method, seed: int = 0) -> Any:
+    draw = method.collate(method.settings, method.traits)
+    assert draw is not None
+    return draw(32, torch.Generator().manual_seed(seed))
+
+
+def batch_of(images: Tensor, masks: Any) -> Batch:
+    return Batch([images], masks, torch.arange(len(images)), None, torch.Generator())
+
+
+def other_pixels(images: Tensor, patches: Tensor) -> Tensor:
+    """Return the images with other pixels in the chosen patches (a mask of 4×4 of them)."""
+    chosen = patches.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    return torch.where(chosen, torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
+
+
+def mask_of(indices: Tensor) -> Tensor:
+    return torch.zeros(len(indices), 16, dtype=torch.bool).scatter(1, indices, True)
+
+
+def test_mae_hides_three_quarters_of_the_patches_from_the_encoder() -> None:
+    method = method_of(MAE, MAESettings())
+    kept, hidden = masks_of(method)
+    assert kept.shape == (32, 4) and hidden.shape == (32, 12)
+    changed = other_pixels(digits(), mask_of(hidden))
+    assert torch.equal(method.paint(digits(), kept, hidden), method.paint(changed, kept, hidden))
+
+
+def test_mae_asks_only_for_hidden_patches_normalised_one_by_one() -> None:
+    method = method_of(MAE, MAESettings())
+    kept, hidden = masks_of(method)
+    images = digits()
+    painted, errors = method.paint(images, kept, hidden), []
+    for image, guesses, patches in zip(images, painted, hidden, strict=True):
+        for guess, patch in zip(guesses, patches.tolist(), strict=True):
+            row, column = 2 * (patch // 4), 2 * (patch % 4)
+            pixels = image[0, row : row + 2, column : column + 2].flatten()
+            errors.append(((guess - (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()) ** 2).mean())
+    torch.testing.assert_close(method(batch_of(images, (kept, hidden)), 0.0).total, torch.stack(errors).mean())
+
+
+def test_mae_paints_a_patch_for_its_place() -> None:
+    # The decoder knows hidden patches by their positions alone, which are fixed.
+    method = method_of(MAE, MAESettings())
+    kept, hidden = masks_of(method)
+    painted = method.paint(digits(), kept, hidden)
+    again = method.paint(digits(), kept.flip(1), hidden.flip(1))
+    torch.testing.assert_close(painted, again.flip(1), rtol=1e-4, atol=1e-5)
+    assert painted.std(dim=1).mean() > 1e-3
+    assert not method.decoder.pos_embed.requires_grad
+
+
+def test_simmim_asks_only_for_hidden_patches_which_the_network_does_not_see() -> None:
+    method = method_of(SimMIM, SimMIMSettings())
+    hidden = masks_of(method)
+    assert hidden.shape == (32, 10)
+    seen = []
+    method.pixels.register_forward_hook(lambda _, inputs, output: seen.append(output.detach()))
+    method(batch_of(digits(), hidden), 0.0)
+    changed = other_pixels(digits(), mask_of(hidden))
+    loss = method(batch_of(changed, hidden), 0.0).total
+    assert seen[0].shape == (32, 10, 4) and torch.equal(*seen)
+    patches = changed.unfold(2, 2, 2).unfold(3, 2, 2).reshape(32, 16, 4)
+    errors = [(seen[1][i, j] - patches[i, hidden[i, j]]).abs().mean() for i in range(32) for j in range(10)]
+    torch.testing.assert_close(loss, torch.stack(errors).mean())
+
+
+@pytest.mark.parametrize(("size", "square"), [(8, 1), (28, 1), (32, 1), (96, 2), (224, 2)])
+def test_simmim_hides_two_by_two_patches_on_fine_grids(size: int, square: int) -> None:
+    traits = Traits(3, size, 10, (0.5,) * 3, (0.25,) * 3, True, 1000, 1000)
+    draw = SimMIM.collate(SimMIMSettings(), traits)
+    hidden = draw(16, torch.Generator().manual_seed(0))
+    side = {8: 4, 28: 7, 32: 8, 96: 12, 224: 14}[size]
+    mask = torch.zeros(16, side**2, dtype=torch.bool).scatter(1, hidden, True).reshape(16, side, side)
+    assert mask.float().mean() == pytest.approx(0.6, abs=0.04)
+    if square == 2:
+        squares = mask.unfold(1, 2, 2).unfold(2, 2, 2).flatten(3)
+        assert torch.equal(squares.all(-1), squares.any(-1))
+
+
+def test_aim_guesses_a_patch_from_the_prefix_and_those_before_it_alone() -> None:
+    method = method_of(AIM, AIMSettings())
+    behind = masks_of(method)
+    predictions = method.predict(digits(), behind)
+    for patch in range(1, 16):
+        later = behind & (torch.arange(16) >= patch)
+        changed = method.predict(other_pixels(digits(), later), behind)
+        # The prediction of patch p stands at p - 1; where p is behind the prefix, it may not know p nor what follows.
+        rows = behind[:, patch]
+        torch.testing.assert_close(changed[rows, patch - 1], predictions[rows, patch - 1], rtol=1e-4, atol=1e-5)
+        before = method.predict(other_pixels(digits(), torch.arange(16).expand(32, -1) == patch - 1), behind)
+        assert not torch.allclose(before[rows, patch - 1], predictions[rows, patch - 1])
+
+
+def test_aim_asks_for_the_next_patch_of_those_behind_the_prefix() -> None:
+    method = method_of(AIM, AIMSettings())
+    behind = masks_of(method)
+    images = digits()
+    predictions, errors = method.predict(images, behind), []
+    for i in range(32):
+        for patch in range(16):
+            if behind[i, patch]:
+                row, column = 2 * (patch // 4), 2 * (patch % 4)
+                pixels = images[i, 0, row : row + 2, column : column + 2].flatten()
+                wanted = (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()
+                errors.append(((predictions[i, patch - 1] - wanted) ** 2).mean())
+    torch.testing.assert_close(method(batch_of(images, behind), 0.0).total, torch.stack(errors).mean())
+
+
+def test_aim_draws_every_length_of_prefix_equally_often() -> None:
+    draw = AIM.collate(AIMSettings(), TRAITS)
+    behind = draw(6000, torch.Generator().manual_seed(0))
+    lengths = (~behind).sum(1)
+    assert torch.equal(behind, torch.arange(16) >= lengths[:, None])
+    counts = torch.bincount(lengths, minlength=17)
+    assert counts[0] == counts[16] == 0
+    assert (counts[1:16] - 400).abs().max() < 5 * 400**0.5
+
+
+def test_the_prefix_is_seen_by_all_and_the_rest_by_what_follows() -> None:
+    prefix = torch.tensor([[True, True, False, False]])
+    assert prefix_causal(prefix)[0, 0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
+
+
+def test_aim_is_evaluated_with_attention_in_both_directions() -> None:
+    encoder = method_of(AIM, AIMSettings()).eval().encoder()
+    images = digits()
+    last = torch.zeros(32, 16, dtype=torch.bool)
+    last[:, 15] = True
+    first, second = encoder.feature_map(images), encoder.feature_map(other_pixels(images, last))
+    assert (first - second)[:, :, 0, 0].norm() > 1e-3
+
+
+@pytest.mark.parametrize(("cls", "settings"), METHODS)
+def test_the_generator_alone_decides_the_masks(cls: type[Method], settings: Any) -> None:
+    method = method_of(cls, settings)
+
+    def drawn(seed: int) -> list[Tensor]:
+        masks = masks_of(method, seed)
+        return [masks] if isinstance(masks, Tensor) else list(masks)
+
+    first = drawn(0)
+    torch.manual_seed(5)
+    assert all(torch.equal(a, b) for a, b in zip(first, drawn(0), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, drawn(1), strict=True))
+
+
+@pytest.mark.parametrize(("size", "channels"), [(28, 1), (32, 3), (96, 3)])
+@pytest.mark.parametrize(("cls", "settings"), METHODS)
+def test_every_image_size_works(cls: type[Method], settings: Any, size: int, channels: int) -> None:
+    traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, True, 1000, 1000)
+    method = method_of(cls, settings, traits)
+    batch = Batch([torch.randn(32, channels, size, size)], masks_of(method), torch.arange(32), None, torch.Generator())
+    loss = method(batch, 0.0).total
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@pytest.mark.parametrize(("cls", "settings"), METHODS)
+def test_the_names_of_the_weights_are_the_trunk_s_once(cls: type[Method], settings: Any) -> None:
+    method = method_of(cls, settings)
+    keys = list(method.state_dict())
+    assert len([key for key in keys if key.endswith("patch_embed.proj.weight")]) == 1
+    assert len({value.data_ptr() for value in method.state_dict().values()}) == len(keys)
