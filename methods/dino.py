@@ -32,8 +32,8 @@ class DINOSettings:
         centre: Momentum of the centre.
         momentum: Of the teacher at the start; it ends at 1.
         hidden: Hidden units of the head, in multiples of the trunk's features.
-        bottleneck: Length of the vector that is compared with the prototypes.
-        prototypes: Number of outputs.
+        bottleneck: Length of the vector that is compared with the prototypes, likewise.
+        prototypes: Their number, likewise.
         frozen: Part of the training in which the prototypes stay as they are.
         local_views: Small crops of an image; None for four on a transformer, none on other trunks.
         min_scale: Smallest crop where there are no small ones, as a fraction of the image's area.
@@ -46,8 +46,8 @@ class DINOSettings:
     centre: float = 0.9
     momentum: float = 0.99
     hidden: int = 4
-    bottleneck: int = 256
-    prototypes: int = 4096
+    bottleneck: float = 0.5
+    prototypes: int = 8
     frozen: float = 0.01
     local_views: int | None = None
     min_scale: float = 0.08
@@ -74,13 +74,14 @@ class DINO(Method):
             self.settings = replace(settings, local_views=4 if transformer else 0)
         self.pooling: Pooling = "class" if transformer else self.trunk.pooling
         features = self.trunk.dim
+        prototypes = settings.prototypes * features
         self.head = PrototypeHead(
-            features, settings.hidden * features, settings.bottleneck, settings.prototypes, fixed_length=True
+            features, settings.hidden * features, int(settings.bottleneck * features), prototypes, fixed_length=True
         )
         self.teacher_trunk = teacher_of(self.trunk)
         self.teacher_head = self.head.teacher()
         self.criterion = ViewLoss(
-            settings.prototypes, student_temp=settings.student_temperature, center_momentum=settings.centre
+            prototypes, student_temp=settings.student_temperature, center_momentum=settings.centre
         )
 
     @classmethod

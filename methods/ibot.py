@@ -40,8 +40,8 @@ class IBOTSettings:
         centre: Momentum of both centres.
         momentum: Of the teacher at the start; it ends at 1.
         hidden: Hidden units of the head, in multiples of the trunk's features.
-        bottleneck: Length of the vector that is compared with the prototypes.
-        prototypes: Number of outputs.
+        bottleneck: Length of the vector that is compared with the prototypes, likewise.
+        prototypes: Their number, likewise.
         frozen: Part of the training in which the prototypes stay as they are.
         masked_images: Share of the global views that is masked.
         least_masked: Smallest share of a masked view's patches.
@@ -58,8 +58,8 @@ class IBOTSettings:
     centre: float = 0.9
     momentum: float = 0.99
     hidden: int = 4
-    bottleneck: int = 256
-    prototypes: int = 4096
+    bottleneck: float = 0.5
+    prototypes: int = 8
     frozen: float = 0.01
     masked_images: float = 0.5
     least_masked: float = 0.1
@@ -85,15 +85,16 @@ class IBOT(Method):
         super().__init__(trunk, settings, traits)
         vit_of(self.trunk, traits)
         features = self.trunk.dim
+        prototypes = settings.prototypes * features
         self.head = PrototypeHead(
-            features, settings.hidden * features, settings.bottleneck, settings.prototypes, fixed_length=False
+            features, settings.hidden * features, int(settings.bottleneck * features), prototypes, fixed_length=False
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, features))
         self.teacher_trunk = teacher_of(self.trunk)
         self.teacher_head = self.head.teacher()
         arguments = {"student_temp": settings.student_temperature, "center_momentum": settings.centre}
-        self.view_loss = ViewLoss(settings.prototypes, **arguments)
-        self.patch_loss = PatchLoss(settings.prototypes, **arguments)
+        self.view_loss = ViewLoss(prototypes, **arguments)
+        self.patch_loss = PatchLoss(prototypes, **arguments)
 
     @classmethod
     def views(cls, settings: IBOTSettings, traits: Traits) -> Callable[[Any], Any]:

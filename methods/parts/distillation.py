@@ -1,20 +1,28 @@
 """What DINO, iBOT and DINOv2 share: a head that can be a teacher's, and losses whose centre rests in evaluation."""
 
+import warnings
+
 from lightly.loss import DINOLoss, IBOTPatchLoss
 from lightly.models.modules.center import Center
 from lightly.models.modules.heads import DINOProjectionHead
 from lightly.models.utils import deactivate_requires_grad
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class PrototypeHead(DINOProjectionHead):  # type: ignore[misc]
     """DINO's head: three layers, length one, a layer of prototypes with normalised weights.
 
-    Where the prototypes' lengths are fixed, they are a buffer: nothing that a gradient does not reach is a parameter.
+    Where the prototypes' lengths are fixed, they are a buffer: nothing that a gradient does not reach is a parameter. Hidden
+    weights start as Xavier's: lightly's deviation of 0.02 is the authors' for a width of 2048, and makes narrower heads linear.
     """
 
     def __init__(self, features: int, hidden: int, bottleneck: int, prototypes: int, *, fixed_length: bool) -> None:
-        super().__init__(features, hidden, bottleneck, prototypes, norm_last_layer=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # torch renames the weight_norm that lightly calls
+            super().__init__(features, hidden, bottleneck, prototypes, norm_last_layer=False)
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
         self.arguments = (features, hidden, bottleneck, prototypes)
         self.fixed_length = fixed_length
         if fixed_length:
