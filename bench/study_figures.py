@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.atomic import write_whole
-from bench.records import Record
+from bench.records import Identity, Record
 from bench.store import Store
 from bench.studies.study import Figure, Study
 from bench.study_evidence import Drawn, Runs, folder_of, records_of
@@ -134,7 +134,7 @@ def snapshots(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple[
     records = records_of(results, runs.systems[id])
     if not records:
         raise Missing("it has no record")
-    path = Store(results).snapshots_path(records[0].identity)
+    path = beside(results, records[0].identity, "snapshots", ".npz")
     if not path.is_file():
         raise Missing(f"no snapshots at {path}")
     with np.load(path) as stored:
@@ -193,3 +193,11 @@ def first_record(records: Sequence[Record]) -> Record:
     if not records:
         raise Missing("it has no record")
     return min(records, key=lambda r: r.identity.seed)
+
+
+def beside(results: Path, identity: Identity, kind: str, suffix: str) -> Path:
+    """Return where a run's file of another kind stands, at the same place as its record."""
+    store = Store(results)
+    return (
+        results / kind / store.record_path(identity).relative_to(store.records_dir(identity.task)).with_suffix(suffix)
+    )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.checkpoint import stored_encoder
+from bench.checkpoint import load_checkpoint, stored_encoder
 from bench.discover import load_method
 from bench.encoders import build_method
 from bench.evaluate import Evaluation
@@ -18,7 +18,7 @@ from bench.request import Source
 from bench.store import Store
 from bench.studies.study import Figure, Study
 from bench.study_evidence import Runs, records_of
-from bench.study_figures import Missing, first_record
+from bench.study_figures import Missing, beside, first_record
 from bench.views.prepare import prepare
 from methods.base import Encoder, input_of
 from protocols.catalogue import load, resolve
@@ -99,11 +99,11 @@ def _reconstructed(record: "Record", dataset: "Dataset", results: Path) -> Tenso
     method = load_method(record.identity.method)
     if not hasattr(method, "reconstruct"):
         raise Missing(f"{record.identity.method} does not reconstruct images")
-    state = Store(results).last_state(record.identity)
+    state = load_checkpoint(beside(results, record.identity, "checkpoints", ".last.pt"), record.identity)
     if state is None:
         raise Missing("the last state of its training is not kept here")
     built = build_method(record.identity, dataset)
-    built.load_state_dict(state)
+    built.load_state_dict(state["method"])
     built.eval()
     spec = input_of(dataset.traits)
     images = dataset.test_images[:LOOKED_AT]

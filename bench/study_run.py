@@ -164,11 +164,7 @@ class Job:
                 f"{key}={value if isinstance(value, str) else repr(value)}" for key, value in of.settings.items()
             ],
             batch_size=of.batch,
-            **{
-                k: v
-                for k, v in {"share": of.share, "snapshots": of.snapshots if task == "test" else None}.items()
-                if v is not None and k in Request.__dataclass_fields__
-            },
+            share=of.share,
         )
 
 

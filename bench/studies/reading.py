@@ -142,7 +142,8 @@ def _check(study: Study) -> None:
     for system in study.systems:
         _check_system(study, system)
     for comparison in study.comparisons:
-        _known(comparison.first, ids), _known(comparison.second, ids)
+        _known(comparison.first, ids)
+        _known(comparison.second, ids)
     for figure in study.figures:
         for id in figure.systems:
             _known(id, ids)
