@@ -11,10 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.atomic import write_whole
-from bench.records import Identity, Record
-from bench.store import Store
 from bench.studies.study import Figure, Study
-from bench.study_evidence import Drawn, Runs, folder_of, records_of
+from bench.study_evidence import Drawn, Missing, Runs, beside, folder_of, records_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,10 +24,6 @@ DPI = 110
 LEAST_TO_EMBED = 10
 MAPS = 4
 """How many epochs of snapshots stand side by side: the first, the last and those between."""
-
-
-class Missing(Exception):
-    """What a figure needs is not there; the message says what."""
 
 
 def draw_all(study: Study, runs: Runs, results: Path, source: "Source", say: Callable[[str], None]) -> list[Drawn]:
@@ -115,7 +109,7 @@ def classifiers(figure: Figure, study: Study, runs: Runs, results: Path) -> tupl
     if not count:
         raise Missing("no run on the development task has the curves of a classifier trained by steps")
     _dressed(left, "Loss on the labelled images", "step", "cross-entropy")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.05 * max(float(np.max(line.get_ydata())) for line in left.get_lines()))
     left.legend(fontsize=8, frameon=False)
     _dressed(right, "Accuracy: dotted in training, solid on val", "step", "percent")
     right.set_ylim(0, 101)
@@ -186,18 +180,3 @@ def _limits(curves: Sequence[Any]) -> tuple[float, float]:
     low, high = float(late.min()), float(late.max())
     room = 0.05 * max(high - low, 1e-6)
     return low - room, high + room
-
-
-def first_record(records: Sequence[Record]) -> Record:
-    """Return the record of the least seed."""
-    if not records:
-        raise Missing("it has no record")
-    return min(records, key=lambda r: r.identity.seed)
-
-
-def beside(results: Path, identity: Identity, kind: str, suffix: str) -> Path:
-    """Return where a run's file of another kind stands, at the same place as its record."""
-    store = Store(results)
-    return (
-        results / kind / store.record_path(identity).relative_to(store.records_dir(identity.task)).with_suffix(suffix)
-    )

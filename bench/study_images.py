@@ -17,8 +17,7 @@ from bench.evaluate import Evaluation
 from bench.request import Source
 from bench.store import Store
 from bench.studies.study import Figure, Study
-from bench.study_evidence import Runs, records_of
-from bench.study_figures import Missing, beside, first_record
+from bench.study_evidence import Missing, Runs, beside, first_record, records_of
 from bench.views.prepare import prepare
 from methods.base import Encoder, input_of
 from protocols.catalogue import load, resolve
