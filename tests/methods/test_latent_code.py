@@ -83,29 +83,32 @@ def test_a_network_from_scratch_has_the_code_too_and_the_trunk_that_it_has_witho
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["resnet9_slim", "mlp"])
-def test_a_code_is_measured_by_every_default_protocol_and_from_scratch(backbone: str, digits: Dataset) -> None:
-    method = method_of(VAE, VAESettings, digits.traits, backbone)
-    evaluation = evaluation_of(method, digits, backbone)
+def test_a_code_is_measured_by_every_default_protocol_and_from_scratch(digits: Dataset) -> None:
+    evaluation = evaluation_of(method_of(VAE, VAESettings, digits.traits, "mlp"), digits, "mlp")
     before = {key: value.clone() for key, value in evaluation.encoder.state_dict().items()}
-    heads = ["lowshot-1-frozen-conv"] if backbone == "resnet9_slim" else ["lowshot-1-frozen-mlp"]
-    for name in (*DEFAULT, "scratch-1", *heads):
+    for name in (*DEFAULT, "scratch-1"):
         assert evaluation.measure(name).metrics["top1"] > 0.1, name
     assert all(torch.equal(value, before[key]) for key, value in evaluation.encoder.state_dict().items())
 
 
 @pytest.mark.slow
+def test_a_convolutional_head_stands_on_the_map_of_an_encoder_with_a_code(digits: Dataset) -> None:
+    evaluation = evaluation_of(method_of(VAE, VAESettings, digits.traits), digits)
+    assert evaluation.measure("lowshot-1-frozen-conv").metrics["top1"] > 0.1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
 def test_two_numbers_and_an_mlp_redraw_mnist_without_a_stuck_pixel(cls: Any, settings: Any, shared_data: Any) -> None:
-    images = load("mnist", data_root=shared_data).train_images[:1024].float() / 255
+    images = load("mnist", data_root=shared_data).train_images[:512].float() / 255
     images = (images - images.mean()) / images.std()
-    traits = Traits(1, 28, 10, (0.13,), (0.31,), False, 1024, 1024)
+    traits = Traits(1, 28, 10, (0.13,), (0.31,), False, 512, 512)
     torch.manual_seed(0)
     method = cls(build("mlp", traits), settings(dim=2), traits)
     optimizer = torch.optim.Adam(method.parameters(), 2e-3)
-    for step in range(60):
-        part = images[torch.arange(step * 128, (step + 1) * 128) % 1024]
-        loss = method(Batch([part], None, torch.arange(128), None, torch.Generator().manual_seed(step)), 0.0).total
+    for step in range(40):
+        part = images[torch.arange(step * 64, (step + 1) * 64) % 512]
+        loss = method(Batch([part], None, torch.arange(64), None, torch.Generator().manual_seed(step)), 0.0).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
