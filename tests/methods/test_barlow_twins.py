@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from bench.backbones import build
+from bench.views import compile_views
 from methods.barlow_twins import BarlowTwins, BarlowTwinsSettings
 from methods.base import Batch
 from methods.parts.precision import in_float32
@@ -71,6 +72,44 @@ def test_the_published_form_does_become_nan_on_a_constant_dimension() -> None:
     embeddings = nearly_constant("one constant dimension").requires_grad_()
     published(embeddings, embeddings + 0.0).backward()  # type: ignore[no-untyped-call]
     assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()
+
+
+@pytest.mark.parametrize(
+    "spread", [0.0, 1e-24, 1e-6], ids=["constant", "squares below float32", "below its steps at 100"]
+)
+@pytest.mark.parametrize("added", [0.0, 1e-5])
+def test_the_nan_comes_from_the_backward_of_a_power_and_no_added_constant_or_clipping_helps(
+    spread: float, added: float
+) -> None:
+    """The root's derivative at a variance of zero is infinite, and zero times infinity is NaN; a constant behind the root is too late."""
+    torch.manual_seed(0)
+    embeddings = torch.randn(64, 16)
+    embeddings[:, 3] = (100.0 if spread == 1e-6 else 0.0) + spread * embeddings[:, 3]
+    embeddings.requires_grad_()
+
+    def loss() -> Tensor:
+        centred = embeddings - embeddings.mean(0)
+        normalised = centred / (centred.pow(2).mean(0).pow(0.5) + added)
+        return (normalised.T @ normalised / 64 - torch.eye(16)).nan_to_num().pow(2).sum()
+
+    loss().backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_([embeddings], 1.0)
+    assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()
+    with pytest.raises(RuntimeError, match="PowBackward0"), torch.autograd.detect_anomaly(check_nan=True):
+        loss().backward()  # type: ignore[no-untyped-call]
+    value = criterion(embeddings, embeddings)
+    (gradient,) = torch.autograd.grad(value, embeddings)
+    assert torch.isfinite(value) and torch.isfinite(gradient).all()
+
+
+def test_rotation_joins_the_other_four_augmentations_and_stays_batched() -> None:
+    traits = Traits(3, 96, 10, (0.5,) * 3, (0.25,) * 3, True, 1000, 1000)
+    pipeline = BarlowTwins.views(BarlowTwinsSettings(rotation=15.0), traits)
+    steps = [type(step).__name__ for step in pipeline.transforms[1].transform.transforms]  # type: ignore[attr-defined]
+    for name in ("Flip", "Rotate", "Blur", "Solari", "RandomApply"):
+        assert any(name in step for step in steps), steps
+    views = compile_views(pipeline, size=96, channels=3, mean=traits.mean, std=traits.std, device=torch.device("cpu"))
+    assert views.reason is None
 
 
 def test_constant_images_leave_every_weight_finite_in_bf16() -> None:
