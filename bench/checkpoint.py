@@ -9,11 +9,12 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.atomic import write_whole
 from bench.errors import StorageError
 from bench.records import Identity
+from methods.base import Encoder
 
 
 def digest(identity: Identity) -> str:
@@ -48,13 +49,15 @@ def load_checkpoint(path: Path, identity: Identity) -> dict[str, Any] | None:
     return state if state.get("identity") == digest(identity) else None
 
 
-def save_encoder(path: Path, identity: Identity, encoder: nn.Module, story: dict[str, Any]) -> None:
-    """Write an encoder as safetensors, with the run's identity and how it was trained (plain JSON) in its metadata."""
+def save_encoder(path: Path, identity: Identity, encoder: Encoder, story: dict[str, Any]) -> None:
+    """Write an encoder as safetensors; in its metadata the run's identity, how it was trained and what it expects (plain JSON)."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     about = {
         "identity": digest(identity),
         "backbone": identity.backbone,
         "method": identity.method,
+        "pooling": encoder.pooling,
+        "input": json.dumps(asdict(encoder.input)),
         "story": json.dumps(story),
     }
     data = safetensors.torch.save(state, metadata=about)

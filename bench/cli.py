@@ -95,8 +95,10 @@ def run(
     if study is not None:
         said = _said(context)
         if refused := [name for name in said if name not in STUDY_TAKES]:
-            options = " and ".join("METHODS" if name == "methods" else f"--{name}" for name in refused)
-            raise SslbenchError(f"--study {study} says what is run: leave out {options.replace('_', '-').rstrip('-')}")
+            options = " and ".join(
+                "METHODS" if name == "methods" else f"--{name.strip('_').replace('_', '-')}" for name in refused
+            )
+            raise SslbenchError(f"--study {study} says what is run: leave out {options}")
         from bench.study_run import Setting, run_study
 
         setting = Setting(
@@ -275,6 +277,21 @@ def show(
 
     console = _console()
     console.print(render(find(Store(results), run), console.width))
+
+
+@app.command()
+def export(
+    run: Annotated[
+        str, typer.Argument(help="A record's path, dataset/backbone/budget/method/seed-0, or a clear part.")
+    ],
+    file: Annotated[Path, typer.Argument(help="Where to write, for example simclr.safetensors.")],
+    results: RESULTS = Path("results"),
+) -> None:
+    """Write a trained encoder as safetensors; `sslbench run checkpoint:FILE` measures it again."""
+    from bench import export as exporting
+    from bench.store import Store
+
+    typer.echo(exporting.export(Store(results), run, file))
 
 
 @app.command()

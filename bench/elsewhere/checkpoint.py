@@ -34,8 +34,8 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """``checkpoint:`` and the file's name."""
-        return CHECKPOINT + self.file.name
+        """``checkpoint:`` and the file's name without its ending."""
+        return CHECKPOINT + self.file.stem.removesuffix(".pth")
 
     def backbone(self) -> str:
         """Return the backbone: the one that was asked for, else the one that the file names.
@@ -47,14 +47,14 @@ class Checkpoint:
         named = about.get("backbone")
         if named is None:
             if self.asked is None:
-                raise SslbenchError(f"{self.name}: the file does not name its backbone; add --backbone NAME")
+                raise SslbenchError(f"{self.file} does not name its backbone: add --backbone NAME")
             return self.asked
         if self.asked not in (None, named):
-            raise SslbenchError(f"{self.name}: the file is of backbone {named}, not {self.asked}; leave --backbone out")
+            raise SslbenchError(f"{self.file} is of backbone {named}, not {self.asked}; leave --backbone out")
         version, now = about.get("backbone_version", ""), find(named).version
         if version != str(now):
             raise SslbenchError(
-                f"{self.name}: made for version {version} of backbone {named}, here it is version {now}"
+                f"{self.file}: made for version {version} of backbone {named}, here it is version {now}"
             )
         return named
 
@@ -71,7 +71,7 @@ class Checkpoint:
         backbone = self.backbone()
         about = weights.metadata(self.file)
         exported = "input" in about
-        spec = _input(about, self.name) if exported else input_of(traits)
+        spec = _input(about, str(self.file)) if exported else input_of(traits)
         spec = replace(spec, size=size or spec.size)
         tensors = weights.read_weights(self.file)
         trunk = _trunk(backbone, spec, traits)
@@ -83,7 +83,7 @@ class Checkpoint:
                 spec, trunk, found = coloured, other, fits
         fit.check(trunk, tensors, found, backbone, str(self.file))
         fit.load(trunk, tensors, found)
-        pooling = _pooling(about.get("pooling", trunk.pooling), self.name)
+        pooling = _pooling(about.get("pooling", trunk.pooling), str(self.file))
         code = _code(tensors, trunk) if exported else None
         notes = fit.lines(trunk, tensors, found, backbone, str(self.file))
         return Built(trunk, spec, pooling, lambda: _trunk(backbone, spec, traits), tuple(notes), code)
@@ -107,7 +107,7 @@ def _pooling(named: str, name: str) -> Pooling:
     for pooling in get_args(Pooling):
         if pooling == named:
             return cast(Pooling, pooling)
-    raise SslbenchError(f"{name}: the file names a pooling '{named}', there is none")
+    raise SslbenchError(f"{name}: names a pooling '{named}', there is none")
 
 
 def _input(about: dict[str, str], name: str) -> InputSpec:
@@ -116,4 +116,4 @@ def _input(about: dict[str, str], name: str) -> InputSpec:
         mean, std = (tuple(map(float, found[key])) for key in ("mean", "std"))
         return InputSpec(int(found["size"]), int(found["channels"]), mean, std)
     except (ValueError, KeyError, TypeError) as error:
-        raise SslbenchError(f"{name}: the file's metadata 'input' cannot be read ({error})") from error
+        raise SslbenchError(f"{name}: its metadata 'input' cannot be read ({error})") from error

@@ -70,7 +70,7 @@ def check(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str
         where: The file, for the message.
     """
     if not found.taken:
-        raise SslbenchError(f"{where}: nothing in it fits {what}; it holds {_some(_groups(found.left, ''))}")
+        raise SslbenchError(f"{where}: nothing in it fits {what}; it holds {_some(_groups(tuple(tensors), ''))}")
     first = next(name for name, tensor in trunk.state_dict().items() if tensor.ndim in (2, 4))
     if first in found.misshapen:
         shapes = _shapes(first, trunk, tensors, found)
@@ -80,7 +80,7 @@ def check(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str
         )
     if found.share < SMALLEST_SHARE:
         wrong = [_shapes(name, trunk, tensors, found) for name in found.misshapen] + [
-            f"{name} is not there" for name in found.missing
+            f"{name} not there" for name in _groups(found.missing, "layers." if first.startswith("layers.") else "")
         ]
         raise SslbenchError(
             f"{where}: only {100 * found.share:.0f} % of the weights of {what} fit, less than {100 * SMALLEST_SHARE:.0f} %: {_some(wrong)}"

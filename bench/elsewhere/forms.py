@@ -26,14 +26,6 @@ class Form:
     timm: str | None
     file: Path | None
 
-    @property
-    def name(self) -> str:
-        """The name without folders: ``timm:resnet18``, ``checkpoint:moco.pth``."""
-        if self.timm is not None:
-            return TIMM + self.timm
-        assert self.file is not None
-        return CHECKPOINT + self.file.name
-
 
 def is_elsewhere(name: str) -> bool:
     """Whether a method's name has one of the forms."""

@@ -30,8 +30,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise SslbenchError(_refusal(path)) from error
     except Exception as error:  # torch tells a damaged file in errors of many kinds
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SslbenchError(f"{path}: is neither a safetensors nor a torch file of weights ({line})") from error
+        raise SslbenchError(f"{path}: is neither a safetensors nor a torch file of weights, or is damaged") from error
     tensors = dict(_flat(found))
     if not tensors:
         raise SslbenchError(f"{path}: holds no tensors")
