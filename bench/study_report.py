@@ -323,7 +323,7 @@ def _difference(first: Measured, second: Measured, metric: Metric) -> Difference
 
 
 def _choice(tried: Tried) -> str:
-    point = ", ".join(f"{axis} {value}" for axis, value in tried.point.items())
+    point = ", ".join(f"{axis} {value}" for axis, value in tried.point.items()) or "its own constants"
     return f"chosen of {tried.tried} on the development task ({tried.scores[tried.chosen]:.1f} there): {point}"
 
 

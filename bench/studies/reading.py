@@ -64,11 +64,11 @@ def read(path: Path) -> Study:
 
 
 def variants(study: Study, system: str) -> dict[str, dict[str, Any]]:
-    """Return the ids of all protocols that the search tries for a system, each with its place on the grid."""
+    """Return the ids of all protocols that the search tries for a system, each with its place on the grid; its own first, off the grid."""
     assert study.search is not None
     searched = next(one for one in study.search.systems if one.system == system)
     grid = study.search.grid
-    found = {}
+    found: dict[str, dict[str, Any]] = {study.system(system).protocol: {}}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         changes = {name: value for axis, value in point.items() for name in searched.constants[axis]}

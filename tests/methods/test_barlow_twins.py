@@ -74,24 +74,21 @@ def test_the_published_form_does_become_nan_on_a_constant_dimension() -> None:
     assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()
 
 
-@pytest.mark.parametrize(
-    "spread", [0.0, 1e-24, 1e-6], ids=["constant", "squares below float32", "below its steps at 100"]
-)
-@pytest.mark.parametrize("added", [0.0, 1e-5])
-def test_the_nan_comes_from_the_backward_of_a_power_and_no_added_constant_or_clipping_helps(
-    spread: float, added: float
-) -> None:
+@pytest.mark.filterwarnings("ignore:.*Anomaly Detection.*", "ignore:Error detected in PowBackward0")
+@pytest.mark.parametrize("spread", [0.0, 1e-6], ids=["constant", "below float32's steps at 100"])
+def test_the_nan_comes_from_the_backward_of_a_power_and_no_added_constant_or_clipping_helps(spread: float) -> None:
     """The root's derivative at a variance of zero is infinite, and zero times infinity is NaN; a constant behind the root is too late."""
     torch.manual_seed(0)
     embeddings = torch.randn(64, 16)
-    embeddings[:, 3] = (100.0 if spread == 1e-6 else 0.0) + spread * embeddings[:, 3]
+    embeddings[:, 3] = 100.0 + spread * embeddings[:, 3]
     embeddings.requires_grad_()
 
     def loss() -> Tensor:
         centred = embeddings - embeddings.mean(0)
-        normalised = centred / (centred.pow(2).mean(0).pow(0.5) + added)
-        return (normalised.T @ normalised / 64 - torch.eye(16)).nan_to_num().pow(2).sum()
+        normalised = centred / (centred.pow(2).mean(0).pow(0.5) + 1e-5)
+        return (normalised.T @ normalised / 64 - torch.eye(16)).pow(2).sum()
 
+    assert torch.isfinite(loss())
     loss().backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_([embeddings], 1.0)
     assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()

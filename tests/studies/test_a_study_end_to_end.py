@@ -92,7 +92,7 @@ def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tm
     assert all(row["status"] == "ok" and row["seeds"] == 2 for row in found["rows"])
     assert found["conclusion"][0]["verdict"] in ("holds", "does not hold", "cannot tell")
     assert found["chance"]["top1"] == 10
-    assert {len(one["scores"]) for one in found["runs"]["tried"].values()} == {2}
+    assert {len(one["scores"]) for one in found["runs"]["tried"].values()} == {3}
     assert [one["file"] for one in found["figures"]] == [
         "1-predictions.png",
         "2-pretraining.png",

@@ -97,11 +97,14 @@ def test_systems_of_one_pretraining_are_run_together():
     assert len(jobs[0].systems) == 5
 
 
-def test_both_sides_of_a_search_get_the_same_grid():
+def test_all_sides_of_a_search_get_the_same_grid_and_their_own_constants():
     study = find("autoencoder-mnist")
-    points = [list(variants(study, one.system).values()) for one in study.search.systems]
-    assert points[0] == points[1]
-    assert len(points[0]) == 18
+    tries = [variants(study, one.system) for one in study.search.systems]
+    grids = [[point for point in found.values() if point] for found in tries]
+    assert grids[0] == grids[1] == grids[2]
+    assert len(grids[0]) == 6
+    for one, found in zip(study.search.systems, tries, strict=True):
+        assert study.system(one.system).protocol in found
 
 
 def test_where_the_data_are_missing_the_fallback_takes_their_place_with_fewer_pseudo_labels(tmp_path, monkeypatch):
