@@ -26,6 +26,8 @@ IDENTITY = Identity(
 )
 METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "vae": -0.6, "simclr": 0.6, "byol": 0.3}
 
+FROM_ELSEWHERE = {"backbone": "own", "budget": "none", "epochs": 0, "batch": 0}
+
 
 def only(records: list[Record], current: Current, **how: bool) -> Table:
     (table,) = build(records, current, **how).tables
@@ -109,12 +111,32 @@ def test_changed_settings_and_encoders_from_elsewhere_are_marked_rows_without_ra
     campaign: Campaign, current: Current
 ) -> None:
     records = campaign({"simclr": 0.0}) + campaign({"simclr": 5.0}, settings={"temperature": 0.2})
-    records += campaign({"timm:vit_tiny": 9.0})
+    records += campaign({"timm-vit-tiny-1f2e3d4c": 9.0}, identity=FROM_ELSEWHERE)
     table = only(records, current)
     assert [row.label for row in table.rows] == ["simclr", "simclr+temperature=0.2", table.rows[2].label]
     assert [row.group for row in table.rows] == ["methods", "changed settings", "elsewhere"]
     assert [row.rank for row in table.rows] == [1.0, None, None]
     assert table.rows[0].scores["linear"].tied_with_best is True
+
+
+def test_an_encoder_from_elsewhere_stands_in_every_table_of_its_data_set_and_backbone(
+    campaign: Campaign, current: Current
+) -> None:
+    records = campaign({"simclr": 0.0}) + campaign({"simclr": 0.5}, identity={"budget": "quick"})
+    records += campaign({"simclr": 0.5}, identity={"backbone": "resnet18"})
+    records += campaign({"timm-vit-tiny-1f2e3d4c": 9.0}, identity=FROM_ELSEWHERE)
+    records += campaign({"checkpoint-moco-5a6b7c8d": 9.0}, identity=FROM_ELSEWHERE | {"backbone": "resnet18"})
+    records += campaign({"my-encoder-9e8f7a6b": 9.0}, identity=FROM_ELSEWHERE | {"dataset": "mnist"})
+    shown = {
+        (t.dataset, t.backbone, t.budget): {row.method.partition("-")[0] for row in t.rows}
+        for t in build(records, current).tables
+    }
+    assert shown == {
+        ("digits", "resnet9_slim", "standard"): {"simclr", "timm"},
+        ("digits", "resnet9_slim", "quick"): {"simclr", "timm"},
+        ("digits", "resnet18", "standard"): {"simclr", "timm", "checkpoint"},
+        ("mnist", "own", "none"): {"my"},
+    }
 
 
 def test_a_failure_stands_in_its_row_with_its_cause_and_has_no_rank(campaign: Campaign, current: Current) -> None:
