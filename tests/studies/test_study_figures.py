@@ -1,0 +1,93 @@
+"""Figures of a study are drawn from what the runs left, and one that cannot be drawn says why."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from bench.data import load
+from bench.records import Identity, Measurement, Record
+from bench.request import Source
+from bench.store import Store
+from bench.studies.study import Figure, Study, System
+from bench.study_evidence import Place, Runs, beside
+from bench.study_figures import draw_all
+
+
+def study(kind: str) -> Study:
+    system = System("a", "the one", "autoencoder", "scratch-1pct")
+    figure = Figure(kind, ("a",), "A figure")
+    return Study("made-up", "T", "", "P.", (), "digits", "mlp", "2ep", 1, (system,), figures=(figure,))
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A record with the curves of a pretraining and of a classifier, and where it stands."""
+    fingerprint = load("digits").fingerprint
+    curves = {
+        "loss": [2.3, 1.0, 0.5],
+        "accuracy": [0.1, 0.6, 0.9],
+        "val_step": [0, 50, 100],
+        "val_accuracy": [0.1, 0.5, 0.7],
+    }
+    measured = Measurement(1, {"top1": 0.7}, [{"top1": 0.7}], choices={"steps": 100}, curves=curves)
+    curve = {"step": list(range(1, 101)), "loss": [1 / n for n in range(1, 101)]}
+    for task in ("test", "val"):
+        identity = Identity("digits", fingerprint, task, "autoencoder", 1, "mlp", 1, 1, "2ep", 2, 256, 0)
+        Store(tmp_path).write(Record(identity, "ok", None, {"scratch-1pct": measured}, curve, classes=10))
+    places = {
+        task: {"a": Place("scratch-1pct", (f"{folder}/digits/mlp/2ep/autoencoder/seed-0.json",))}
+        for task, folder in (("test", "records"), ("val", "records-val"))
+    }
+    return Runs(places["test"], {}, {}, places["val"], False), identity
+
+
+def drawn(kind, runs, results):
+    said = []
+    found = draw_all(study(kind), runs, results, Source("digits"), said.append)
+    return found, said
+
+
+@pytest.mark.parametrize("kind", ["pretraining", "classifiers"])
+def test_curves_are_drawn_from_records(kind, recorded, tmp_path):
+    ((one,), said) = drawn(kind, recorded[0], tmp_path)
+    assert said == []
+    assert one.caption.startswith("A figure. ")
+    with Image.open(tmp_path / "studies" / "made-up" / one.file) as image:
+        assert image.size[0] > 600
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
+
+
+def test_snapshots_are_drawn_by_pca_and_tsne(recorded, tmp_path):
+    runs, identity = recorded
+    digits = load_digits()
+    noise = np.random.default_rng(0).normal(0, 6, (5, 150, 64))
+    features = np.stack([digits.data[:150] * n / 4 + noise[n] * (1 - n / 4) for n in range(5)])
+    path = beside(tmp_path, identity, "snapshots", ".npz")
+    path.parent.mkdir(parents=True)
+    np.savez(
+        path,
+        epochs=np.arange(0, 10, 2),
+        features=features.astype(np.float16),
+        labels=digits.target[:150],
+        loss=np.ones(5),
+    )
+    ((one,), said) = drawn("snapshots", runs, tmp_path)
+    assert said == []
+    assert "150 images of val at 4 of 5 stored epochs" in one.caption
+    with Image.open(tmp_path / "studies" / "made-up" / one.file) as image:
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("snapshots", "no snapshots at"),
+        ("reconstructions", "last state of its training is not kept"),
+        ("predictions", "no answers in its record"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_says_why(kind, why, recorded, tmp_path):
+    found, (line,) = drawn(kind, recorded[0], tmp_path)
+    assert found == []
+    assert why in line
