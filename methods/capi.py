@@ -2,7 +2,9 @@
 
 Recipe: the authors' (https://github.com/facebookresearch/capi, default_pretrain_config.yaml): AdamW, betas 0.9 and 0.95, decay 0.1,
 65 % of the patches hidden around a visible block, crops from 0.6, temperatures 0.12 (student) and 0.06 (teacher), three Sinkhorn
-steps place by place, the clustering at half the rate, a predictor of cross-attention as wide as the trunk and half as deep.
+steps place by place, a predictor of cross-attention as wide as the trunk and half as deep; the clustering at half the rate, with decay 0.01.
+Its weights start with a deviation of 1 (model.py): lightly leaves torch's, fourteen times less at a width of 64, with which
+all images start in all clusters alike (on digits a mean entropy of 5.36 where the most is 5.55), and a short training does not part them.
 Deviations: as many clusters as images in a batch, which is the ratio of the paper (16384 to 16384); all hidden patches are predicted (5 % there, to
 save memory); the trunk's class token stays, and is not shown to the predictor; fixed positions in the trunk, rotary
 ones in the predictor alone; the momentum rises from its start without a warm-up; one decay and one rate for all layers of the student.
@@ -19,7 +21,7 @@ from lightly.loss.capi_loss import CAPILoss
 from lightly.models.modules.capi_predictor_timm import CAPIPredictorTIMM
 from lightly.models.modules.heads import CAPIProjectionHead
 from lightly.models.utils import random_inverse_block_mask
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
@@ -31,6 +33,7 @@ from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.traits import Traits
 
 CLUSTERING_RATE = 0.5
+CLUSTERING_DECAY = 0.01
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class CAPI(Method):
         )
         self.head = UnitPrototypes(self.trunk.dim, settings.clusters)
         self.clustering = CAPIProjectionHead(self.trunk.dim, settings.clusters, bias=True)
+        nn.init.normal_(self.clustering.layer.weight)
+        nn.init.zeros_(self.clustering.layer.bias)
         self.teacher = teacher_of(self.trunk)
         self.criterion = CAPILoss(settings.teacher_temperature, settings.student_temperature)
 
@@ -134,14 +139,14 @@ class CAPI(Method):
         follow(self.trunk, self.teacher, momentum_at(progress, self.settings.momentum))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the default groups, and the clustering's with half the rate."""
+        """Return the default groups, and the clustering's with half the rate and its own decay."""
         clustering = {id(p) for p in self.clustering.parameters()}
         groups: list[dict[str, Any]] = []
         for group in super().parameter_groups():
             inside = [p for p in group["params"] if id(p) in clustering]
             groups += [
                 {**group, "params": [p for p in group["params"] if id(p) not in clustering]},
-                {**group, "params": inside, "rate_scale": CLUSTERING_RATE},
+                {"weight_decay": CLUSTERING_DECAY, **group, "params": inside, "rate_scale": CLUSTERING_RATE},
             ]
         return groups
 
