@@ -5,7 +5,9 @@ decay 0.05, three quarters of the patches masked, mean squared error on masked p
 [He 2021, section 3]; warm-up a twentieth of the training and crops from 0.2, as the authors'
 (https://github.com/facebookresearch/mae).
 Deviations: the decoder keeps its ratio to the encoder: as wide (512 to 384 there, 512 to 768 in the paper), heads of 32, two thirds of
-its depth (8 to 12).
+its depth (8 to 12); the rate is ten times solo-learn's, which is made for a longer training.
+Why not 2e-4: on the development task of digits (60 epochs, vit_nano, seed 0: nearest neighbours, then one label a class, frozen)
+64.1 and 27.0, with the loss still near its start (0.54), against 68.3 and 27.8 (0.46); the untrained network has 59.3 and 22.1.
 """
 
 from collections.abc import Callable
@@ -54,7 +56,7 @@ class MAE(Method):
     family: ClassVar[Family] = "reconstruction"
     needs: ClassVar[Needs] = Needs(trunk="transformer")
     recipe: ClassVar[Recipe] = Recipe(
-        version=1, optimizer="adamw", rate=2e-4, weight_decay=0.05, betas=(0.9, 0.95), warmup=0.05
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), warmup=0.05
     )
     Settings: ClassVar[type[Any]] = MAESettings
 

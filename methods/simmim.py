@@ -2,10 +2,13 @@
 
 Recipe: the authors' (https://github.com/microsoft/SimMIM): AdamW, decay 0.05, sixty percent masked, in squares of two by two patches
 where the grid is as fine as theirs (224 pixels in patches of 16), L1 on the hidden pixels alone, crops from 0.67, gradients clipped
-at 5, warm-up a tenth of the training; the rate is that of lightly's Imagenette benchmark
-(https://github.com/lightly-ai/lightly, imagenette_benchmark.py), 8e-4.
+at 5.
 Deviations: fixed positions (theirs are learned and relative); a cosine where they divide the rate by ten near the end; on grids below
-twelve patches a side, single patches are masked: two by two would be a quarter of the digits' image.
+twelve patches a side, single patches are masked: two by two would be a quarter of the digits' image; warm-up a tenth of the training (20 of
+800 epochs there); the rate.
+Why not 8e-4 of lightly's Imagenette benchmark (https://github.com/lightly-ai/lightly, imagenette_benchmark.py): on the development task of
+digits (60 epochs, vit_nano, seed 0: nearest neighbours, then one label a class, frozen) 62.1 and 23.5, hardly more than the untrained
+network's 59.3 and 22.1, against 73.1 and 27.8 with 2e-3.
 """
 
 from collections.abc import Callable
@@ -49,7 +52,7 @@ class SimMIM(Method):
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.09886"
     family: ClassVar[Family] = "reconstruction"
     needs: ClassVar[Needs] = Needs(trunk="transformer")
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=8e-4, weight_decay=0.05, clip=5.0, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, clip=5.0, warmup=0.1)
     Settings: ClassVar[type[Any]] = SimMIMSettings
 
     def __init__(self, trunk: Trunk | None, settings: SimMIMSettings, traits: Traits) -> None:
