@@ -3,6 +3,7 @@
 Recipe: the temperature 0.1 of lightly's CIFAR-10 benchmark (https://github.com/lightly-ai/lightly,
 docs/source/getting_started/benchmarks/cifar10_benchmark.py); all else is that of ``simclr``.
 Deviations: optimiser, head and views of ``simclr``, so that the two differ in the loss alone.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 95.2 / 69.3, untrained 93.1 / 47.2.
 """
 
 from dataclasses import dataclass

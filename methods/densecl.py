@@ -6,6 +6,7 @@ matched on the trunk's maps, and the dense queue holds one pooled key an image.
 Deviations: queues hold at most a quarter of the training images; heads keep their ratio to the trunk (hidden layers as wide as its features); no
 blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay. One device: batches are not
 shuffled for the keys' batch norm.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 95.9 / 62.6, untrained 93.1 / 47.2.
 On a transformer: AdamW as in ``simclr``; the map is that of the patch tokens.
 """
 

@@ -3,7 +3,8 @@
 Recipe: the authors' on ImageNet (https://github.com/facebookresearch/directclr): LARS, rate 0.3 at 256 images, decay 1e-6, temperature 0.1, the
 first 360 of 2048 features, SimCLR's views.
 Deviations: the same share of the trunk's features (0.176), not their number; half the colour jitter, no blur up to 32 pixels, as in ``simclr``;
-LARS is solo-learn's clipped form.
+LARS is solo-learn's clipped form; a warm-up of a tenth of the training, because ours is short.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 97.2 / 65.7, untrained 93.1 / 47.2.
 On a transformer: AdamW as in ``simclr``.
 """
 

@@ -3,6 +3,7 @@
 Recipe: temperature 0.1, alpha 0.5, threshold 0 [Huang 2023, https://arxiv.org/abs/2207.07874]; all else is that of ``simclr``, because no
 recipe for small images is published.
 Deviations: optimiser, head and views of ``simclr``, so that the two differ in the loss alone.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 94.5 / 67.5, untrained 93.1 / 47.2.
 """
 
 from dataclasses import dataclass

@@ -7,6 +7,7 @@ Deviations: the queue holds at most a quarter of the training images; the head's
 features); bilinear crops (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms
 do not decay. As in solo-learn, batches are not shuffled among devices for the keys' batch norm (there is one device): queries
 and keys have separate batch statistics, and the head has none.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 92.4 / 72.3, untrained 93.1 / 47.2.
 On a transformer: AdamW as in ``simclr``.
 
 Each direction has a queue of its own: with one, the keys of the first direction are negatives of their own images in the second.

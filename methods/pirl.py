@@ -8,6 +8,7 @@ Deviations: 3×3 tiles from 24 pixels on, 2×2 below; a tile is the whole of its
 cells are small; negatives are at most a quarter of the images, the same for the whole batch and never the image itself; where an image is seen
 for the first time its own embedding stands for its entry, because ours is a short training; no ``ImgPilRandomPhotometric``; a warm-up of a tenth of the
 training.
+Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 96.6 / 66.5, untrained 93.1 / 47.2.
 
 Tiles and images pass the network apart, because they differ in size.
 """
