@@ -1,0 +1,93 @@
+"""EMP-SSL: many fixed-size patches of an image meet at their mean, and over the batch they fill as much volume as they can.
+
+Recipe: the authors' on CIFAR (https://github.com/tsb0601/EMP-SSL, main.py): patches of a quarter of the image, jitter 0.4, 0.4, 0.4 and 0.2, grey 0.2,
+solarisation 0.1; head 4096, 4096 and 1024 on 512 features, unit embeddings, coding rate with 0.2, similarity with weight 200.
+Deviations: 8 patches instead of 20 to 200: 20 would take about six minutes of one core for 300 steps of 256 digits, where two views take one;
+the features are the trunk's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
+keeps its ratio to the trunk (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
+the place of SGD with LARC and rate 0.3 at 100 images; a warm-up of a tenth of the training; biases and norms do not decay.
+On a transformer: AdamW as in ``simclr``.
+
+lightly's ``EMPSSLLoss`` adds the coding rate, which the authors subtract: minimised as shipped, it collapses. It does not normalise the
+embeddings either.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightly.loss.emp_ssl_loss import invariance_loss, tcr_loss
+from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from lightly.transforms.multi_view_transform import MultiViewTransform
+from lightly.transforms.torchvision_v2_compatibility import torchvision_transforms as T
+from lightly.transforms.vicreg_transform import VICRegViewTransform
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class EMPSSLSettings:
+    """What is particular to EMP-SSL.
+
+    Attributes:
+        patches: Patches of an image.
+        scale: Share of the image's area in a patch.
+        similarity: Weight of the similarity to the mean; the coding rate has 1.
+        eps: Distortion of the coding rate.
+        hidden: Width of the head, in multiples of the trunk's features.
+        dim: Length of an embedding, likewise.
+    """
+
+    patches: int = 8
+    scale: float = 0.25
+    similarity: float = 200.0
+    eps: float = 0.2
+    hidden: int = 8
+    dim: int = 2
+
+
+class EMPSSL(Method):
+    """The trunk, a projection head, similarity and coding rate."""
+
+    title: ClassVar[str] = "EMP-SSL"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2304.03977"
+    family: ClassVar[Family] = "redundancy and geometry"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = EMPSSLSettings
+
+    def __init__(self, trunk: Trunk | None, settings: EMPSSLSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = BarlowTwinsProjectionHead(features, settings.hidden * features, settings.dim * features)
+
+    @classmethod
+    def views(cls, settings: EMPSSLSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return square patches of one size, enlarged to the image's."""
+        jitter: dict[str, Any] = {"cj_sat": 0.8, "cj_hue": 0.4}
+        steps = VICRegViewTransform(**(jitter | allowed(traits, settings.scale, blur=0.1))).transform.transforms
+        # lightly's crops reach to the whole image and vary their aspect ratio: its other steps follow another crop.
+        crop = T.RandomResizedCrop(traits.size, scale=(settings.scale, settings.scale), ratio=(1.0, 1.0))
+        return MultiViewTransform([T.Compose([crop, *steps[1:]])] * settings.patches)
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return minus the coding rate minus the weighted similarity; both are its parts."""
+        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        patches = embeddings.unflatten(0, (len(batch.views), -1))
+        rate = in_float32(self.coding_rate, patches)
+        similarity = -in_float32(invariance_loss, patches)
+        return Loss(-rate - self.settings.similarity * similarity, {"coding_rate": rate, "similarity": similarity})
+
+    def coding_rate(self, patches: Float[Tensor, "patches batch dim"]) -> Float[Tensor, ""]:
+        """Return the mean coding rate of the unit embeddings of a patch over the batch [Tong 2023, equation 2]."""
+        rate: Tensor = tcr_loss(normalize(patches, dim=2), eps=self.settings.eps)
+        return rate

@@ -1,0 +1,78 @@
+"""Alignment and uniformity: two views of an image lie close on the unit sphere, all images spread evenly over it.
+
+Recipe: the authors' on STL-10 (https://github.com/SsnL/align_uniform): embeddings of 128, distance to the power of 2, t = 2, both terms with weight 1,
+crops from 0.08 on, half of SimCLR's jitter.
+Deviations: SimCLR's head of two layers, as wide as the trunk, where the authors have one linear layer on AlexNet's last hidden one; hue by
+0.1 instead of 0.4; no blur; AdamW, rate 0.002 at 256 images, decay 5e-4, a warm-up of a tenth of the training and a cosine, in the place of
+SGD with rate 0.12 and three steps down; biases and norms do not decay.
+On a transformer: AdamW as in ``simclr``.
+
+lightly's loss has t = 1 unless told.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from lightly.loss.hypersphere_loss import HypersphereLoss
+from lightly.models.modules.heads import SimCLRProjectionHead
+from lightly.transforms.simclr_transform import SimCLRTransform
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class HypersphereSettings:
+    """What is particular to alignment and uniformity.
+
+    Attributes:
+        t: Of the Gaussian potential between images.
+        uniformity: Weight of the uniformity; alignment has 1.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+        jitter: Strength of the colour jitter.
+    """
+
+    t: float = 2.0
+    uniformity: float = 1.0
+    hidden: int = 1
+    dim: int = 128
+    min_scale: float = 0.08
+    jitter: float = 0.5
+
+
+class Hypersphere(Method):
+    """The trunk, a projection head, alignment and uniformity."""
+
+    title: ClassVar[str] = "Align and Uniform"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2005.10242"
+    family: ClassVar[Family] = "redundancy and geometry"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = HypersphereSettings
+
+    def __init__(self, trunk: Trunk | None, settings: HypersphereSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        features = self.trunk.dim
+        self.projection = SimCLRProjectionHead(features, settings.hidden * features, settings.dim, batch_norm=False)
+        self.criterion = HypersphereLoss(settings.t, settings.uniformity)
+
+    @classmethod
+    def views(cls, settings: HypersphereSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return two equally augmented views."""
+        pipeline: Callable[[Any], Any] = SimCLRTransform(
+            cj_strength=settings.jitter, **allowed(traits, settings.min_scale, blur=0.0)
+        )
+        return pipeline
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return alignment plus uniformity."""
+        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        return Loss(in_float32(self.criterion, *embeddings.chunk(2)), {})

@@ -1,0 +1,84 @@
+"""MMCR: the mean embeddings of the images have a large nuclear norm: views of one image agree, images spread over all directions.
+
+Recipe: the authors' on CIFAR (https://github.com/ThomasYerxa/mmcr): Adam, rate 0.001, decay 1e-6, head 512 and 128 on 512 features, crops from
+0.08 on, half of SimCLR's jitter; the nuclear norm of the means alone, no teacher.
+Deviations: 2 views and a batch of 256 instead of 40 views of 32 images; the rate is for 256 images instead of 32 × 40 and follows a warm-up of a
+tenth of the training and a cosine; the head's hidden layer keeps its ratio to the trunk (as wide as its features); no blur up to 32 pixels;
+biases and norms do not decay.
+On a transformer: AdamW as in ``simclr``.
+
+lightly's ``MMCRLoss`` does not normalise, which leaves it unbounded below, and factorises every image's views in full even where that term's
+weight is zero, as here; so the loss stands here, in float32: the factorisation exists in no other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from lightly.models.modules.heads import MMCRProjectionHead
+from lightly.transforms.multi_view_transform import MultiViewTransform
+from lightly.transforms.simclr_transform import SimCLRViewTransform
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.parts.augmentation import allowed
+from methods.parts.precision import in_float32
+from methods.traits import Traits
+
+
+@dataclass(frozen=True)
+class MMCRSettings:
+    """What is particular to MMCR.
+
+    Attributes:
+        views: Views of an image.
+        hidden: Hidden units of the head, in multiples of the trunk's features.
+        dim: Length of an embedding.
+        min_scale: Smallest crop, as a fraction of the image's area.
+        jitter: Strength of the colour jitter.
+    """
+
+    views: int = 2
+    hidden: int = 1
+    dim: int = 128
+    min_scale: float = 0.08
+    jitter: float = 0.5
+
+
+class MMCR(Method):
+    """The trunk, a projection head, the nuclear norm of the images' means."""
+
+    title: ClassVar[str] = "MMCR"
+    paper: ClassVar[str] = "https://arxiv.org/abs/2303.03307"
+    family: ClassVar[Family] = "redundancy and geometry"
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-3, weight_decay=1e-6, warmup=0.1)
+    transformer_recipe: ClassVar[Recipe | None] = Recipe(
+        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+    )
+    Settings: ClassVar[type[Any]] = MMCRSettings
+
+    def __init__(self, trunk: Trunk | None, settings: MMCRSettings, traits: Traits) -> None:
+        super().__init__(trunk, settings, traits)
+        hidden = settings.hidden * self.trunk.dim
+        self.projection = MMCRProjectionHead(self.trunk.dim, hidden, settings.dim, num_layers=1)
+
+    @classmethod
+    def views(cls, settings: MMCRSettings, traits: Traits) -> Callable[[Any], Any]:
+        """Return equally augmented views."""
+        view = SimCLRViewTransform(cj_strength=settings.jitter, **allowed(traits, settings.min_scale))
+        return MultiViewTransform([view] * settings.views)
+
+    def forward(self, batch: Batch, progress: float) -> Loss:
+        """Return minus the nuclear norm of the images' means."""
+        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        return Loss(in_float32(capacity_loss, *embeddings.chunk(len(batch.views))), {})
+
+
+def capacity_loss(*views: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
+    """Return minus the sum of singular values of the images' mean unit vectors [Yerxa 2023, equation 5]."""
+    means = torch.stack([normalize(view, dim=1) for view in views]).mean(dim=0)
+    loss: Tensor = -torch.linalg.svdvals(means).sum()
+    return loss
