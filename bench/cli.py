@@ -81,6 +81,10 @@ def run(
         bool, typer.Option("--no-flip", help="A mirrored image of this folder changes its class.")
     ] = False,
     batch_size: Annotated[int | None, typer.Option(min=2, help="Images a step; makes a marked row.")] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Pretrain on this share of the images (0.8), the same ones for all; makes a marked row."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     jobs: Annotated[
         str, typer.Option(help="Runs side by side: auto or a number; the results do not depend on it.")
@@ -132,6 +136,7 @@ def run(
         seeds=_seeds(seed, seeds),
         settings=set_ or (),
         batch_size=batch_size,
+        share=share,
         plugins=plugin or (),
     )
     _leave(

@@ -10,6 +10,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.checkpoint import save_encoder, stored_encoder
 from bench.data.dataset import Dataset
+from bench.data.share import seen, seen_traits
 from bench.device import choose_precision, device_name, set_threads
 from bench.discover import load_method
 from bench.features import calibrate_batch_norm
@@ -116,18 +117,22 @@ def build_method(identity: Identity, dataset: Dataset) -> Method:
     """Return the run's method, untrained, drawn from torch's global generator."""
     method = load_method(identity.method)
     trunk = None if method.needs.trunk in ("none", "own") else build(identity.backbone, dataset.traits)
-    return method(trunk, settings_of(method, identity.settings), dataset.traits)
+    traits = seen_traits(dataset, identity.settings.get("share"), labels=method.needs.labels)
+    return method(trunk, settings_of(method, identity.settings), traits)
 
 
-def pretraining_set(method: type[Method], dataset: Dataset, device: torch.device) -> PretrainingSet:
-    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with them."""
-    if method.needs.labels:
-        images, labels = dataset.train_images[dataset.fit], dataset.train_labels[dataset.fit]
-        return _placed(images, labels, device)
-    images = dataset.train_images
-    if dataset.unlabelled_images is not None:
-        images = torch.cat([images, dataset.unlabelled_images])
-    return _placed(images, None, device)
+def pretraining_set(
+    method: type[Method], dataset: Dataset, device: torch.device, share: float | None = None
+) -> PretrainingSet:
+    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with them; or a share."""
+    positions = seen(dataset, share, labels=method.needs.labels)
+    train = len(dataset.train_labels)
+    inside = positions[positions < train]
+    images = dataset.train_images if len(inside) == train else dataset.train_images[inside]
+    if len(inside) < len(positions):
+        assert dataset.unlabelled_images is not None
+        images = torch.cat([images, dataset.unlabelled_images[positions[len(inside) :] - train]])
+    return _placed(images, dataset.train_labels[inside] if method.needs.labels else None, device)
 
 
 def _placed(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
@@ -164,4 +169,5 @@ def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sittin
         keep_going=sitting.keep_going,
         on_step=sitting.on_step,
     )
-    return pretrain(method, pretraining_set(type(method), dataset, sitting.device), training), views.count
+    data = pretraining_set(type(method), dataset, sitting.device, identity.settings.get("share"))
+    return pretrain(method, data, training), views.count

@@ -72,6 +72,7 @@ class Request:
     seeds: Sequence[int] = (0,)
     settings: Sequence[str] = ()
     batch_size: int | None = None
+    share: float | None = None
     plugins: Sequence[str] = ()
 
 
@@ -114,6 +115,8 @@ def check_names(request: Request) -> None:
     if len(set(request.methods)) < len(request.methods):
         raise SslbenchError("a method is named twice; name each once")
     parse_settings(request.settings)
+    if request.share is not None and not 0 < request.share <= 1:
+        raise SslbenchError(f"--share {request.share:g}: must lie above 0 and not above 1, for example 0.8")
 
 
 def resolve(request: Request) -> Resolved:
@@ -137,10 +140,12 @@ def resolve(request: Request) -> Resolved:
         if not usable:
             raise SslbenchError(f"method {name} has no network, and {', '.join(e.id for e in entries)} trains one")
         changed: dict[str, Any] = dict(typed_settings(name, method, kind, parse_settings(request.settings)))
-        images = len(dataset.fit) if method.needs.labels else dataset.traits.images
-        batch = _batch(request.batch_size, images, len(dataset.train_labels))
+        images = _images(method, dataset, request.share)
+        batch = _batch(request, images, len(dataset.train_labels))
         if request.batch_size is not None and batch != datasets.batch_size(len(dataset.train_labels)):
             changed["batch_size"] = batch
+        if request.share not in (None, 1) and method.needs.training:
+            changed["share"] = float(request.share)
         for seed in request.seeds:
             identity = Identity(
                 dataset=dataset.name,
@@ -253,12 +258,26 @@ def _entry(name: str) -> "protocols.Entry":
         raise SslbenchError(str(error)) from error
 
 
-def _batch(asked: int | None, images: int, train: int) -> int:
-    if asked is None:
-        return datasets.batch_size(train)
-    if not 2 <= asked <= images:
-        raise SslbenchError(f"--batch-size {asked}: must lie between 2 and the {images} images of pretraining")
-    return asked
+def _images(method: type["Method"], dataset: "Dataset", share: float | None) -> int:
+    """Return how many images a method is trained on."""
+    from bench.data.share import seen
+
+    return len(seen(dataset, share if method.needs.training else None, labels=method.needs.labels))
+
+
+def _batch(request: Request, images: int, train: int) -> int:
+    if request.batch_size is None:
+        batch = datasets.batch_size(train)
+        if request.share is not None and batch > images:
+            raise SslbenchError(
+                f"--share {request.share:g}: leaves {images} images, fewer than a batch of {batch}; take more, or --batch-size"
+            )
+        return batch
+    if not 2 <= request.batch_size <= images:
+        raise SslbenchError(
+            f"--batch-size {request.batch_size}: must lie between 2 and the {images} images of pretraining"
+        )
+    return request.batch_size
 
 
 def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 RECIPE = "recipe."
 """Prefix of the keys that change the recipe: ``recipe.rate=0.1``."""
 NOT_SET = {"recipe.version"}
+OF_THE_RUN = {"batch_size", "share", "extended_from"}
+"""What options of the command, not ``--set``, put among a run's settings."""
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
@@ -53,7 +55,7 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
 
 def settings_of(method: type["Method"], changed: Mapping[str, Any]) -> Any:
     """Return the method's settings object with the changes in it."""
-    own = {key: _frozen(value) for key, value in changed.items() if "." not in key and key != "batch_size"}
+    own = {key: _frozen(value) for key, value in changed.items() if "." not in key and key not in OF_THE_RUN}
     return method.Settings(**own)
 
 

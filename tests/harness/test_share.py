@@ -1,0 +1,115 @@
+"""Pretraining on a share of the images: which they are, what the method is told, what the record says."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+import torch
+
+from bench.data import load
+from bench.data.development import development
+from bench.data.share import seen, seen_traits
+from bench.encoders import build_method, pretraining_set
+from bench.errors import SslbenchError
+from bench.records import Identity
+from bench.request import Request, Source, resolve
+from methods.simclr import SimCLR
+from methods.supervised import Supervised
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def wanted(**of):
+    return [one.identity for one in resolve(Request(source=Source("digits"), **of)).wanted]
+
+
+def test_smaller_shares_lie_in_larger_ones_and_are_as_large_as_asked(digits):
+    shares = [0.1, 0.5, 0.8, 1.0]
+    parts = [seen(digits, share) for share in shares]
+    for share, part in zip(shares, parts, strict=True):
+        assert len(part) == round(Fraction(str(share)) * digits.traits.images)
+        assert torch.equal(part, part.unique())
+    for smaller, larger in pairwise(parts):
+        assert torch.isin(smaller, larger).all()
+    assert torch.equal(parts[-1], seen(digits, None))
+    assert parts[1].min() < 20
+    assert parts[1].max() > digits.traits.images - 20
+
+
+def test_a_share_is_taken_of_train_and_unlabelled_together(digits):
+    more = replace(
+        digits,
+        unlabelled_images=digits.test_images,
+        traits=replace(digits.traits, images=digits.traits.images + len(digits.test_images)),
+    )
+    part = seen(more, 0.5)
+    train = len(digits.train_labels)
+    data = pretraining_set(SimCLR, more, CPU, 0.5)
+    every = torch.cat([digits.train_images, digits.test_images])
+    assert torch.equal(data.images, every[part])
+    assert 0.4 < int((part < train).sum()) / train < 0.6
+    assert torch.equal(pretraining_set(SimCLR, more, CPU).images, every)
+
+
+def test_what_learns_with_labels_sees_the_same_share_without_val(digits):
+    data = pretraining_set(Supervised, digits, CPU, 0.8)
+    part = seen(digits, 0.8, labels=True)
+    assert torch.equal(data.images, digits.train_images[part])
+    assert torch.equal(data.labels, digits.train_labels[part])
+    assert not torch.isin(part, digits.val).any()
+    assert torch.isin(part, seen(digits, 0.8)).all()
+
+
+def test_a_method_is_told_how_many_images_it_sees(digits):
+    assert seen_traits(digits, None) is digits.traits
+    (identity,) = wanted(methods=["simclr"], budget="smoke", share=0.8)
+    traits = build_method(identity, digits).traits
+    assert traits.images == traits.train == len(pretraining_set(SimCLR, digits, CPU, 0.8)) < digits.traits.images
+    assert replace(traits, images=0, train=0) == replace(digits.traits, images=0, train=0)
+
+
+def test_a_share_makes_a_marked_row_and_leaves_the_batch(digits):
+    (whole,) = wanted(methods=["simclr"], budget="smoke")
+    (part,) = wanted(methods=["simclr"], budget="smoke", share=0.8)
+    assert part == replace(whole, settings={"share": 0.8})
+    assert wanted(methods=["simclr"], budget="smoke", share=1.0) == [whole]
+
+
+def test_what_is_not_trained_has_no_share(digits):
+    assert [one.settings for one in wanted(methods=["pixels", "random_init"], share=0.01)] == [{}, {}]
+
+
+@pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
+def test_a_share_that_is_none_is_refused_in_one_line(share):
+    with pytest.raises(SslbenchError, match=r"--share \S+: must lie above 0"):
+        wanted(methods=["simclr"], share=share)
+
+
+def test_a_share_smaller_than_a_batch_is_refused_in_one_line():
+    with pytest.raises(SslbenchError, match=r"--share 0.05: leaves 72 images, fewer than a batch of 256"):
+        wanted(methods=["simclr"], share=0.05)
+
+
+def test_the_share_of_the_development_task_lies_in_its_own_train(digits):
+    own = development(digits)
+    assert int(seen(own, 0.9).max()) < len(own.train_labels)
+
+
+def test_the_command_line_pretrains_on_a_share(sslbench, tmp_path):
+    done = sslbench(
+        "run", "autoencoder", "--share", "0.5", "--budget", "2ep", "--batch-size", "90", "--protocol", "knn",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (tmp_path / "results" / "records").rglob("seed-0.json")
+    record = json.loads(path.read_text())
+    identity = Identity(**record["identity"])
+    assert identity.settings == {"batch_size": 90, "share": 0.5}
+    assert record["curve"]["step"][-1] == 2 * (len(seen(load("digits"), 0.5)) // 90)
+    assert "share=0.5" in done.stdout.replace("\n", "")
