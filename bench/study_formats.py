@@ -27,6 +27,8 @@ def screen(report: Report, width: int, drawn: Sequence[Drawn] = (), folder: str 
     parts += [Text(line, "dim") for line in _legend(report)]
     parts.append(Text("\nConclusion", "bold"))
     parts += [Text(finding.sentence) for finding in report.findings]
+    parts += [Text("\nWhat is done otherwise here, and what to know", "bold")] if report.notes else []
+    parts += [Text(note, "dim") for note in report.notes]
     if drawn:
         parts.append(Text(f"\nFigures in {folder}: {', '.join(one.file for one in drawn)}", "dim"))
     return Group(*parts)

@@ -57,6 +57,7 @@ class Score:
         draw_std: Deviation over draws of the mean over seeds (n - 1), from two draws on.
         interval: 95 %; None where no answers were kept for it.
         published: The published figure.
+        same_data: Whether it is of the data that were published on.
     """
 
     mean: float
@@ -64,11 +65,12 @@ class Score:
     draw_std: float | None
     interval: tuple[float, float] | None = None
     published: float | None = None
+    same_data: bool = True
 
     @property
     def less_published(self) -> float | None:
-        """Measured less published, in points."""
-        return None if self.published is None else self.mean - self.published
+        """Measured less published, in points; None where other data were measured."""
+        return self.mean - self.published if self.published is not None and self.same_data else None
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,10 @@ class Evidence:
 
 def report(study: Study, evidence: Evidence) -> Report:
     """Return a study's table and conclusion."""
-    rows = [_row(system, evidence.systems[system.id], system.published) for system in study.systems]
+    rows = [_row(study, system, evidence.systems[system.id], system.published) for system in study.systems]
     for id, measured in evidence.searched.items():
         system, tried = study.system(id), evidence.tried[id]
-        rows.append(_row(system, measured, {}, f"{system.name}, after the search", _choice(tried)))
+        rows.append(_row(study, system, measured, {}, f"{system.name}, after the search", _choice(tried)))
     every = [r for m in (*evidence.systems.values(), *evidence.searched.values()) for r in m.records]
     found = [m for m in evidence.systems.values() if m.records]
     images = {m.images for measured in found for m in _measurements(measured)}
@@ -203,6 +205,7 @@ def _measurements(measured: Measured) -> list[Measurement]:
 
 
 def _row(
+    study: Study,
     system: System,
     measured: Measured,
     published: Mapping[str, float],
@@ -214,7 +217,7 @@ def _row(
     scores: dict[Metric, Score] = {}
     for metric in METRICS:
         if any(metric in m.metrics for m in found):
-            scores[metric] = _score(found, metric, published.get(metric))
+            scores[metric] = _score(found, metric, published.get(metric), not _other_data(study, measured.records))
     return Row(
         name=name or system.name,
         protocol=measured.protocol,
@@ -228,7 +231,7 @@ def _row(
     )
 
 
-def _score(found: Sequence[Measurement], metric: Metric, published: float | None) -> Score:
+def _score(found: Sequence[Measurement], metric: Metric, published: float | None, same_data: bool) -> Score:
     values = [100 * m.metrics[metric] for m in found if metric in m.metrics]
     table = [[100 * draw[metric] for draw in m.draws] for m in found if metric in m.metrics]
     alike = len({len(draws) for draws in table}) == 1
@@ -241,7 +244,13 @@ def _score(found: Sequence[Measurement], metric: Metric, published: float | None
         draw_std=deviation(of_draw),
         interval=(100 * between[0], 100 * between[1]) if between else None,
         published=published,
+        same_data=same_data,
     )
+
+
+def _other_data(study: Study, records: Sequence[Record]) -> list[str]:
+    """Return the data sets that were measured in the place of the study's; a folder has no other name to be told by."""
+    return sorted({r.identity.dataset for r in records} - {study.dataset}) if ":" not in study.dataset else []
 
 
 def _findings(study: Study, evidence: Evidence) -> list[Finding]:
@@ -348,9 +357,7 @@ def _notes(study: Study, evidence: Evidence, records: Sequence[Record]) -> list[
     notes = []
     if evidence.fallback and study.fallback is not None:
         notes.append(study.fallback.reason)
-    elif other := sorted(
-        {r.identity.dataset for r in records} - {study.dataset} if ":" not in study.dataset else set()
-    ):
+    elif other := _other_data(study, records):
         notes.append(f"Measured on {', '.join(other)}, not on {study.dataset}: published figures are of the latter.")
     for line in study.differs:
         notes.append(line)

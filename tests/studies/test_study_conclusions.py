@@ -128,6 +128,13 @@ def test_a_row_holds_seeds_draws_chance_and_the_published_figure(study):
     assert (found.chance("top1"), found.chance("top5")) == (10, 50)
 
 
+def test_on_other_data_the_published_figure_is_no_target(study):
+    found = report(replace(study, dataset="mnist"), evidence(0.8, 0.6))
+    assert found.rows[0].scores["top1"].published == 87.15
+    assert found.rows[0].scores["top1"].less_published is None
+    assert found.notes[0].startswith("Measured on digits, not on mnist")
+
+
 @pytest.mark.parametrize(
     ("new", "old", "answer"),
     [
