@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from bench.atomic import write_whole
 from bench.backbones import build
 from bench.checkpoint import stored_encoder
+from bench.elsewhere.checkpoint import exported_input
 from bench.elsewhere.weights import metadata
 from bench.errors import SslbenchError
 from bench.naming import method_folder
 from bench.records import NO_BUDGET, Identity
 from bench.show import find
 from bench.store import Store
-from methods.base import Encoder, InputSpec
+from methods.base import Encoder
 from methods.traits import Traits
 
 
@@ -58,7 +59,7 @@ def export(store: Store, run: str, file: Path) -> str:
 
 def _check_plain(name: str, identity: Identity, about: dict[str, str], tensors: dict[str, Tensor]) -> None:
     """Raise SslbenchError where the encoder is more than its backbone and a linear code: no other harness could build it."""
-    spec = InputSpec(**{key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(about["input"]).items()})
+    spec = exported_input(about, name)
     traits = Traits(spec.channels, spec.size, 0, spec.mean, spec.std, False, 0, 0)
     try:
         if identity.method == "pixels":

@@ -188,7 +188,9 @@ def _table(records: Sequence[Record], current: Current, all_protocols: bool, twi
         by_row.setdefault(_row_name(record), []).append(record)
     rows = [row(seeds, columns) for seeds in by_row.values()]
     if first.task == "test":
-        rows = ranked(tied(rows, columns), [c for c in columns if c.id in current.default])
+        # A column that only a floor or an encoder from elsewhere was measured under takes no rank away.
+        asked = {name for r in rows if r.group == "methods" for name in r.scores}
+        rows = ranked(tied(rows, columns), [c for c in columns if c.id in current.default and c.id in asked])
     rows = order(_marked(rows), "rank", columns)
     images = {m.images for r in records for m in r.protocols.values() if m.images}
     table = Table(

@@ -71,7 +71,7 @@ class Checkpoint:
         backbone = self.backbone()
         about = weights.metadata(self.file)
         exported = "input" in about
-        spec = _input(about, str(self.file)) if exported else input_of(traits)
+        spec = exported_input(about, str(self.file)) if exported else input_of(traits)
         spec = replace(spec, size=size or spec.size)
         tensors = weights.read_weights(self.file)
         trunk = _trunk(backbone, spec, traits)
@@ -103,17 +103,22 @@ def _code(tensors: Mapping[str, Tensor], trunk: Trunk) -> nn.Linear | None:
     return code
 
 
-def _pooling(named: str, name: str) -> Pooling:
+def _pooling(named: str, where: str) -> Pooling:
     for pooling in get_args(Pooling):
         if pooling == named:
             return cast(Pooling, pooling)
-    raise SslbenchError(f"{name}: names a pooling '{named}', there is none")
+    raise SslbenchError(f"{where}: names a pooling '{named}', there is none")
 
 
-def _input(about: dict[str, str], name: str) -> InputSpec:
+def exported_input(about: Mapping[str, str], where: str) -> InputSpec:
+    """Return what an exported encoder expects, from the metadata of its file.
+
+    Raises:
+        SslbenchError: They cannot be read.
+    """
     try:
         found: dict[str, Any] = json.loads(about["input"])
         mean, std = (tuple(map(float, found[key])) for key in ("mean", "std"))
         return InputSpec(int(found["size"]), int(found["channels"]), mean, std)
     except (ValueError, KeyError, TypeError) as error:
-        raise SslbenchError(f"{name}: its metadata 'input' cannot be read ({error})") from error
+        raise SslbenchError(f"{where}: its metadata 'input' cannot be read ({error})") from error

@@ -13,6 +13,7 @@ import torchvision
 from torch import nn
 
 from bench.backbones import build
+from bench.backbones.catalogue import find
 from bench.data import load
 from bench.discover import load_plugin, origin_of
 from bench.elsewhere.checkpoint import Checkpoint
@@ -351,11 +352,21 @@ def test_list_methods_shows_the_forms(sslbench):
     assert {"timm:NAME", "checkpoint:FILE"} <= {row["method"] for row in rows}
 
 
-def test_grey_and_coloured_exports_keep_their_input(digits, tmp_path):
-    trunk = build("resnet9_slim", digits.traits)
-    encoder = Encoder(trunk, input_of(digits.traits)).eval()
+@pytest.mark.parametrize(
+    ("backbone", "pooling", "code"),
+    [("resnet9_slim", "average", None), ("resnet9_slim", "average", 10), ("vit_nano", "class", None)],
+)
+def test_an_exported_file_keeps_input_pooling_and_latent_code(backbone, pooling, code, digits, tmp_path):
+    trunk = build(backbone, digits.traits)
+    latent = None if code is None else nn.Linear(trunk.dim, code)
+    encoder = Encoder(trunk, input_of(digits.traits), pooling, latent).eval()
     spec = {"size": 8, "channels": 1, "mean": list(digits.traits.mean), "std": list(digits.traits.std)}
-    about = {"backbone": "resnet9_slim", "backbone_version": "1", "pooling": "average", "input": json.dumps(spec)}
+    about = {
+        "backbone": backbone,
+        "backbone_version": str(find(backbone).version),
+        "pooling": pooling,
+        "input": json.dumps(spec),
+    }
     file = tmp_path / "encoder.safetensors"
     safetensors.torch.save_file(encoder.state_dict(), file, metadata=about)
     larger = replace(digits.traits, size=28, mean=(0.9,), std=(0.9,))
@@ -365,3 +376,5 @@ def test_grey_and_coloured_exports_keep_their_input(digits, tmp_path):
     )
     features = [extract(e, digits.test_images[:32], lambda x, e=e: prepare(x, e.input, "cpu")) for e in (encoder, back)]
     assert torch.equal(*features)
+    assert features[0].shape[1] == (code or trunk.dim)
+    assert back.from_random_start().dim == encoder.dim

@@ -139,6 +139,17 @@ def test_an_encoder_from_elsewhere_stands_in_every_table_of_its_data_set_and_bac
     }
 
 
+def test_what_only_an_encoder_from_elsewhere_was_measured_under_takes_no_rank_away(
+    campaign: Campaign, current: Current
+) -> None:
+    measured = [name for name in current.default if name != "lowshot-1"]
+    records = campaign({"simclr": 0.5, "byol": 0.0}, columns=measured)
+    records += campaign({"timm-vit-tiny-1f2e3d4c": 9.0}, identity=FROM_ELSEWHERE)
+    rows = by_method(only(records, current))
+    assert (rows["simclr"].rank, rows["byol"].rank) == (1.0, 2.0)
+    assert "lowshot-1" in rows["timm-vit-tiny-1f2e3d4c"].scores
+
+
 def test_a_failure_stands_in_its_row_with_its_cause_and_has_no_rank(campaign: Campaign, current: Current) -> None:
     records = campaign({"simclr": 0.5, "byol": 0.4}, seeds=(0, 1))
     bad = replace(records[1], status="diverged", cause="loss is not finite at step 3", protocols={})
