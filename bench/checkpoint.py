@@ -16,6 +16,9 @@ from bench.errors import StorageError
 from bench.records import Identity
 from methods.base import Encoder
 
+FORM = 2
+"""Of a checkpoint; one of another form is not continued."""
+
 
 def digest(identity: Identity) -> str:
     """Return a hash of all that decides the numbers of a pretraining."""
@@ -29,11 +32,16 @@ def save_checkpoint(path: Path, identity: Identity, state: dict[str, Any]) -> No
     Raises:
         StorageError: The folder cannot be written, or the disk is full.
     """
-    write_whole(path, lambda temporary: torch.save({"identity": digest(identity), **state}, temporary))
+    write_whole(path, lambda temporary: torch.save({"form": FORM, "identity": digest(identity), **state}, temporary))
 
 
-def load_checkpoint(path: Path, identity: Identity) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, identity: Identity, *, mapped: bool = False) -> dict[str, Any] | None:
     """Return the state saved for this identity, or None where there is none or it belongs to another version.
+
+    Args:
+        path: Of the file.
+        identity: Whose state it must be.
+        mapped: Tensors stay on the disk until they are used.
 
     Raises:
         StorageError: The file is corrupt.
@@ -41,12 +49,21 @@ def load_checkpoint(path: Path, identity: Identity) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch tells a damaged file in errors of many kinds
         raise StorageError(f"checkpoint {path}: cannot be read ({_first(error)}); delete it to start anew") from error
     if not isinstance(state, dict):
         raise StorageError(f"checkpoint {path}: holds no training; delete it to start anew")
-    return state if state.get("identity") == digest(identity) else None
+    return state if (state.get("form"), state.get("identity")) == (FORM, digest(identity)) else None
+
+
+def is_checkpoint(path: Path, identity: Identity) -> bool:
+    """Return whether a file holds the state of this identity's training, reading no more of it than that takes.
+
+    Raises:
+        StorageError: The file is corrupt.
+    """
+    return load_checkpoint(path, identity, mapped=True) is not None
 
 
 def save_encoder(path: Path, identity: Identity, encoder: Encoder, story: dict[str, Any]) -> None:

@@ -85,6 +85,18 @@ def run(
         float | None,
         typer.Option(help="Pretrain on this share of the images (0.8), the same ones for all; makes a marked row."),
     ] = None,
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUDGET",
+            help="Let the finished runs of --budget go on to more epochs (100ep): their rates follow the schedule of the new length "
+            "from where they stand; makes a marked row.",
+        ),
+    ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Keep features of 500 images of val every N epochs of pretraining."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     jobs: Annotated[
         str, typer.Option(help="Runs side by side: auto or a number; the results do not depend on it.")
@@ -137,6 +149,8 @@ def run(
         settings=set_ or (),
         batch_size=batch_size,
         share=share,
+        extend=extend,
+        snapshots=snapshots,
         plugins=plugin or (),
     )
     _leave(

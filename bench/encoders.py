@@ -14,9 +14,10 @@ from bench.data.share import seen, seen_traits
 from bench.device import choose_precision, device_name, set_threads
 from bench.discover import load_method
 from bench.features import calibrate_batch_norm
-from bench.pretrain import PretrainingSet, Trained, Training, pretrain
+from bench.pretrain import Finished, PretrainingSet, Trained, Training, pretrain
 from bench.records import NO_BUDGET, Identity
 from bench.settings import recipe_of, settings_of
+from bench.snapshots import Snapshots
 from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
@@ -56,6 +57,10 @@ class Sitting:
         keep_going: False asks the run to stop.
         on_step: As ``Training.on_step``.
         say: Told one line that the user should read.
+        last: Where the training's last state is kept, or None.
+        extends: The finished training that this one goes on from, or None.
+        snapshots: Where snapshots are kept, and how many epochs lie between two; None for none.
+        log: Told what the run's log should hold.
     """
 
     device: torch.device
@@ -66,6 +71,10 @@ class Sitting:
     keep_going: Callable[[], bool]
     on_step: Callable[[int, int, float | None, float], None]
     say: Callable[[str], None]
+    last: Path | None = None
+    extends: Finished | None = None
+    snapshots: tuple[Path, int] | None = None
+    log: Callable[[str], None] = lambda _: None
 
 
 def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool = False) -> Encoded:
@@ -86,6 +95,7 @@ def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool
             tensors, story = stored
             encoder = method.encoder().to(sitting.device).eval()
             encoder.load_state_dict(tensors)
+            _note_stored(identity, sitting, trained=bool(story["trained"]))
             trained = Trained(**story.pop("trained")) if story["trained"] else story.pop("trained")
             return Encoded(encoder, trained, **story)
 
@@ -111,6 +121,14 @@ def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool
     if identity.budget != NO_BUDGET:
         save_encoder(sitting.encoder, identity, encoder, story)
     return encoded
+
+
+def _note_stored(identity: Identity, sitting: Sitting, *, trained: bool) -> None:
+    sitting.log("encoder stored: nothing to train")
+    if trained and sitting.snapshots is not None and not sitting.snapshots[0].exists():
+        sitting.say(
+            f"{identity.method}, seed {identity.seed}: trained already, without snapshots; --force trains it again"
+        )
 
 
 def build_method(identity: Identity, dataset: Dataset) -> Method:
@@ -166,6 +184,10 @@ def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sittin
         threads=sitting.threads,
         checkpoint=sitting.checkpoint,
         checkpoint_seconds=sitting.checkpoint_seconds,
+        last=sitting.last,
+        extends=sitting.extends,
+        snapshots=Snapshots(*sitting.snapshots, identity, dataset, sitting.device) if sitting.snapshots else None,
+        log=sitting.log,
         keep_going=sitting.keep_going,
         on_step=sitting.on_step,
     )

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,8 +16,11 @@ from bench.encoders import Encoded, Sitting, encode
 from bench.environment import describe
 from bench.errors import Diverged, Stopped, StorageError
 from bench.evaluate import Evaluation
+from bench.naming import settings_text
 from bench.plan import MEASURED, PlannedRun, Wanted, plan
+from bench.pretrain import Finished
 from bench.records import Cost, Identity, Measurement, Record, Status
+from bench.run_log import RunLog
 from bench.store import Store
 from protocols.catalogue import resolve
 
@@ -53,10 +56,11 @@ class Surroundings:
     """What a run needs besides itself.
 
     Attributes:
-        store: Where records, encoders and checkpoints lie.
+        store: Where records, encoders, checkpoints, logs and snapshots lie.
         device: Where it computes.
         threads: Of this process for the run.
         checkpoint_seconds: Shortest time between two checkpoints.
+        snapshots: How many epochs lie between two snapshots; None for none.
         keep_going: False asks the run to stop.
         tell: Told where the run is.
         say: Told one line that the user should read.
@@ -66,6 +70,7 @@ class Surroundings:
     device: torch.device
     threads: int
     checkpoint_seconds: float
+    snapshots: int | None = None
     keep_going: Callable[[], bool] = lambda: True
     tell: Callable[[Progress], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
@@ -74,7 +79,8 @@ class Surroundings:
 class _Story:
     """What is known of a run so far, for its record; it begins with what an old record of the same run measured."""
 
-    def __init__(self, run: PlannedRun, old: Record | None) -> None:
+    def __init__(self, run: PlannedRun, old: Record | None, log: RunLog) -> None:
+        self.log = log
         same = old is not None and old.identity == run.identity and run.reason != "forced"
         self.encoded: Encoded | None = None
         self.protocols: dict[str, Measurement] = {}
@@ -104,21 +110,40 @@ def execute(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, *, wa
         todo = run if run.reason == "forced" else _left(run, old)
         if todo.done and old is not None:
             return old
-        story = _Story(todo, old)
+        story = _Story(todo, old, RunLog(store.log_path(identity), surroundings.say))
+        story.log(_beginning(todo, surroundings))
         kept = len(story.protocols)
         try:
             status, cause = _attempt(todo, dataset, surroundings, story)
         except Stopped as error:
+            story.log(f"interrupted: {error}")
             measured = old is not None and old.identity == identity and old.status in MEASURED
             if not measured or len(story.protocols) > kept:
                 ended = (old.status, old.cause) if old is not None and measured else ("interrupted", str(error))
                 _write(_record(identity, dataset, *ended, story, surroundings), surroundings)
             raise
+        except StorageError as error:
+            story.log(f"given up: {error}")
+            raise
         record = _record(identity, dataset, status, cause, story, surroundings)
         _write(record, surroundings)
         if status in MEASURED:
             store.checkpoint_path(identity).unlink(missing_ok=True)
+        story.log(f"end: {status}{f', {cause}' if cause else ''}")
         return record
+
+
+def _beginning(run: PlannedRun, surroundings: Surroundings) -> str:
+    """Return the first lines of a sitting, for the log."""
+    of, where = run.identity, describe(device_name(surroundings.device), "", surroundings.threads)
+    versions = ", ".join(f"{name} {version}" for name, version in where["packages"].items())
+    settings = f" with {settings_text(of.settings)}" if of.settings else ""
+    return (
+        f"start ({run.reason}): {of.method}{settings} on {of.dataset} ({of.task}), {of.backbone}, {of.budget}: "
+        f"{of.epochs} epochs, batch {of.batch}, seed {of.seed}; protocols {', '.join(run.protocols)}\n"
+        f"{where['device']} ({where['processor']}), {where['threads']} threads\n"
+        f"python {where['python']}, {versions}, commit {where['commit']}"
+    )
 
 
 def _write(record: Record, surroundings: Surroundings) -> None:
@@ -145,7 +170,7 @@ def _left(run: PlannedRun, old: Record | None) -> PlannedRun:
     """Plan this run again from the record that stands there now."""
     names = (*run.recorded, *run.protocols)
     wanted = Wanted(run.identity, {name: resolve(name).version for name in names})
-    return plan([wanted], [old] if old is not None else [])[0]
+    return replace(plan([wanted], [old] if old is not None else [])[0], extends=run.extends)
 
 
 def _attempt(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, story: _Story) -> tuple[Status, str | None]:
@@ -157,6 +182,7 @@ def _attempt(run: PlannedRun, dataset: Dataset, surroundings: Surroundings, stor
     except (Stopped, StorageError):
         raise
     except Exception as error:
+        story.log.failure("failed", error)
         return "failed", cause_of(error)
 
 
@@ -171,7 +197,7 @@ def _train_and_measure(
     run: PlannedRun, dataset: Dataset, surroundings: Surroundings, story: _Story
 ) -> tuple[Status, str | None]:
     identity = run.identity
-    story.encoded = encode(identity, dataset, _sitting(identity, dataset, surroundings), anew=run.reason == "forced")
+    story.encoded = encode(identity, dataset, _sitting(run, surroundings, story.log), anew=run.reason == "forced")
     started = time.monotonic()
 
     def on_images(done: int, total: int) -> None:
@@ -188,9 +214,11 @@ def _train_and_measure(
         _go_on(surroundings)
         try:
             story.protocols[name] = evaluation.measure(name, beside=tuple(story.protocols))
+            story.log(f"{name}: {_result(story.protocols[name])}")
         except (Stopped, StorageError):
             raise
         except Exception as error:
+            story.log.failure(f"{name}: failed", error)
             wrong.setdefault(cause_of(error), []).append(name)
     story.evaluate_s += time.monotonic() - started
     if collapsed:
@@ -200,12 +228,21 @@ def _train_and_measure(
     return "ok", None
 
 
+def _result(measured: Measurement) -> str:
+    if measured.same_as is not None:
+        return f"the same label sets as {measured.same_as}"
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
+    return f"{figures} ({len(measured.draws)} draws, {measured.seconds:.1f} s)"
+
+
 def _go_on(surroundings: Surroundings) -> None:
     if not surroundings.keep_going():
         raise Stopped("stopped while measuring; the trained encoder is kept")
 
 
-def _sitting(identity: Identity, dataset: Dataset, surroundings: Surroundings) -> Sitting:
+def _sitting(run: PlannedRun, surroundings: Surroundings, log: RunLog) -> Sitting:
+    identity, store = run.identity, surroundings.store
+
     def on_step(step: int, steps: int, loss: float | None, images_per_s: float) -> None:
         epoch = (step - 1) // max(1, steps // identity.epochs) + 1
         surroundings.tell(
@@ -215,12 +252,16 @@ def _sitting(identity: Identity, dataset: Dataset, surroundings: Surroundings) -
     return Sitting(
         device=surroundings.device,
         threads=surroundings.threads,
-        checkpoint=surroundings.store.checkpoint_path(identity),
-        encoder=surroundings.store.encoder_path(identity),
+        checkpoint=store.checkpoint_path(identity),
+        encoder=store.encoder_path(identity),
         checkpoint_seconds=surroundings.checkpoint_seconds,
         keep_going=surroundings.keep_going,
         on_step=on_step,
         say=surroundings.say,
+        last=store.last_path(identity),
+        extends=Finished(store.last_path(run.extends), run.extends) if run.extends else None,
+        snapshots=(store.snapshots_path(identity), surroundings.snapshots) if surroundings.snapshots else None,
+        log=log,
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from bench.records import Identity, Record, Status
 
+EXTENDED_FROM = "extended_from"
+"""The entry of a run's settings that holds the epochs of the finished run that it goes on from."""
 MEASURED = ("ok", "collapsed", "diverged")
 """How a run may have ended for its record to count; a failed or interrupted one is tried again."""
 
@@ -32,6 +34,7 @@ class PlannedRun:
         recorded: Ids with a valid measurement.
         status: How its record ended, where all is recorded.
         reason: Why there is work: ``new``, ``protocols missing``, ``stale``, ``failed before``, ``forced``; or ``recorded``.
+        extends: The finished run that this one goes on from, or None.
     """
 
     identity: Identity
@@ -39,6 +42,7 @@ class PlannedRun:
     recorded: tuple[str, ...]
     reason: str
     status: Status | None = None
+    extends: Identity | None = None
 
     @property
     def done(self) -> bool:

@@ -1,12 +1,11 @@
 """The training loop: precision, optimiser, schedule, checkpoint, resume."""
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Int, UInt8
@@ -16,11 +15,11 @@ from torch import Tensor
 from bench import optimizers, seeds
 from bench.checkpoint import load_checkpoint, save_checkpoint
 from bench.device import Precision, set_threads
-from bench.errors import Diverged, Stopped
+from bench.errors import SslbenchError, Stopped
+from bench.losses import Losses
 from bench.records import Identity
 from methods.base import Batch, Method, Recipe
 
-CURVE_POINTS = 200
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
 Images = UInt8[Tensor, "images channels size size"]
 
@@ -36,6 +35,26 @@ class PretrainingSet:
         return len(self.images)
 
 
+class Snapshots(Protocol):
+    """What looks at the encoder every so many epochs, without a trace in the training."""
+
+    every: int
+
+    def begin(self, epoch: int) -> None:
+        """Forget what was seen after an epoch (0: all): training goes on from there."""
+
+    def take(self, method: Method, epoch: int, loss: float) -> None:
+        """Look at the encoder after an epoch, from 1, with its mean loss."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished training to go on from: where its last state lies, and whose it is."""
+
+    path: Path
+    identity: Identity
+
+
 @dataclass(frozen=True)
 class Training:
     """How one method is trained.
@@ -49,6 +68,10 @@ class Training:
         threads: Of this process; a checkpoint brings its own.
         checkpoint: Where the state is kept, or None.
         checkpoint_seconds: Shortest time between two checkpoints.
+        last: Where the state after the last step is kept, or None.
+        extends: The finished training that this one goes on from, or None.
+        snapshots: Looks at the encoder, or None.
+        log: Told what the run's log should hold, a line each.
         keep_going: Asked after every step; False writes a checkpoint and raises ``Stopped``.
         on_step: Told (step, steps, the last loss that was read or None, images a second).
     """
@@ -61,6 +84,10 @@ class Training:
     threads: int
     checkpoint: Path | None = None
     checkpoint_seconds: float = 15.0
+    last: Path | None = None
+    extends: Finished | None = None
+    snapshots: Snapshots | None = None
+    log: Callable[[str], None] = lambda _: None
     keep_going: Callable[[], bool] = lambda: True
     on_step: Callable[[int, int, float | None, float], None] = lambda *_: None
 
@@ -93,17 +120,19 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
     """Train a method in place.
 
     Every random number is drawn from a generator that is derived from the run's seed, a purpose and the step. So a run
-    that was killed goes on from its checkpoint with the very numbers that it would have had.
+    that was killed goes on from its checkpoint with the very numbers that it would have had. A finished run that is extended goes on
+    likewise, at the rates and the progress that a training of the new length has from that step on: with a constant rate, and a
+    method that does not look at the progress, it ends as one that had the new length from the start.
 
     Raises:
         Diverged: The loss became NaN or infinite.
         Stopped: ``keep_going`` said no.
+        SslbenchError: The training to go on from has left no state.
         StorageError: A checkpoint cannot be read or written.
     """
     identity, device = training.identity, training.device
     per_epoch = steps_an_epoch(len(data), identity.batch)
     steps = per_epoch * identity.epochs
-    window = max(1, math.ceil(steps / CURVE_POINTS))
 
     fabric = Fabric(
         accelerator="cuda" if device.type == "cuda" else "cpu",
@@ -112,14 +141,17 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
     )
     method.to(device).to(memory_format=torch.channels_last).train()
     optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch, device)
-    first, trained, waiting = _continued(method, optimizer, training)
+    losses = Losses(steps, per_epoch)
+    trained = _continued(method, optimizer, losses, training)
+    first = losses.done
+    if training.snapshots is not None:
+        training.snapshots.begin(first // per_epoch)
     model, stepper = fabric.setup(method, optimizer)
     collate = method.collate(method.settings, method.traits)
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
     order = torch.empty(0, dtype=torch.int64)
-    last_loss: float | None = None
     for step in range(first, steps):
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == first:
@@ -138,16 +170,17 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         stepper.step()
         method.after_step((step + 1) / steps)
 
-        waiting.append({"loss": loss.total.detach(), **{k: v.detach() for k, v in loss.parts.items()}})
-        if len(waiting) == window or step + 1 == steps:
-            last_loss = _add_point(trained.curve, step + 1, waiting)
-            waiting = []
+        losses.add(loss)
+        for number, mean in losses.new_epochs():
+            training.log(f"epoch {number}/{identity.epochs}: loss {mean:.6g}")
         trained.seconds = time.monotonic() - started
-        training.on_step(step + 1, steps, last_loss, (step + 1) * identity.batch / max(trained.seconds, 1e-9))
+        if training.snapshots is not None and position + 1 == per_epoch:
+            started += _look(training.snapshots, method, epoch + 1, identity.epochs, losses)
+        training.on_step(step + 1, steps, losses.last, (step + 1) * identity.batch / max(trained.seconds, 1e-9))
         stop = not training.keep_going()
         due = time.monotonic() - saved >= training.checkpoint_seconds
         if training.checkpoint is not None and (stop or (due and step + 1 < steps)):
-            _save(training, method, optimizer, step + 1, trained, waiting)
+            _save(training.checkpoint, identity, method, optimizer, losses, trained)
             saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at epoch {epoch + 1} of {identity.epochs}")
@@ -155,6 +188,8 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         torch.cuda.synchronize(device)
     trained.seconds = time.monotonic() - started
     trained.images_per_s = steps * identity.batch / max(trained.seconds, 1e-9)
+    if training.last is not None:
+        _save(training.last, identity, method, optimizer, losses, trained)
     method.eval()
     return trained
 
@@ -174,51 +209,50 @@ def _batch(order: Tensor, position: int, step: int, data: PretrainingSet, traini
     )
 
 
-def _add_point(curve: dict[str, list[float]], step: int, waiting: list[dict[str, Tensor]]) -> float:
-    for name in waiting[0]:
-        value = torch.stack([losses[name].float() for losses in waiting]).mean().item()
-        if not math.isfinite(value):
-            raise Diverged(f"{name} became {value} within the {len(waiting)} steps before step {step}")
-        curve.setdefault(name, []).append(value)
-    curve.setdefault("step", []).append(step)
-    return curve["loss"][-1]
+def _look(snapshots: Snapshots, method: Method, epoch: int, epochs: int, losses: Losses) -> float:
+    """Take a snapshot where one is due; return the seconds that it took."""
+    if epoch % snapshots.every and epoch != epochs:
+        return 0.0
+    began = time.monotonic()
+    snapshots.take(method, epoch, losses.mean_of(epoch))
+    return time.monotonic() - began
 
 
-def _continued(
-    method: Method, optimizer: torch.optim.Optimizer, training: Training
-) -> tuple[int, Trained, list[dict[str, Tensor]]]:
-    """Return the first step to do, the story so far, and the losses not yet averaged."""
+def _continued(method: Method, optimizer: torch.optim.Optimizer, losses: Losses, training: Training) -> Trained:
+    """Take up the training's own checkpoint, or the state that it extends; return the story so far."""
     state = load_checkpoint(training.checkpoint, training.identity) if training.checkpoint is not None else None
+    taken_up = "checkpoint"
+    if state is None and training.extends is not None:
+        state = load_checkpoint(training.extends.path, training.extends.identity)
+        taken_up = f"finished training of {training.extends.identity.epochs} epochs"
+        if state is None:
+            raise SslbenchError(
+                f"{training.extends.path}: the finished training to go on from is not there; run it again"
+            )
     if state is None:
         set_threads(training.threads)
-        return 0, Trained(threads=training.threads), []
+        return Trained(losses.curve, threads=training.threads)
     set_threads(state["threads"])
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
-    trained = Trained(state["curve"], state["seconds"], threads=state["threads"], continued=state["step"])
-    return (
-        state["step"],
-        trained,
-        [{k: v.to(training.device) for k, v in losses.items()} for losses in state["waiting"]],
-    )
+    losses.load(state["losses"], training.device)
+    training.log(f"{taken_up} taken up after step {losses.done} of {losses.steps}")
+    return Trained(losses.curve, state["seconds"], threads=state["threads"], continued=losses.done)
 
 
 def _save(
-    training: Training,
+    path: Path,
+    identity: Identity,
     method: Method,
     optimizer: torch.optim.Optimizer,
-    step: int,
+    losses: Losses,
     trained: Trained,
-    waiting: list[dict[str, Tensor]],
 ) -> None:
-    assert training.checkpoint is not None
     state = {
-        "step": step,
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "curve": trained.curve,
-        "waiting": waiting,
+        "losses": losses.state(),
         "seconds": trained.seconds,
         "threads": trained.threads,
     }
-    save_checkpoint(training.checkpoint, training.identity, state)
+    save_checkpoint(path, identity, state)

@@ -17,8 +17,9 @@ from bench.discover import (
     origin_of,
     plan_elsewhere,
 )
+from bench.elsewhere.forms import is_elsewhere
 from bench.errors import SslbenchError
-from bench.plan import Wanted
+from bench.plan import EXTENDED_FROM, Wanted
 from bench.records import NO_BUDGET, OWN_NETWORK, Identity, TaskName
 from bench.settings import parse_settings, typed_settings
 from protocols import catalogue as protocols
@@ -62,7 +63,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Request:
-    """What ``sslbench run`` was asked."""
+    """What ``sslbench run`` was asked.
+
+    Attributes:
+        methods: Their names; empty for all.
+        source: The data set.
+        budget: As ``--budget`` names it.
+        backbone: The trunk, or None for the default of the data set.
+        protocols: Their ids; empty for the default set.
+        seeds: Of the runs.
+        settings: ``KEY=VALUE``, as ``--set`` takes them.
+        batch_size: Images a step, or None for the default.
+        share: Of the images that pretraining sees, or None for all.
+        extend: The budget to which finished runs of ``budget`` go on, or None.
+        snapshots: Epochs between two snapshots of the features, or None for no snapshots; the numbers do not depend on it.
+        plugins: Files and modules that bring methods and protocols.
+    """
 
     methods: Sequence[str]
     source: Source
@@ -73,6 +89,8 @@ class Request:
     settings: Sequence[str] = ()
     batch_size: int | None = None
     share: float | None = None
+    extend: str | None = None
+    snapshots: int | None = None
     plugins: Sequence[str] = ()
 
 
@@ -115,6 +133,12 @@ def check_names(request: Request) -> None:
     if len(set(request.methods)) < len(request.methods):
         raise SslbenchError("a method is named twice; name each once")
     parse_settings(request.settings)
+    if request.extend is not None:
+        before, after = (datasets.epochs(request.source.name, one) for one in (request.budget, request.extend))
+        if after <= before:
+            raise SslbenchError(
+                f"--extend {request.extend}: is {after} epochs, and --budget {request.budget} has {before} already; name more"
+            )
     if request.share is not None and not 0 < request.share <= 1:
         raise SslbenchError(f"--share {request.share:g}: must lie above 0 and not above 1, for example 0.8")
 
@@ -130,8 +154,12 @@ def resolve(request: Request) -> Resolved:
     entries = [_entry(name) for name in request.protocols or protocols.DEFAULT]
     _check_label_sets(entries, dataset)
     named = list(request.methods) or method_names()
+    skipped: dict[str, str] = {}
+    if request.extend is not None:
+        named, skipped = _trained(request, named)
     origins = {name: origin for name in named if (origin := origin_of(name, request.backbone)) is not None}
-    placed, skipped = _placed(request, [name for name in named if name not in origins])
+    placed, unfitting = _placed(request, [name for name in named if name not in origins])
+    skipped |= unfitting
     wanted = []
     for name, backbone in placed:
         method = load_method(name)
@@ -146,6 +174,9 @@ def resolve(request: Request) -> Resolved:
             changed["batch_size"] = batch
         if request.share not in (None, 1) and method.needs.training:
             changed["share"] = float(request.share)
+        budget = request.extend or request.budget
+        if request.extend is not None:
+            changed[EXTENDED_FROM] = datasets.epochs(request.source.name, request.budget)
         for seed in request.seeds:
             identity = Identity(
                 dataset=dataset.name,
@@ -156,8 +187,8 @@ def resolve(request: Request) -> Resolved:
                 backbone=backbone,
                 backbone_version=backbones.find(backbone).version,
                 harness_version=HARNESS_VERSION,
-                budget=request.budget,
-                epochs=datasets.epochs(request.source.name, request.budget),
+                budget=budget,
+                epochs=datasets.epochs(request.source.name, budget),
                 batch=batch,
                 seed=seed,
                 settings=changed,
@@ -173,6 +204,15 @@ def resolve(request: Request) -> Resolved:
     if len(elsewhere) < len(origins):
         raise SslbenchError("an encoder from elsewhere is named twice; name each once")
     return Resolved(wanted, dataset.traits.size, skipped, elsewhere, tuple(notes))
+
+
+def _trained(request: Request, named: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the methods whose training can go on, and why one of ``--all`` is left out."""
+    trained = [name for name in named if not is_elsewhere(name) and load_method(name).needs.training]
+    left = {name: "is not trained: nothing to extend" for name in named if name not in trained}
+    if left and request.methods:
+        raise SslbenchError(f"--extend: method {next(iter(left))} is not trained here; leave it out")
+    return trained, left
 
 
 def _from_elsewhere(

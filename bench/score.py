@@ -41,7 +41,9 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
         ValueError: Scores of the wrong shape, or not finite; predictions along the way on anything but the development task.
     """
     if predictions.trail and not sealed.development:
-        raise ValueError("predictions along the way on the test task: only the last ones may be compared with its labels")
+        raise ValueError(
+            "predictions along the way on the test task: only the last ones may be compared with its labels"
+        )
     if not predictions.scores:
         return Scores(dict(predictions.metrics), [], {}, [])
     labels = sealed.open()

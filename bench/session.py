@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.board import Selection, read_board
 from bench.errors import SslbenchError
+from bench.extend import with_sources
 from bench.growing import GrowingTable
 from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
@@ -88,6 +89,8 @@ def perform(
     resolved = resolve(request)
     found = [record for wanted in resolved.wanted if (record := store.read(wanted.identity)) is not None]
     runs = plan(resolved.wanted, found, force=force)
+    if request.extend is not None:
+        runs = with_sources(runs, request.budget, store)
     _print_plan(runs, resolved, console)
     todo = [run for run in runs if not run.done]
     ended: list[Ended] = []
@@ -101,6 +104,7 @@ def perform(
             plugins=request.plugins,
             elsewhere=resolved.elsewhere,
             checkpoint_seconds=_checkpoint_seconds(),
+            snapshots=request.snapshots,
         )
         side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
         table = GrowingTable(todo, store)

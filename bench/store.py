@@ -27,7 +27,7 @@ class Problem:
 
 
 class Store:
-    """A results folder: records, and beside them encoders and checkpoints."""
+    """A results folder: records, and beside them encoders, checkpoints, logs and snapshots."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -47,6 +47,18 @@ class Store:
     def checkpoint_path(self, identity: Identity) -> Path:
         """Return where an unfinished run keeps its state."""
         return self._path("checkpoints", identity, ".pt")
+
+    def last_path(self, identity: Identity) -> Path:
+        """Return where a finished run keeps its last state, for one that goes on from it."""
+        return self._path("checkpoints", identity, ".last.pt")
+
+    def log_path(self, identity: Identity) -> Path:
+        """Return where the log of a run stands."""
+        return self._path("logs", identity, ".log")
+
+    def snapshots_path(self, identity: Identity) -> Path:
+        """Return where the snapshots of a run stand."""
+        return self._path("snapshots", identity, ".npz")
 
     def _kind(self, kind: str, task: TaskName) -> Path:
         return self.root / (kind if task == "test" else f"{kind}-{task}")

@@ -34,6 +34,7 @@ class Machine:
         plugins: Loaded by every run.
         elsewhere: Encoders from elsewhere: the name of their records -> the user's name.
         checkpoint_seconds: Shortest time between two checkpoints of a run.
+        snapshots: How many epochs lie between two snapshots; None for none.
     """
 
     results: Path
@@ -43,6 +44,7 @@ class Machine:
     plugins: Sequence[str] = ()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    snapshots: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,13 @@ class Worker:
         from bench.environment import describe
         from bench.plan import MEASURED
         from bench.records import Record
+        from bench.run_log import RunLog
         from bench.store import Store
 
         code = self.process.exitcode
         cause = f"the run's process died (exit code {code}{'; out of memory?' if code == -signal.SIGKILL else ''})"
         identity, store = self.assignment.run.identity, Store(self.machine.results)
+        RunLog(store.log_path(identity))(f"end: failed, {cause}")
         old = store.read(identity)
         if old is None or old.identity != identity or old.status not in MEASURED:
             environment = describe(self.machine.device, "unknown", self.machine.threads)
@@ -183,6 +187,7 @@ class _Runner:
             device=choose_device(_own_device(self.machine.device, self.assignment.place)),
             threads=self.machine.threads,
             checkpoint_seconds=self.machine.checkpoint_seconds,
+            snapshots=self.machine.snapshots,
             keep_going=self._keep_going,
             tell=self._tell,
             say=self._say,
