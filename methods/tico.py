@@ -3,7 +3,8 @@
 Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py): head 1024
 and 256 on 512 features, covariance kept with 0.9, its weight 8, teacher momentum 0.996 to 1, one direction, BYOL's views [Zhu 2022].
 Deviations: the head's hidden layer keeps its ratio to the trunk (twice its features); no blur up to 32 pixels; biases and norms do not decay;
-AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of SGD with rate 0.3; a warm-up of a tenth of the training.
+the covariance starts at the first batch's instead of zero, from where the loss climbs for twenty steps before it can fall; AdamW, rate 0.002 at 256
+images, decay 5e-4, in the place of SGD with rate 0.3; a warm-up of a tenth of the training.
 On a transformer: AdamW as in ``simclr``.
 
 lightly keeps the covariance outside of ``state_dict`` and on the device of its first batch; here it is a buffer. The teacher's batch norm uses
@@ -20,6 +21,7 @@ from lightly.loss import TiCoLoss
 from lightly.models.modules.heads import TiCoProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
 from methods.parts.augmentation import allowed
@@ -81,10 +83,7 @@ class TiCo(Method):
         embedding = self._student()(batch.views[0])
         with torch.no_grad():
             target = self.teacher(batch.views[1])
-        self.criterion.C = self.covariance
-        total = in_float32(self.criterion, embedding, target)
-        self.covariance = self.criterion.C
-        return Loss(total, {})
+        return Loss(in_float32(self._loss, embedding, target), {})
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
@@ -92,3 +91,10 @@ class TiCo(Method):
 
     def _student(self) -> nn.Sequential:
         return nn.Sequential(self.trunk, self.projection)
+
+    def _loss(self, embedding: Float[Tensor, "batch dim"], target: Float[Tensor, "batch dim"]) -> Tensor:
+        unit = normalize(embedding.detach(), dim=1)
+        self.criterion.C = torch.where(self.covariance.any(), self.covariance, unit.T @ unit / len(unit))
+        loss: Tensor = self.criterion(embedding, target)
+        self.covariance = self.criterion.C
+        return loss

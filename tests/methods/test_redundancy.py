@@ -58,14 +58,15 @@ def test_vicreg_is_the_published_loss_with_solo_learns_sum_over_views() -> None:
     assert on_embeddings(VICReg)(batch_of(views), 0.0).total.item() == pytest.approx(total, rel=1e-5)
 
 
-def test_tico_is_the_published_loss_and_its_covariance_forgets_with_beta() -> None:
+def test_tico_is_the_published_loss_and_its_covariance_starts_at_the_first_batch_and_forgets_with_beta() -> None:
     method = on_embeddings(TiCo, dim=16)
-    covariance = np.zeros((16, 16))
+    covariance: Any = None
     for seed in range(3):
         torch.manual_seed(seed)
         views = [torch.randn(32, 16), torch.randn(32, 16)]
         a, b = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in views)
-        covariance = 0.9 * covariance + 0.1 * a.T @ a / 32
+        own = a.T @ a / 32
+        covariance = own if covariance is None else 0.9 * covariance + 0.1 * own
         expected = np.mean([1 - a[i] @ b[i] + 8 * a[i] @ covariance @ a[i] for i in range(32)])
         assert method(batch_of(views), 0.0).total.item() == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(method.covariance.numpy(), covariance, rtol=1e-4, atol=1e-6)
