@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import SslbenchError
-from bench.records import Identity, Record
-from bench.store import Problem, Store, read_record
+from bench.records import Record
+from bench.store import Problem, read_record
 from bench.study_report import Evidence, Measured, Tried
 
 SCHEMA_VERSION = 1
@@ -127,14 +127,6 @@ def first_record(records: Sequence[Record]) -> Record:
     if not records:
         raise Missing("it has no record")
     return min(records, key=lambda r: r.identity.seed)
-
-
-def beside(results: Path, identity: Identity, kind: str, suffix: str) -> Path:
-    """Return where a run's file of another kind stands, at the same place as its record."""
-    store = Store(results)
-    return (
-        results / kind / store.record_path(identity).relative_to(store.records_dir(identity.task)).with_suffix(suffix)
-    )
 
 
 def _measured(results: Path, place: Place) -> Measured:

@@ -11,8 +11,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.atomic import write_whole
+from bench.store import Store
 from bench.studies.study import Figure, Study
-from bench.study_evidence import Drawn, Missing, Runs, beside, folder_of, records_of
+from bench.study_evidence import Drawn, Missing, Runs, folder_of, records_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,7 +129,7 @@ def snapshots(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple[
     records = records_of(results, runs.systems[id])
     if not records:
         raise Missing("it has no record")
-    path = beside(results, records[0].identity, "snapshots", ".npz")
+    path = Store(results).snapshots_path(records[0].identity)
     if not path.is_file():
         raise Missing(f"no snapshots at {path}")
     with np.load(path) as stored:

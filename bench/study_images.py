@@ -17,7 +17,7 @@ from bench.evaluate import Evaluation
 from bench.request import Source
 from bench.store import Store
 from bench.studies.study import Figure, Study
-from bench.study_evidence import Missing, Runs, beside, first_record, records_of
+from bench.study_evidence import Missing, Runs, first_record, records_of
 from bench.views.prepare import prepare
 from methods.base import Encoder, input_of
 from protocols.catalogue import load, resolve
@@ -98,7 +98,7 @@ def _reconstructed(record: "Record", dataset: "Dataset", results: Path) -> Tenso
     method = load_method(record.identity.method)
     if not hasattr(method, "reconstruct"):
         raise Missing(f"{record.identity.method} does not reconstruct images")
-    state = load_checkpoint(beside(results, record.identity, "checkpoints", ".last.pt"), record.identity)
+    state = load_checkpoint(Store(results).last_path(record.identity), record.identity)
     if state is None:
         raise Missing("the last state of its training is not kept here")
     built = build_method(record.identity, dataset)

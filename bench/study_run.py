@@ -165,6 +165,7 @@ class Job:
             ],
             batch_size=of.batch,
             share=of.share,
+            snapshots=of.snapshots if task == "test" else None,
         )
 
 

@@ -24,6 +24,7 @@ name = "frozen autoencoder"
 method = "autoencoder"
 settings = { layer = "latent", dim = 10, decoder = "mirrored", "recipe.rate" = 3e-3 }
 share = 0.8
+snapshots = 1
 protocol = "lowshot-1pct-frozen"
 published = { top1 = 87.15 }
 
@@ -33,6 +34,7 @@ name = "random start"
 method = "autoencoder"
 settings = { layer = "latent", dim = 10, decoder = "mirrored", "recipe.rate" = 3e-3 }
 share = 0.8
+snapshots = 1
 protocol = "scratch-1pct"
 
 [[comparison]]
@@ -73,6 +75,11 @@ title = "Curves"
 kind = "reconstructions"
 systems = ["frozen"]
 title = "Reconstructions"
+
+[[figure]]
+kind = "snapshots"
+systems = ["frozen"]
+title = "Features"
 """
 
 
@@ -98,6 +105,7 @@ def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tm
         "2-pretraining.png",
         "3-classifiers.png",
         "4-reconstructions.png",
+        "5-snapshots.png",
     ]
     for one in found["figures"]:
         assert f"]({one['file']})" in (folder / "study.md").read_text()
@@ -121,7 +129,7 @@ def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tm
         [sys.executable, "-c", code], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True
     )
     assert shown.stderr.strip() == "False"
-    assert "frozen beats scratch" in shown.stdout.replace("\n", " ")
+    assert "frozen beats scratch" in " ".join(shown.stdout.split())
     assert "87.15" in shown.stdout
 
 

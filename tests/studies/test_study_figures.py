@@ -10,7 +10,7 @@ from bench.records import Identity, Measurement, Record
 from bench.request import Source
 from bench.store import Store
 from bench.studies.study import Figure, Study, System
-from bench.study_evidence import Place, Runs, beside
+from bench.study_evidence import Place, Runs
 from bench.study_figures import draw_all
 
 
@@ -32,7 +32,7 @@ def recorded(tmp_path):
     }
     measured = Measurement(1, {"top1": 0.7}, [{"top1": 0.7}], choices={"steps": 100}, curves=curves)
     curve = {"step": list(range(1, 101)), "loss": [1 / n for n in range(1, 101)]}
-    for task in ("test", "val"):
+    for task in ("val", "test"):
         identity = Identity("digits", fingerprint, task, "autoencoder", 1, "mlp", 1, 1, "2ep", 2, 256, 0)
         Store(tmp_path).write(Record(identity, "ok", None, {"scratch-1pct": measured}, curve, classes=10))
     places = {
@@ -63,7 +63,7 @@ def test_snapshots_are_drawn_by_pca_and_tsne(recorded, tmp_path):
     digits = load_digits()
     noise = np.random.default_rng(0).normal(0, 6, (5, 150, 64))
     features = np.stack([digits.data[:150] * n / 4 + noise[n] * (1 - n / 4) for n in range(5)])
-    path = beside(tmp_path, identity, "snapshots", ".npz")
+    path = Store(tmp_path).snapshots_path(identity)
     path.parent.mkdir(parents=True)
     np.savez(
         path,
