@@ -26,9 +26,10 @@ def with_sources(runs: Sequence[PlannedRun], budget: str, store: Store) -> list[
 def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
     """Return a run's source; None where there is none and its own state or encoder is kept."""
     found = _finished(run.identity, budget, store)
-    own = (store.checkpoint_path(run.identity), store.encoder_path(run.identity))
-    if len(found) == 1 or (not found and run.reason != "forced" and any(path.exists() for path in own)):
-        return found[0] if found else None
+    if len(found) == 1:
+        return found[0]
+    if not found and run.reason != "forced" and _has_begun(run.identity, store):
+        return None
     name = f"{run.identity.method}, seed {run.identity.seed}"
     if found:
         files = " or ".join(str(store.last_path(one)) for one in found)
@@ -39,6 +40,13 @@ def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
         f"--extend: no finished run of {name} at {budget} has left its state in {store.root}; "
         "run it first, with --force where only its record is left"
     )
+
+
+def _has_begun(identity: Identity, store: Store) -> bool:
+    from bench.checkpoint import is_checkpoint, stored_encoder
+
+    begun = is_checkpoint(store.checkpoint_path(identity), identity)
+    return begun or stored_encoder(store.encoder_path(identity), identity) is not None
 
 
 def _finished(identity: Identity, budget: str, store: Store) -> list[Identity]:

@@ -17,6 +17,7 @@ from bench.checkpoint import load_checkpoint, save_checkpoint
 from bench.device import Precision, set_threads
 from bench.errors import SslbenchError, Stopped
 from bench.losses import Losses
+from bench.plan import EXTENDED_FROM
 from bench.records import Identity
 from methods.base import Batch, Method, Recipe
 
@@ -225,10 +226,8 @@ def _continued(method: Method, optimizer: torch.optim.Optimizer, losses: Losses,
     if state is None and training.extends is not None:
         state = load_checkpoint(training.extends.path, training.extends.identity)
         taken_up = f"finished training of {training.extends.identity.epochs} epochs"
-        if state is None:
-            raise SslbenchError(
-                f"{training.extends.path}: the finished training to go on from is not there; run it again"
-            )
+    if state is None and EXTENDED_FROM in training.identity.settings:
+        raise SslbenchError("the state of the finished training to go on from is not there; run that again")
     if state is None:
         set_threads(training.threads)
         return Trained(losses.curve, threads=training.threads)

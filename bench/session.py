@@ -12,9 +12,9 @@ from bench.extend import with_sources
 from bench.growing import GrowingTable
 from bench.leaderboard_formats import write_leaderboard
 from bench.leaderboard_screen import screen
-from bench.plan import PlannedRun, plan
+from bench.plan import PlannedRun, place, plan
 from bench.progress import RunProgress, label
-from bench.records import NO_BUDGET, OWN_NETWORK, Identity
+from bench.records import NO_BUDGET, OWN_NETWORK, Identity, Record
 from bench.request import Request, Resolved, check_names, resolve
 from bench.schedule import jobs_for, run_all
 from bench.store import Store
@@ -92,6 +92,8 @@ def perform(
     if request.extend is not None:
         runs = with_sources(runs, request.budget, store)
     _print_plan(runs, resolved, console)
+    if request.snapshots is not None:
+        _print_without_snapshots(runs, found, store, console)
     todo = [run for run in runs if not run.done]
     ended: list[Ended] = []
     if todo and not dry_run:
@@ -138,6 +140,16 @@ def _print_plan(runs: Sequence[PlannedRun], resolved: Resolved, console: "Consol
         what = "" if not run.recorded else f": {', '.join(run.protocols)}"
         why = f" ({run.reason})" if run.reason != "new" else ""
         console.print(f"  {label(run.identity)}{why}{what}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_without_snapshots(
+    runs: Sequence[PlannedRun], found: Sequence[Record], store: Store, console: "Console"
+) -> None:
+    trained = {place(record.identity) for record in found if record.cost.pretrain_s is not None}
+    for run in runs:
+        if run.done and place(run.identity) in trained and not store.snapshots_path(run.identity).exists():
+            line = f"  {label(run.identity)}: recorded without snapshots; --force trains it again"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _backbones(runs: Sequence[PlannedRun]) -> list[str]:

@@ -1,0 +1,134 @@
+"""A finished run goes on to more epochs: to the same numbers where the rate is constant, and from the right step where it is not."""
+
+from dataclasses import replace
+
+import pytest
+from harness.in_process import lines_of, perform, same, stopped
+
+from bench import optimizers
+from bench.errors import SslbenchError
+from bench.store import Store
+
+BATCH = 64
+STEPS = 1437 // BATCH
+PROTOCOLS = ("knn", "lowshot-1-frozen")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """One folder of runs that had their length from the start, one where a run of 5 epochs is finished."""
+    straight, going_on = (Store(tmp_path_factory.mktemp(name)) for name in ("straight", "going_on"))
+    perform(going_on, "vae", budget="5ep", batch_size=BATCH, protocols=PROTOCOLS)
+    return straight, going_on
+
+
+@pytest.fixture(scope="module")
+def straight(stores):
+    # From 201 steps on a point of the curve is the mean of two, where that of 5 epochs had one.
+    return perform(stores[0], "vae", budget="10ep", batch_size=BATCH, protocols=PROTOCOLS)
+
+
+@pytest.fixture(scope="module")
+def extended(stores):
+    return perform(stores[1], "vae", budget="5ep", extend="10ep", batch_size=BATCH, protocols=PROTOCOLS)
+
+
+def test_at_a_constant_rate_an_extended_run_is_the_long_run_bit_for_bit(stores, straight, extended):
+    assert same(stores[1], extended, stores[0], straight)
+    assert len(straight.curve["step"]) == 10 * STEPS / 2
+
+
+def test_an_extended_run_is_a_marked_row_of_the_new_budget(stores, straight, extended):
+    marked = {**straight.identity.settings, "extended_from": 5}
+    assert extended.identity == replace(straight.identity, settings=marked)
+    assert "extended_from=5" in str(stores[1].record_path(extended.identity))
+    assert extended.cost.pretrain_s is not None
+    (start, *_) = lines_of(stores[1].log_path(extended.identity))
+    assert "extended_from=5" in start
+
+
+@pytest.mark.slow
+def test_an_extended_run_can_be_extended_again(stores, straight, tmp_path):
+    store = Store(tmp_path)
+    for budget, extend in (("3ep", None), ("3ep", "6ep"), ("6ep", "10ep")):
+        last = perform(store, "vae", budget=budget, extend=extend, batch_size=BATCH, protocols=PROTOCOLS)
+    assert last.identity.settings["extended_from"] == 6
+    assert same(store, last, stores[0], straight)
+
+
+@pytest.mark.slow
+def test_an_extended_run_that_is_stopped_continues_to_the_same_numbers(stores, straight, tmp_path):
+    store = Store(tmp_path)
+    perform(store, "vae", budget="5ep", batch_size=BATCH)
+    for stop_at in (1, STEPS + 3):
+        stopped(store, "vae", stop_at, budget="5ep", extend="10ep", batch_size=BATCH, protocols=PROTOCOLS)
+    # Its own checkpoint is enough now.
+    for path in (tmp_path / "checkpoints").rglob("*.last.pt"):
+        path.unlink()
+    last = perform(store, "vae", budget="5ep", extend="10ep", batch_size=BATCH, protocols=PROTOCOLS)
+    assert same(store, last, stores[0], straight)
+    log = lines_of(store.log_path(last.identity))
+    assert f"finished training of 5 epochs taken up after step {5 * STEPS} of {10 * STEPS}" in log
+    assert f"checkpoint taken up after step {5 * STEPS + 1} of {10 * STEPS}" in log
+    assert f"checkpoint taken up after step {6 * STEPS + 4} of {10 * STEPS}" in log
+
+
+def test_a_cosine_goes_on_as_that_of_the_new_length_from_where_it_stands(tmp_path, monkeypatch):
+    asked = []
+    real = optimizers.schedule
+
+    def schedule(optimizer, recipe, step, steps):
+        asked.append((step, steps, real(optimizer, recipe, step, steps)))
+        return asked[-1][-1]
+
+    monkeypatch.setattr(optimizers, "schedule", schedule)
+    store = Store(tmp_path)
+    perform(store, "simclr", budget="2ep")
+    before, asked[:] = list(asked), []
+    record = perform(store, "simclr", budget="2ep", extend="4ep")
+    assert [one[:2] for one in before] == [(step, 10) for step in range(10)]
+    assert [one[:2] for one in asked] == [(step, 20) for step in range(10, 20)]
+    assert asked[0][2] > before[-1][2]
+    assert record.curve["step"] == list(range(1, 21))
+
+
+def test_what_cannot_be_extended_is_one_line(stores, extended, tmp_path):
+    store = stores[1]
+    for of, line in (
+        ({"budget": "7ep", "extend": "10ep"}, "no finished run of vae, seed 0 at 7ep"),
+        ({"budget": "5ep", "extend": "10ep", "seeds": (1,)}, "no finished run of vae, seed 1 at 5ep"),
+        ({"budget": "5ep", "extend": "10ep", "share": 0.9}, "no finished run of vae"),
+        ({"budget": "5ep", "extend": "5ep"}, "--extend 5ep: is 5 epochs, and --budget 5ep has 5 already"),
+        ({"budget": "5ep", "extend": "many"}, "unknown budget 'many'"),
+    ):
+        with pytest.raises(SslbenchError, match=line) as caught:
+            perform(store, "vae", batch_size=BATCH, **of)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(SslbenchError, match="method random_init is not trained here"):
+        perform(store, "random_init", budget="5ep", extend="10ep")
+
+
+@pytest.mark.slow
+def test_a_length_that_was_reached_in_two_ways_must_be_made_clear(tmp_path):
+    store = Store(tmp_path)
+    for budget, extend in (("1ep", None), ("2ep", None), ("1ep", "3ep"), ("2ep", "3ep")):
+        perform(store, "autoencoder", budget=budget, extend=extend)
+    with pytest.raises(SslbenchError, match=r"reached 3ep in 2 ways; remove \S+last\.pt or \S+last\.pt"):
+        perform(store, "autoencoder", budget="3ep", extend="4ep")
+    perform(store, "autoencoder", budget="3ep")
+    record = perform(store, "autoencoder", budget="3ep", extend="4ep")
+    assert record.identity.settings == {"extended_from": 3}
+
+
+@pytest.mark.slow
+def test_the_command_line_extends_and_says_what_it_cannot(sslbench):
+    run = ("run", "autoencoder", "--protocol", "knn", "--budget")
+    done = sslbench(*run, "2ep", "--extend", "3ep")
+    assert done.returncode == 2
+    assert done.stderr.startswith("sslbench: --extend: no finished run of autoencoder, seed 0 at 2ep")
+    assert len(done.stderr.splitlines()) == 1
+    assert sslbench(*run, "2ep").returncode == 0
+    done = sslbench(*run, "2ep", "--extend", "3ep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "extended_from=3" not in done.stdout
+    assert "extended_from=2" in "".join(line.split()[0] for line in done.stdout.splitlines() if line.strip())
