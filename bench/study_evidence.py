@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import SslbenchError
 from bench.records import Record
 from bench.store import Problem, read_record
-from bench.study_report import Evidence, Measured, Tried
+from bench.study_measured import Evidence, Measured, Tried
 
 SCHEMA_VERSION = 1
 

@@ -11,7 +11,8 @@ from bench.cells import NONE
 from bench.grids import Printed, grids
 from bench.studies.study import Metric
 from bench.study_evidence import Drawn
-from bench.study_report import METRICS, NAMES, Report, Row, Score
+from bench.study_findings import NAMES
+from bench.study_report import METRICS, Report, Row, Score
 
 
 def screen(report: Report, width: int, drawn: Sequence[Drawn] = (), folder: str = "") -> RenderableType:

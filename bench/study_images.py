@@ -45,13 +45,15 @@ def reconstructions(figure: Figure, study: Study, runs: Runs, results: Path, sou
         record = first_record(records_of(results, runs.systems[id]))
         dataset = dataset or source.load()
         pixels = _reconstructed(record, dataset, results)
-        some = dataset.test_images[:LOOKED_AT].float() / 255
+        some = dataset.test_images[_evenly(len(dataset.test_images), LOOKED_AT)].float() / 255
         stuck = int(((some.std(0) > VARIES) & (pixels.std(0) < STUCK)).sum())
         error = float((pixels - some).square().mean())
-        rows.append((f"{study.system(id).name}\n{stuck} stuck pixels", pixels[:SHOWN]))
+        shown = _evenly(len(some), SHOWN)
+        rows.append((f"{study.system(id).name}\n{stuck} stuck pixels", pixels[shown]))
+        originals = some[shown]
         told.append(f"{study.system(id).name}: mean squared error {error:.4f} of pixels in [0, 1], {stuck} stuck")
     assert dataset is not None
-    rows.insert(0, ("originals", dataset.test_images[:SHOWN].float() / 255))
+    rows.insert(0, ("originals", originals))
     canvas, grid = plt.subplots(
         len(rows), SHOWN, figsize=(0.95 * SHOWN + 2.2, 1.0 * len(rows) + 0.5), layout="constrained", squeeze=False
     )
@@ -78,7 +80,8 @@ def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source:
     said = _said(record, dataset, results, place.protocol)
     canvas, grid = plt.subplots(2, SHOWN, figsize=(1.05 * SHOWN + 0.6, 3.3), layout="constrained", squeeze=False)
     for line, wanted, colour in ((grid[0], True, RIGHT), (grid[1], False, WRONG)):
-        chosen = np.flatnonzero(right == wanted)[:SHOWN]
+        chosen = np.flatnonzero(right == wanted)
+        chosen = chosen[_evenly(len(chosen), SHOWN)]
         for axes in line[len(chosen) :]:
             axes.axis("off")
         for axes, index in zip(line, chosen, strict=False):
@@ -89,12 +92,12 @@ def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source:
     share = f"{len(right):,} test images, {100 * right.mean():.1f} % right"
     return (
         canvas,
-        f"Above each image what was predicted: the first right and the first wrong of {share} (first draw of seed {record.identity.seed}).",
+        f"Above each image what was predicted: right and wrong ones, spread evenly over {share} (first draw of seed {record.identity.seed}).",
     )
 
 
 def _reconstructed(record: "Record", dataset: "Dataset", results: Path) -> Tensor:
-    """Return reconstructions of the first test images, as pixels of [0, 1]."""
+    """Return reconstructions of some test images, as pixels of [0, 1]."""
     method = load_method(record.identity.method)
     if not hasattr(method, "reconstruct"):
         raise Missing(f"{record.identity.method} does not reconstruct images")
@@ -105,7 +108,7 @@ def _reconstructed(record: "Record", dataset: "Dataset", results: Path) -> Tenso
     built.load_state_dict(state["method"])
     built.eval()
     spec = input_of(dataset.traits)
-    images = dataset.test_images[:LOOKED_AT]
+    images = dataset.test_images[_evenly(len(dataset.test_images), LOOKED_AT)]
     with torch.no_grad():
         parts = [
             cast(Any, built).reconstruct(prepare(part, spec, torch.device("cpu"))) for part in torch.split(images, 500)
@@ -127,6 +130,11 @@ def _said(record: "Record", dataset: "Dataset", results: Path, protocol: str) ->
         entry = replace(entry, constants={**entry.constants, "draws": 1})
     evaluation = Evaluation(encoder, dataset, of.backbone, of.seed)
     return load(entry).predict(evaluation.task(protocol)).scores[0].argmax(1)
+
+
+def _evenly(count: int, most: int) -> Tensor:
+    """Return at most so many positions, evenly spread: images of a folder are sorted by class."""
+    return torch.linspace(0, max(count - 1, 0), min(count, most)).round().long()
 
 
 def _show(axes: Any, image: Tensor, frame: str = "0.8") -> None:

@@ -18,7 +18,8 @@ from bench.studies.reading import find, variants
 from bench.studies.study import Study, System
 from bench.study_evidence import Place, Runs, evidence, folder_of, to_json
 from bench.study_formats import screen, to_markdown, to_table
-from bench.study_report import Tried, best, mean_score, report
+from bench.study_measured import Tried, best, mean_score
+from bench.study_report import report
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,8 @@ import pytest
 from bench.records import Identity, Measurement, Record
 from bench.significance import unpaired
 from bench.studies.reading import read
-from bench.study_report import Evidence, Measured, Tried, report
+from bench.study_measured import Evidence, Measured, Tried
+from bench.study_report import report
 
 FILE = """
 title = "T"
