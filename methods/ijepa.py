@@ -5,7 +5,10 @@ one context without them (``parts/blocks.py``), one crop from 0.3 without a flip
 normalised over its length (no gain), the teacher's momentum rising linearly to 1; the predictor is half as wide and half as deep as the trunk, as
 theirs for ViT-B (384 and 6 to 768 and 12), with its heads.
 Deviations: the trunk's class token stays and is seen with the context; blocks may lie at the grid's lower and right edge; a warm-up of a
-tenth of the training (40 of 300 epochs there).
+tenth of the training (40 of 300 epochs there); a rate of 5e-4 (1.25e-4 at 256 images) and a momentum from 0.99 (0.996).
+In so short a training nothing tried is better than the untrained network. On the development task of digits (60 epochs, vit_nano,
+seed 0: nearest neighbours, then one label a class, frozen): untrained 59.3 and 22.1; rate 2e-3 with momentum 0.996 54.5 and 19.3,
+with 0.95 54.5 and 20.0 (the features of a place become alike: the loss falls to a fifth of the slower teacher's); 5e-4 with 0.99 57.2 and 21.2.
 The teacher is evaluated, by the mean of its patch tokens, as in the paper.
 """
 
@@ -42,7 +45,7 @@ class IJEPASettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    momentum: float = 0.996
+    momentum: float = 0.99
     width: float = 0.5
     depth: float = 0.5
     targets: int = 4
@@ -57,7 +60,7 @@ class IJEPA(Method):
     family: ClassVar[Family] = "self-distillation"
     needs: ClassVar[Needs] = Needs(trunk="transformer")
     recipe: ClassVar[Recipe] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.04, final_weight_decay=0.4, warmup=0.1
+        version=1, optimizer="adamw", rate=5e-4, weight_decay=0.04, final_weight_decay=0.4, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = IJEPASettings
 

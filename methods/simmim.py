@@ -4,8 +4,8 @@ Recipe: the authors' (https://github.com/microsoft/SimMIM): AdamW, decay 0.05, s
 where the grid is as fine as theirs (224 pixels in patches of 16), L1 on the hidden pixels alone, crops from 0.67, gradients clipped
 at 5.
 Deviations: fixed positions (theirs are learned and relative); a cosine where they divide the rate by ten near the end; on grids below
-twelve patches a side, single patches are masked: two by two would be a quarter of the digits' image; warm-up a tenth of the training (20 of
-800 epochs there); the rate.
+twelve patches a side, single patches are masked: two by two would be a quarter of the digits' image; warm-up a tenth of the training,
+because ours is short; the rate.
 Why not 8e-4 of lightly's Imagenette benchmark (https://github.com/lightly-ai/lightly, imagenette_benchmark.py): on the development task of
 digits (60 epochs, vit_nano, seed 0: nearest neighbours, then one label a class, frozen) 62.1 and 23.5, hardly more than the untrained
 network's 59.3 and 22.1, against 73.1 and 27.8 with 2e-3.
