@@ -46,6 +46,7 @@ def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
     yield _faiss()
     yield from _data(data_root)
     yield _results(results)
+    yield from _states(results)
 
 
 def _processor(name: str) -> Finding:
@@ -108,3 +109,11 @@ def _results(results: Path) -> Finding:
         return Finding("results", "wrong", str(error))
     free = shutil.disk_usage(results).free
     return Finding("results", "ok", f"{results} is writable, {free / 2**30:.0f} GiB free")
+
+
+def _states(results: Path) -> Iterator[Finding]:
+    """Yield what the last states of finished runs take."""
+    kept = [path.stat().st_size for path in results.glob("checkpoints*/**/*.last.pt")]
+    if kept:
+        text = f"{len(kept)} finished run{'s' if len(kept) > 1 else ''}: {sum(kept) / 2**20:,.0f} MiB of last states kept for --extend"
+        yield Finding("states", "ok", f"{text} under {results}/checkpoints; they may be deleted")

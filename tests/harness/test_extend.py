@@ -6,6 +6,7 @@ import pytest
 from harness.in_process import lines_of, perform, same, stopped
 
 from bench import optimizers
+from bench.doctor import examine
 from bench.errors import SslbenchError
 from bench.store import Store
 
@@ -132,3 +133,10 @@ def test_the_command_line_extends_and_says_what_it_cannot(sslbench):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "extended_from=3" not in done.stdout
     assert "extended_from=2" in "".join(line.split()[0] for line in done.stdout.splitlines() if line.strip())
+
+
+def test_doctor_says_what_the_kept_states_take(stores):
+    (finding,) = (one for one in examine(stores[1].root, None) if one.subject == "states")
+    kept = list(stores[1].root.rglob("*.last.pt"))
+    assert finding.text.startswith(f"{len(kept)} finished run")
+    assert "--extend" in finding.text

@@ -55,6 +55,10 @@ def test_failures_become_records_and_the_others_go_on(sslbench, tmp_path):
     assert "died" in found["dying"][1]
     assert found["exploding"][0] == "diverged"
     assert found["pixels"] == ("ok", None)
+    logs = {path.parent.name: path.read_text() for path in (tmp_path / "results" / "logs").rglob("*.log")}
+    assert "ValueError: a bad line" in logs["raising"].partition("Traceback (most recent call last)")[2]
+    assert "the run's process died" in logs["dying"].splitlines()[-1]
+    assert "Traceback" not in logs["dying"] + logs["exploding"] + logs["pixels"]
     for name in names[:-1]:
         assert f"{name} {found[name][0]}" in done.stdout or f"{name} ({found[name][0]})" in done.stdout
 
@@ -73,7 +77,9 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path):
     )
     assert done.returncode == 2
     assert re.fullmatch(r"sslbench: cannot write \S+safetensors: File too large; .*\n", done.stderr)
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["seed-0.lock"]
+    log = next(tmp_path.rglob("seed-0.log"))
+    assert "given up: cannot write" in log.read_text().splitlines()[-1]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path != log] == ["seed-0.lock"]
 
 
 def test_a_damaged_encoder_is_named_and_nothing_is_lost(sslbench, tmp_path):

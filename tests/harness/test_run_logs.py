@@ -1,0 +1,109 @@
+"""The log of a run: what happened, with the time; tracebacks stand there and nowhere else."""
+
+import re
+
+import pytest
+import torch
+from harness.in_process import lines_of, perform, stopped
+
+from bench import evaluate
+from bench.data import load
+from bench.execute import Surroundings, execute
+from bench.plan import Wanted, plan
+from bench.records import Identity
+from bench.run_log import RunLog
+from bench.store import Store
+from methods.autoencoder import Autoencoder
+
+RUN = {"method": "autoencoder", "budget": "3ep", "protocols": ("knn", "lowshot-1-frozen")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("whole"))
+    return store, perform(store, **RUN)
+
+
+def test_a_log_tells_a_run_from_start_to_end(whole):
+    store, record = whole
+    path = store.log_path(record.identity)
+    assert path.relative_to(store.root).as_posix() == "logs/digits/resnet9_slim/3ep/autoencoder/seed-0.log"
+    start, *epochs, knn, frozen, end = lines_of(path)
+    assert re.match(
+        r"start \(new\): autoencoder on digits \(test\), resnet9_slim, 3ep: 3 epochs, batch 256, seed 0", start
+    )
+    assert f"torch {torch.__version__.partition('+')[0]}" in start
+    assert "cpu" in start
+    losses = record.curve["loss"]
+    assert epochs == [f"epoch {e}/3: loss {sum(losses[5 * e - 5 : 5 * e]) / 5:.6g}" for e in (1, 2, 3)]
+    assert knn.startswith(f"knn: top1 {record.protocols['knn'].metrics['top1']:.4g}, ")
+    assert frozen.startswith("lowshot-1-frozen: top1 ")
+    assert end == "end: ok"
+
+
+def test_a_later_sitting_is_appended(whole, tmp_path):
+    store = Store(tmp_path)
+    stopped(store, stop_at=7, **RUN)
+    record = perform(store, **RUN)
+    perform(store, **{**RUN, "protocols": ("knn", "lowshot-2-frozen")})
+    log = lines_of(store.log_path(record.identity))
+    heads = [line.partition(":")[0] for line in log]
+    assert heads == [
+        "start (new)", "epoch 1/3", "interrupted",
+        "start (interrupted before)", "checkpoint taken up after step 7 of 15", "epoch 2/3", "epoch 3/3", "knn", "lowshot-1-frozen", "end",
+        "start (protocols missing)", "encoder stored", "lowshot-2-frozen", "end",
+    ]  # fmt: skip
+    of_one_sitting = [line for line in lines_of(whole[0].log_path(record.identity)) if line.startswith("epoch")]
+    assert [line for line in log if line.startswith("epoch")] == of_one_sitting
+
+
+def attempt(tmp_path, say=lambda _: None):
+    dataset = load("digits")
+    identity = Identity("digits", dataset.fingerprint, "test", "autoencoder", 1, "resnet9_slim", 1, 1, "1ep", 1, 256, 0)
+    store = Store(tmp_path)
+    (run,) = plan([Wanted(identity, {"knn": 1})], [])
+    record = execute(run, dataset, Surroundings(store, torch.device("cpu"), 1, 600.0, say=say))
+    return record, store.log_path(identity)
+
+
+def test_an_unexpected_error_leaves_its_traceback_in_the_log_and_one_line_in_the_record(tmp_path, monkeypatch):
+    def forward(self, batch, progress):
+        raise ValueError("a bad line")
+
+    monkeypatch.setattr(Autoencoder, "forward", forward)
+    record, path = attempt(tmp_path)
+    assert (record.status, record.cause) == ("failed", "ValueError: a bad line")
+    _, failed, end = lines_of(path)
+    assert failed.startswith("failed\nTraceback (most recent call last):\n")
+    assert failed.endswith("ValueError: a bad line")
+    assert 'raise ValueError("a bad line")' in failed
+    assert end == "end: failed, ValueError: a bad line"
+
+
+def test_a_protocol_that_fails_leaves_its_traceback_too(tmp_path, monkeypatch):
+    def measure(self, name, beside=()):
+        raise ZeroDivisionError("nothing to divide by")
+
+    monkeypatch.setattr(evaluate.Evaluation, "measure", measure)
+    record, path = attempt(tmp_path)
+    assert record.status == "failed"
+    failed, end = lines_of(path)[-2:]
+    assert failed.startswith("knn: failed\nTraceback")
+    assert end.startswith("end: failed, knn: ZeroDivisionError")
+
+
+def test_a_log_that_cannot_be_written_stops_no_run_and_is_said_once(tmp_path):
+    (tmp_path / "logs").write_text("a file in the place of the folder")
+    said = []
+    record, path = attempt(tmp_path, said.append)
+    assert record.status == "ok"
+    (line,) = said
+    assert line.startswith(f"log {path} cannot be written: ")
+    assert line.endswith("; the run goes on without")
+
+
+def test_an_entry_of_many_lines_stays_one_entry(tmp_path):
+    log = RunLog(tmp_path / "a" / "b.log")
+    log("one")
+    log("two\nlines\n")
+    assert lines_of(tmp_path / "a" / "b.log") == ["one", "two\nlines"]

@@ -1,0 +1,140 @@
+"""Snapshots: what the file holds, and that taking them leaves no trace in the run."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from harness.in_process import perform, same, stopped
+
+from bench.checkpoint import stored_encoder
+from bench.data import load
+from bench.encoders import build_method
+from bench.errors import StorageError
+from bench.features import extract
+from bench.records import Identity
+from bench.snapshots import IMAGES, Snapshots
+from bench.store import Store
+from bench.views.prepare import prepare
+
+CPU = torch.device("cpu")
+STEPS = 5
+# BYOL: batch norm in two networks, one of which is a teacher, and state that a wrong mode would change at once.
+RUN = {"method": "byol", "budget": "5ep", "protocols": ("knn", "lowshot-1-frozen")}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("watched"))
+    return store, perform(store, **RUN, snapshots=2)
+
+
+def test_a_run_with_snapshots_has_the_numbers_of_one_without_bit_for_bit(watched, tmp_path):
+    store, record = watched
+    plain = Store(tmp_path)
+    unwatched = perform(plain, **RUN)
+    assert same(store, record, plain, unwatched)
+    assert record.identity == unwatched.identity
+    assert not plain.snapshots_path(unwatched.identity).exists()
+
+
+def test_taking_a_snapshot_leaves_modes_weights_and_random_numbers_as_they_are(watched, digits, tmp_path):
+    method = build_method(watched[1].identity, digits).train()
+    for number, module in enumerate(method.modules()):
+        module.training = number % 3 > 0
+    modes = [module.training for module in method.modules()]
+    before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    numbers = torch.get_rng_state()
+    own = Snapshots(tmp_path / "seed-0.npz", 1, watched[1].identity, digits, CPU)
+    own.begin(0)
+    own.take(method, 1, 0.5)
+    assert [module.training for module in method.modules()] == modes
+    assert all(torch.equal(tensor, before[name]) for name, tensor in method.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), numbers)
+
+
+def test_the_file_holds_features_of_val_every_so_many_epochs_and_at_the_end(watched, digits):
+    store, record = watched
+    file = np.load(store.snapshots_path(record.identity))
+    assert file["epochs"].tolist() == [2, 4, 5]
+    assert file["features"].shape == (3, len(digits.val), 128)
+    assert file["features"].dtype == np.float16
+    assert np.array_equal(file["labels"], digits.train_labels[digits.val].numpy())
+    losses = record.curve["loss"]
+    assert record.curve["step"] == list(range(1, 5 * STEPS + 1))
+    assert file["loss"] == pytest.approx([np.mean(losses[(e - 1) * STEPS : e * STEPS]) for e in (2, 4, 5)])
+    assert not np.array_equal(file["features"][0], file["features"][1])
+
+
+def test_the_last_snapshot_is_of_the_encoder_that_is_evaluated(watched, digits):
+    store, record = watched
+    stored = stored_encoder(store.encoder_path(record.identity), record.identity)
+    assert stored is not None
+    encoder = build_method(record.identity, digits).encoder().eval()
+    encoder.load_state_dict(stored[0])
+    features = extract(encoder, digits.train_images[digits.val], lambda x: prepare(x, encoder.input, CPU))
+    file = np.load(store.snapshots_path(record.identity))
+    assert np.array_equal(file["features"][-1], features.half().numpy())
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_file_without_duplicates(watched, tmp_path):
+    straight = np.load(watched[0].snapshots_path(watched[1].identity))
+    store, identity = Store(tmp_path), watched[1].identity
+    stopped(store, stop_at=STEPS + 2, **RUN, snapshots=2)
+    early = tmp_path / "early.pt"
+    shutil.copy(store.checkpoint_path(identity), early)
+    stopped(store, stop_at=3 * STEPS, **RUN, snapshots=2)
+    assert np.load(store.snapshots_path(identity))["epochs"].tolist() == [2, 4]
+    # As if it had been killed before it could write a newer checkpoint.
+    shutil.copy(early, store.checkpoint_path(identity))
+    stopped(store, stop_at=1, **RUN, snapshots=2)
+    perform(store, **RUN, snapshots=2)
+    continued = np.load(store.snapshots_path(identity))
+    assert {name: straight[name].tolist() for name in straight} == {
+        name: continued[name].tolist() for name in continued
+    }
+
+
+def test_the_images_are_spread_over_val_where_that_is_sorted_by_class(digits):
+    labels = digits.train_labels
+    by_class = replace(digits, val=torch.argsort(labels, stable=True))
+    found = Snapshots(None, 1, identity_of(digits), by_class, CPU)
+    assert len(found.labels) == IMAGES
+    assert set(found.labels.tolist()) == set(range(10))
+    assert torch.equal(Snapshots(None, 1, identity_of(digits), by_class, CPU).images, found.images)
+
+
+def identity_of(dataset):
+    return Identity("digits", dataset.fingerprint, "test", "byol", 1, "resnet9_slim", 1, 1, "5ep", 5, 256, 0)
+
+
+def test_a_file_of_another_run_is_replaced_and_a_damaged_one_is_named(watched, digits, tmp_path):
+    path = tmp_path / "seed-0.npz"
+    shutil.copy(watched[0].snapshots_path(watched[1].identity), path)
+    own = Snapshots(path, 2, watched[1].identity, digits, CPU)
+    own.begin(4)
+    assert list(own.taken) == [2, 4]
+    own.begin(0)
+    assert own.taken == {}
+    other = Snapshots(path, 2, replace(watched[1].identity, seed=1), digits, CPU)
+    other.begin(4)
+    assert other.taken == {}
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(StorageError, match=r"snapshots \S+npz: cannot be read"):
+        own.begin(4)
+
+
+def test_what_is_trained_already_says_that_it_has_no_snapshots(tmp_path):
+    store, said = Store(tmp_path), []
+    perform(store, "autoencoder", budget="1ep", protocols=("knn",))
+    perform(store, "autoencoder", budget="1ep", protocols=("knn", "lowshot-1-frozen"), snapshots=1, say=said.append)
+    assert said == ["autoencoder, seed 0: trained already, without snapshots; --force trains it again"]
+    perform(store, "autoencoder", budget="1ep", snapshots=1, force=True)
+    assert len(list((tmp_path / "snapshots").rglob("seed-0.npz"))) == 1
