@@ -1,15 +1,15 @@
 """BYOL: a student predicts its slowly moving teacher's embedding of another view.
 
-Recipe: SGD, rate 0.12 at 256 images, decay 5e-4, of lightly's CIFAR-10 benchmark
-(https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py); all else is solo-learn's on CIFAR
-(https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml): hidden layers of 4096 on 512 features, embeddings of 256,
-teacher momentum 0.99 to 1, the sum of the two symmetric terms 2 - 2·cos.
-Deviations: hidden layers keep their ratio to the trunk (eight times its features); bilinear crops (lightly) instead of bicubic; no blur up
-to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay, as in solo-learn, where lightly's
-benchmark decays every parameter, and the loss is solo-learn's, four times lightly's but for a constant.
-Why not solo-learn's LARS with rate 1.0: made for 1000 epochs, it falls behind the untrained network in a short training. On the
-development task of digits (60 epochs, resnet9_slim, one label a class, frozen; one seed each, in float32): untrained 45.8, LARS 25.4,
-LARS with the longer warm-up 35.2, SGD 53.6.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml): hidden layers of 4096 on 512
+features, embeddings of 256, teacher momentum 0.99 to 1, the sum of the two symmetric terms 2 - 2·cos.
+Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 1.0; a batch norm without scale on the
+projection, as SimSiam's and MoCo v3's have it; hidden layers keep their ratio to the trunk (eight times its features); bilinear crops
+(lightly) instead of bicubic; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
+Why: without that batch norm one direction soon carries nearly all that varies in the embeddings (digits, AdamW, after 60 steps of 300: 96 % of
+the variance, effective rank 1.2 of 256; with it 49 % and 4.7). On the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one
+label a class frozen): untrained 93.1 / 47.2, SGD 0.12 of lightly's benchmark without it 80.7 / 46.6, AdamW without it 82.8 / 41.7,
+with momentum 0.9 85.5 / 43.4, with 0.5 85.5 / 40.4; AdamW with it 95.2 / 72.6, and with momentum 0.9 91.0 / 59.8. On FashionMNIST's (1 epoch,
+seed 0): untrained 81.4 / 34.6, SGD without it 79.2 / 36.0, AdamW without it 80.2 / 38.2; with it not measured there.
 On a transformer: AdamW as in ``simclr``.
 
 The teacher's batch norm uses the statistics of its batch, as the student's does [Grill 2020, section 3.3; solo-learn]; its running
@@ -57,16 +57,18 @@ class BYOL(Method):
     title: ClassVar[str] = "BYOL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2006.07733"
     family: ClassVar[Family] = "self-distillation"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.12, weight_decay=5e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = BYOLSettings
 
     def __init__(self, trunk: Trunk | None, settings: BYOLSettings, traits: Traits) -> None:
         super().__init__(trunk, settings, traits)
         hidden = settings.hidden * self.trunk.dim
-        self.projection = BYOLProjectionHead(self.trunk.dim, hidden, settings.dim)
+        self.projection = nn.Sequential(
+            BYOLProjectionHead(self.trunk.dim, hidden, settings.dim), nn.BatchNorm1d(settings.dim, affine=False)
+        )
         self.prediction = BYOLPredictionHead(settings.dim, hidden, settings.dim)
         self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
         self.criterion = NegativeCosineSimilarity()

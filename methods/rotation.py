@@ -8,7 +8,9 @@ the end, because every method here is measured at the same place.
 On a transformer: AdamW as in ``simclr``.
 
 The task has no answer where a turned image is another image of the set: in digits a 6 upside down is a 9, and 0, 1 and 8 look the same
-both ways; so its accuracy stays below 1 there, and 6 and 9 are pushed together, up to the turn.
+both ways; so its accuracy has a ceiling there, and 6 and 9 are pushed together, up to the turn. On the development task of digits (60 epochs,
+resnet9_slim, seed 0, kNN / one label a class frozen) AdamW with rate 0.002 gives 74.5 / 37.8 where the untrained network has 93.1 / 47.2; the
+published SGD, which stays the recipe, was not measured.
 """
 
 from collections.abc import Callable

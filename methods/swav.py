@@ -1,7 +1,20 @@
 """SwAV: the cluster of one view is predicted from the other, the clusters of a batch equally large.
 
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/swav.yaml), two full views without small
-crops: a head of 2048 and 128 on 512 features, 3000 prototypes, temperature 0.1, three Sinkhorn iterations with 0.05.
+crops: a head of 2048 and 128 on 512 features, temperature 0.1, three Sinkhorn rounds, a queue of 3840 for each view from a twentieth of the
+training on; the number of prototypes is in proportion to its 3000 for 50,000 images, at least 64. They are frozen for a hundredth of the
+training, as in lightly's benchmark of 100 epochs.
+Deviations: Sinkhorn's epsilon 0.02 in the place of 0.05 and half the colour jitter; AdamW, rate 0.002 at 256 images, decay 5e-4, in the
+place of LARS with rate 0.6; the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the trunk
+(four times its features); bilinear crops (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short;
+biases and norms do not decay.
+Why: codes sharper than predictions by more than the views disagree; else all codes become equal. On the development task of digits (60 epochs,
+resnet9_slim, seed 0, kNN / one label a class frozen): untrained 93.1 / 47.2; epsilon 0.05 with full jitter stays at the logarithm of the number of
+prototypes, with LARS (61.4 / 25.6) as with AdamW (64.1 / 28.1); as it is here 91.0 / 78.6. On FashionMNIST's (1 epoch, seed 0): untrained
+81.4 / 34.6, as it is here 74.4 / 36.1; the published recipe and fewer prototypes were not measured there.
+On a transformer: AdamW as in ``simclr``.
+
+lightly's prototypes have a bias, which is removed: a similarity is a cosine. The queues start with random directions.
 """
 
 from collections.abc import Callable
@@ -40,10 +53,11 @@ class SwAVSettings:
         hidden: Hidden units of the head, in multiples of the trunk's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
+        jitter: Strength of the colour jitter.
     """
 
     temperature: float = 0.1
-    epsilon: float = 0.05
+    epsilon: float = 0.02
     iterations: int = 3
     prototypes: int = 3000
     frozen: float = 0.01
@@ -52,6 +66,7 @@ class SwAVSettings:
     hidden: int = 4
     dim: int = 128
     min_scale: float = 0.08
+    jitter: float = 0.5
 
 
 class SwAV(Method):
@@ -60,7 +75,7 @@ class SwAV(Method):
     title: ClassVar[str] = "SwAV"
     paper: ClassVar[str] = "https://arxiv.org/abs/2006.09882"
     family: ClassVar[Family] = "clustering"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="lars", rate=0.6, weight_decay=1e-6, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
@@ -82,7 +97,9 @@ class SwAV(Method):
     @classmethod
     def views(cls, settings: SwAVSettings, traits: Traits) -> Callable[[Any], Any]:
         """Return two equally augmented views."""
-        pipeline: Callable[[Any], Any] = SimCLRTransform(**allowed(traits, settings.min_scale))
+        pipeline: Callable[[Any], Any] = SimCLRTransform(
+            cj_strength=settings.jitter, **allowed(traits, settings.min_scale)
+        )
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from bench.backbones import build
 from methods.base import Batch
@@ -21,6 +22,10 @@ def byol() -> BYOL:
 
 def batch_of(*views: torch.Tensor) -> Batch:
     return Batch(list(views), None, torch.arange(len(views[0])), None, torch.Generator())
+
+
+def digits() -> torch.Tensor:
+    return (torch.from_numpy(load_digits().images[:64]).float()[:, None] / 16 - 0.3) / 0.37
 
 
 def test_the_teacher_takes_no_gradient_and_no_optimiser_step() -> None:
@@ -55,6 +60,17 @@ def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
     method.after_step(0.0)
     for a, b in zip(before, method.teacher.parameters(), strict=True):
         torch.testing.assert_close(b, a + 0.01, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("who", ["student", "teacher"])
+def test_every_dimension_of_an_embedding_of_digits_varies_equally(who: str) -> None:
+    """Else, within some steps, one direction carries nearly all that varies: it is predicted, and the rest is not learnt."""
+    method = byol()
+    embed = method.teacher if who == "teacher" else torch.nn.Sequential(method.trunk, method.projection)
+    with torch.no_grad():
+        embeddings = embed(digits())
+    torch.testing.assert_close(embeddings.mean(dim=0), torch.zeros(256), rtol=0, atol=1e-4)
+    torch.testing.assert_close(embeddings.var(dim=0, correction=0), torch.ones(256), rtol=0, atol=0.05)
 
 
 def test_momentum_rises_by_a_cosine() -> None:

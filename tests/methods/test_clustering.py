@@ -84,7 +84,7 @@ def test_the_loss_of_swav_is_the_swapped_prediction_of_the_paper(progress: float
     cosines, codes = [], []
     for embedding, queue in zip(embeddings, queues, strict=True):
         scores = (torch.cat([embedding, queue]) @ prototypes.T).detach().double().numpy()
-        q = np.exp(scores / 0.05).T
+        q = np.exp(scores / method.settings.epsilon).T
         for _ in range(3):
             q /= q.sum(axis=1, keepdims=True) * q.shape[0]
             q /= q.sum(axis=0, keepdims=True) * q.shape[1]
