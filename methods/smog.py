@@ -3,12 +3,13 @@
 Recipe: lightly's CIFAR-10 benchmark (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py): heads of 2048
 and 128 on 512 features, 300 groups with momentum 0.99, temperature 0.1, teacher momentum 0.99, a bank of 10,000; crops from 0.2. From time to
 time the groups become the centres of the bank and the teacher the student [Pang 2022, section 3.4, table 7].
-Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of SGD with rate 0.01; ten resets in a training, where there is one every 300 steps of a far longer one, and none would
-come in ours; centres by spherical k-means on the device; the bank holds at most a quarter of the training images and the number of groups
-keeps its ratio to it, at least 32; embeddings have length one before they move a group or enter the bank (lightly's have length eleven, and
-move a fresh group ten times as far as its momentum says); groups start in random directions, not in those of one orthant; the views change
-places at random in half of the steps, not every second one; the heads keep their ratio to the trunk (four times its features); bilinear crops;
-no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
+Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of SGD with rate 0.01; ten resets in a training, where there is one every
+300 steps of a far longer one, and none would come in ours; centres by spherical k-means on the device; the bank holds at most a quarter of
+the training images and the number of groups keeps its ratio to it, at least 32; embeddings have length one before they move a group or
+enter the bank (lightly's have length eleven, and move a fresh group ten times as far as its momentum says); groups start in random
+directions, not in those of one orthant; the views change places at random in half of the steps, not every second one; the heads keep their
+ratio to the trunk (four times its features); bilinear crops; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is
+short; biases and norms do not decay.
 On development tasks (resnet9_slim, seed 0, kNN / one label a class frozen): digits (60 epochs) untrained 93.1 / 47.2, as it is here 85.5 / 56.8;
 FashionMNIST (1 epoch) untrained 81.4 / 34.6, as it is here 82.2 / 43.7. The published SGD was not measured.
 On a transformer: AdamW as in ``simclr``.
