@@ -141,7 +141,7 @@ def _beginning(run: PlannedRun, surroundings: Surroundings) -> str:
     return (
         f"start ({run.reason}): {of.method}{settings} on {of.dataset} ({of.task}), {of.backbone}, {of.budget}: "
         f"{of.epochs} epochs, batch {of.batch}, seed {of.seed}; protocols {', '.join(run.protocols)}\n"
-        f"{where['device']} ({where['processor']}), {where['threads']} threads\n"
+        f"{where['device']} ({where['processor']}), threads {where['threads']}\n"
         f"python {where['python']}, {versions}, commit {where['commit']}"
     )
 
@@ -232,7 +232,7 @@ def _result(measured: Measurement) -> str:
     if measured.same_as is not None:
         return f"the same label sets as {measured.same_as}"
     figures = ", ".join(f"{name} {value:.4g}" for name, value in measured.metrics.items())
-    return f"{figures} ({len(measured.draws)} draws, {measured.seconds:.1f} s)"
+    return f"{figures} ({measured.seconds:.1f} s)"
 
 
 def _go_on(surroundings: Surroundings) -> None:
