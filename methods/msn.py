@@ -1,9 +1,14 @@
 """MSN: a student that sees a part of the patches assigns an image to the same prototypes as a teacher that sees all.
 
 Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py):
-AdamW, betas 0.9 and 0.95, decay 0.05, 15 % of the patches of each anchor dropped, 1024 prototypes, temperature 0.1 sharpened by 0.25, mean-entropy
-weight 1, full jitter, crops 0.3-1 and 0.05-0.3. The prototypes learn without decay, the class tokens of all anchors pass the head as
-one batch, and the teacher is what is evaluated, by its class token, as the authors' (https://github.com/facebookresearch/msn).
+AdamW, betas 0.9 and 0.95, decay 0.05, 15 % of the patches of each anchor dropped, 1024 prototypes, temperature 0.1 sharpened by 0.25,
+mean-entropy weight 1, large crops from 0.3. As the authors' (https://github.com/facebookresearch/msn): the prototypes learn, without decay;
+the class tokens of all anchors pass the head as one batch; gradients clipped at 3; the teacher's class token is evaluated.
+Deviations: rate 0.001 at 256 images (1.5e-4) and teacher momentum 0.97 to 1 (0.996), because our training is short; the prototypes are
+frozen for half of it, else all assignments become alike (see ``dino``; with rate 0.002, momentum 0.99 and prototypes that learn from
+the start the loss stood at the logarithm of their number on digits); two focal views (ten), from 0.15 of the area (0.05, a handful of
+pixels here); half the jitter; bicubic crops; the head's hidden layer keeps a ratio to the trunk; no blur up to 32 pixels.
+Its scores were not measured.
 """
 
 import math
@@ -43,6 +48,7 @@ class MSNSettings:
         hidden: Hidden units of the head, in multiples of the trunk's features.
         dim: Length of an embedding.
         prototypes: Their number.
+        frozen: Part of the training in which the prototypes stay as they are.
         focal_views: Small crops of an image.
         jitter: Strength of the colour jitter.
         border: Largest small crop and smallest large one, as a fraction of the image's area.
@@ -53,14 +59,15 @@ class MSNSettings:
     sharpening: float = 0.25
     prior: float = 1.0
     masked: float = 0.15
-    momentum: float = 0.99
+    momentum: float = 0.97
     hidden: int = 4
     dim: int = 256
     prototypes: int = 1024
-    focal_views: int = 4
-    jitter: float = 1.0
+    frozen: float = 0.5
+    focal_views: int = 2
+    jitter: float = 0.5
     border: float = 0.3
-    min_scale: float = 0.05
+    min_scale: float = 0.15
 
 
 class MSN(Method):
@@ -71,7 +78,7 @@ class MSN(Method):
     family: ClassVar[Family] = "self-distillation"
     needs: ClassVar[Needs] = Needs(trunk="transformer")
     recipe: ClassVar[Recipe] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=3.0, warmup=0.1
+        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=3.0, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = MSNSettings
 
@@ -144,6 +151,11 @@ class MSN(Method):
         prior: Tensor = self.criterion.regularization_loss(logarithms.exp().mean(0))
         loss: Tensor = -(assigned * logarithms).sum(1).mean() + self.settings.prior * prior
         return loss
+
+    def before_step(self, progress: float) -> None:
+        """Keep the prototypes as they are for their part of the training."""
+        if progress < self.settings.frozen:
+            self.prototypes.grad = None
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""

@@ -6,6 +6,9 @@ without scale; a predictor with 512 hidden units whose rate is constant [Chen & 
 Deviations: all widths keep their ratio to the trunk (four times its features, the predictor's hidden layer once); bilinear crops
 (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
 On a transformer: AdamW as in ``simclr``.
+In a short training it falls behind the untrained network. On the development task of digits (60 epochs, resnet9_slim, seed 0), kNN / one
+label a class frozen: untrained 93.1 / 47.2, this recipe 74.5 / 40.4, SGD with rate 0.12 and decay 5e-4 81.4 / 38.8, AdamW with rate 0.002
+and decay 5e-4 82.8 / 42.3. No candidate helps, so the published one stays; on FashionMNIST none was measured.
 """
 
 from collections.abc import Callable
