@@ -12,8 +12,9 @@ from torch import Tensor, nn
 class PrototypeHead(DINOProjectionHead):  # type: ignore[misc]
     """DINO's head: three layers, length one, a layer of prototypes with normalised weights.
 
-    Its batch norms keep images apart in a short training. Where the prototypes' lengths are fixed, they are a buffer: nothing that a gradient does not reach is a parameter. Hidden
-    weights start as Xavier's: lightly's deviation of 0.02 is the authors' for a width of 2048, and makes narrower heads linear.
+    Its batch norms keep images apart in a short training. Where the prototypes' lengths are fixed, they are a buffer: nothing
+    that a gradient does not reach is a parameter. Hidden weights start as Xavier's: lightly's deviation of 0.02 is the authors'
+    for a width of 2048, and makes narrower heads linear.
     """
 
     def __init__(self, features: int, hidden: int, bottleneck: int, prototypes: int, *, fixed_length: bool) -> None:
