@@ -43,7 +43,9 @@ def variant(base: Entry, id: str) -> Entry:
         outer, _, inner = name.partition(".")
         known = _names(base)
         if name not in known:
-            raise ValueError(f"protocol '{id}': {base.id} has no constant '{name}' to change; it has {', '.join(known)}")
+            raise ValueError(
+                f"protocol '{id}': {base.id} has no constant '{name}' to change; it has {', '.join(known)}"
+            )
         before = getattr(constants[outer], inner) if inner else constants[outer]
         value = _typed(id, name, text, before)
         constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
