@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: run test quick lint readme clean
 
 run: $(VENV)/installed
-	$(BIN)/sslbench run --all
-	$(BIN)/sslbench leaderboard --dataset digits --compare results/reference
+	$(BIN)/sslbench run --all --budget quick
+	$(BIN)/sslbench leaderboard --dataset digits --budget quick --compare results/reference
 
 test: lint
 	$(PYTEST)

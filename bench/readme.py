@@ -10,20 +10,21 @@ from bench.leaderboard_formats import to_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- leaderboard: (\S+) [^>]*-->\n).*?(<!-- end of leaderboard -->)", re.DOTALL)
-"""From ``<!-- leaderboard: digits … -->`` to the end mark; the first word names the data set."""
+"""From ``<!-- leaderboard: digits/standard … -->`` to the end mark; the first word names the data set and the budget."""
 
 
 def with_tables(text: str, results: Path) -> str:
-    """Return a README with each marked block replaced by the table of its data set.
+    """Return a README with each marked block replaced by the tables, one a backbone, of its data set and budget.
 
     Raises:
-        SslbenchError: The text has no block, or no record is of its data set.
+        SslbenchError: The text has no block, or no record is of its data set and budget.
     """
     if not BLOCK.search(text):
-        raise SslbenchError("README.md has no block '<!-- leaderboard: DATASET … -->'; put one in")
+        raise SslbenchError("README.md has no block '<!-- leaderboard: DATASET/BUDGET … -->'; put one in")
 
     def table(block: "re.Match[str]") -> str:
-        board, _ = read_board(results, Selection(dataset=block[2]))
+        dataset, _, budget = block[2].partition("/")
+        board, _ = read_board(results, Selection(dataset=dataset, budget=budget or None))
         return f"{block[1]}\n{to_markdown(board).strip()}\n\n{block[3]}"
 
     return BLOCK.sub(table, text)
