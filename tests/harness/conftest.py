@@ -2,8 +2,16 @@
 
 import pytest
 
+from bench import discover
 from bench.records import Cost, Identity, Measurement, Record
 from bench.store import Store
+
+
+@pytest.fixture
+def only_the_catalogue(monkeypatch):
+    """What other tests plugged into this process is not asked for."""
+    monkeypatch.setattr(discover, "_plugins", {})
+    monkeypatch.setattr(discover, "_functions", {})
 
 
 @pytest.fixture(scope="session")

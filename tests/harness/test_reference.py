@@ -4,6 +4,7 @@ import pytest
 
 from bench.board import Selection, read_board
 from bench.readme import ROOT, with_tables
+from bench.request import Request, Source, resolve
 from bench.significance import difference
 
 REFERENCE = ROOT / "results" / "reference"
@@ -21,16 +22,23 @@ def test_every_committed_record_is_of_the_current_versions(board):
     assert found.tables
 
 
-def test_the_digits_table_is_whole(board):
-    (table,) = [t for t in board[0].tables if (t.dataset, t.budget) == ("digits", "standard")]
-    rows = {row.method: row for row in table.rows}
-    assert len(rows) == 8
-    assert all(len(row.seeds) == 3 for row in rows.values())
+def table_of(board, dataset, backbone, budget):
+    (table,) = [t for t in board[0].tables if (t.dataset, t.backbone, t.budget) == (dataset, backbone, budget)]
+    return table
+
+
+@pytest.mark.usefixtures("only_the_catalogue")
+@pytest.mark.parametrize("budget", ["quick", "standard"])
+@pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
+def test_every_method_has_its_row_on_digits(board, backbone, budget):
+    request = Request((), Source("digits"), budget=budget)
+    wanted = {w.identity.method for w in resolve(request).wanted if w.identity.backbone == backbone}
+    assert {row.method for row in table_of(board, "digits", backbone, budget).rows if not row.settings} == wanted
 
 
 @pytest.mark.parametrize("floor", ["random_init", "pixels"])
 def test_simclr_is_above_the_floor_with_one_label_a_class(board, floor):
-    (table,) = [t for t in board[0].tables if (t.dataset, t.budget) == ("digits", "standard")]
+    table = table_of(board, "digits", "resnet9_slim", "standard")
     answers = {row.method: row.answers["lowshot-1-frozen"] for row in table.rows}
     found = difference(answers["simclr"], answers[floor])
     assert found.value > 0
@@ -40,7 +48,8 @@ def test_simclr_is_above_the_floor_with_one_label_a_class(board, floor):
 def test_no_method_is_above_the_ceiling_by_more_than_noise(board):
     for table in board[0].tables:
         answers = {row.method: row.answers["linear"] for row in table.rows if "linear" in row.answers}
-        for method in answers.keys() - {"supervised"} if "supervised" in answers else ():
+        methods = {row.method for row in table.rows if row.group == "methods"}
+        for method in methods & answers.keys() if "supervised" in answers else ():
             found = difference(answers[method], answers["supervised"])
             assert found.value <= 0 or found.p >= 0.05, (table.dataset, method)
 

@@ -4,15 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench import discover
 from bench.request import Request, Source, resolve
 
 
-@pytest.fixture(autouse=True)
-def only_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What other tests plugged into this process is not asked for."""
-    monkeypatch.setattr(discover, "_plugins", {})
-    monkeypatch.setattr(discover, "_functions", {})
+pytestmark = pytest.mark.usefixtures("only_the_catalogue")
 
 
 def placed(methods: Sequence[str], backbone: str | None = None) -> dict[str, set[str]]:
