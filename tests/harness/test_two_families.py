@@ -6,7 +6,6 @@ import pytest
 
 from bench.request import Request, Source, resolve
 
-
 pytestmark = pytest.mark.usefixtures("only_the_catalogue")
 
 
