@@ -1,7 +1,11 @@
 """FroSSL: the views of an image agree, and the Frobenius norm of the embeddings' covariance is small, so that all directions are used.
 
 Recipe: the authors' on CIFAR (https://github.com/OFSkean/FroSSL, scripts/pretrain/cifar/frossl.yaml): head of 2048, 2048 and 1024 on 512 features,
-invariance with weight 1.
+invariance with weight 1, SimCLR's full jitter, no crop.
+Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 0.3 for 1000 epochs; the head keeps its ratio to the trunk
+(four times its features, and twice); no blur up to 32 pixels; a warm-up of a tenth of the training; biases and norms do not decay.
+Without a crop grey images differ between views in contrast alone: on the development task of digits (60 epochs, resnet9_slim, one seed; kNN / one
+label a class, frozen) the untrained network has 93.1 / 47.2, this recipe 98.6 / 40.3, crops from 0.08 on with half the jitter 96.6 / 63.0.
 On a transformer: AdamW as in ``simclr``.
 """
 
