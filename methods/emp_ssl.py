@@ -6,6 +6,7 @@ Deviations: 8 patches instead of 20 to 200: 20 would take about six minutes of o
 the features are the trunk's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
 keeps its ratio to the trunk (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
 the place of SGD with LARC and rate 0.3 at 100 images; a warm-up of a tenth of the training; biases and norms do not decay.
+AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``.
 
 lightly's ``EMPSSLLoss`` adds the coding rate, which the authors subtract: minimised as shipped, it collapses. It does not normalise the

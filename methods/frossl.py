@@ -6,6 +6,7 @@ Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS wi
 (four times its features, and twice); no blur up to 32 pixels; a warm-up of a tenth of the training; biases and norms do not decay.
 Without a crop grey images differ between views in contrast alone: on the development task of digits (60 epochs, resnet9_slim, one seed; kNN / one
 label a class, frozen) the untrained network has 93.1 / 47.2, this recipe 98.6 / 40.3, crops from 0.08 on with half the jitter 96.6 / 63.0.
+AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``.
 """
 

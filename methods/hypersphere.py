@@ -5,6 +5,8 @@ crops from 0.08 on, half of SimCLR's jitter.
 Deviations: SimCLR's head of two layers, as wide as the trunk, where the authors have one linear layer on AlexNet's last hidden one; hue by
 0.1 instead of 0.4; no blur; AdamW, rate 0.002 at 256 images, decay 5e-4, a warm-up of a tenth of the training and a cosine, in the place of
 SGD with rate 0.12 and three steps down; biases and norms do not decay.
+Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
+SGD has 94.5 / 62.3, AdamW 96.6 / 66.6.
 On a transformer: AdamW as in ``simclr``.
 
 lightly's loss has t = 1 unless told.

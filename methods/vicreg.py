@@ -6,6 +6,8 @@ Deviations: the variance's weight is 50 here, which is solo-learn's 25: it sums 
 mean; the head keeps its ratio to the trunk (four times its features); bilinear crops (lightly) instead of bicubic; AdamW, rate 0.002 at 256
 images, decay 5e-4, a warm-up of a tenth of the training, in the place of LARS with rate 0.3 for 1000 epochs; biases and norms do not decay, as
 in solo-learn.
+Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
+LARS has 97.2 / 73.2, AdamW 97.2 / 77.9.
 On a transformer: AdamW as in ``simclr``.
 """
 

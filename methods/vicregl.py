@@ -6,6 +6,7 @@ and 1, three quarters of the loss on whole images, 16 and 4 matches, two global 
 Deviations: the global head keeps its ratio to the trunk (four times its features), the local one its published size; places are those of the
 trunk's own map, whatever its size, and all of them where it has fewer than 16; no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4,
 a warm-up of a tenth of the training, in the place of LARS with rate 0.3; biases and norms do not decay.
+AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``; the map is that of the patch tokens.
 
 lightly gives the places of an N×N grid a spacing of 1/(N-1) of the crop and starts half a cell in, so that the last lies outside; the
