@@ -7,6 +7,7 @@ import pickle
 import random
 import signal
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -106,7 +107,9 @@ def run_pipeline(
     Their states in this process are as before afterwards.
     """
     rows: list[list[Any]] = []
-    with _own_generators():
+    with _own_generators(), warnings.catch_warnings():
+        # lightly's crop with a grid calls it; nothing that a user could mend.
+        warnings.filterwarnings("ignore", message=r".*get_image_size.* is deprecated", category=UserWarning)
         for image, seed in zip(pixels, seeds, strict=True):
             seed_everything(seed)
             picture = Image.fromarray(image[0], "L") if len(image) == 1 else Image.fromarray(np.moveaxis(image, 0, 2))
