@@ -2,7 +2,7 @@
 
 Recipe: the authors' on CIFAR (https://github.com/tsb0601/EMP-SSL, main.py): patches of a quarter of the image, jitter 0.4, 0.4, 0.4 and 0.2, grey 0.2,
 solarisation 0.1; head 4096, 4096 and 1024 on 512 features, unit embeddings, coding rate with 0.2, similarity with weight 200.
-Deviations: 8 patches instead of 20 to 200: 20 would take about six minutes of one core for 300 steps of 256 digits, where two views take one;
+Deviations: 8 patches instead of 20 to 200, because 20 are ten times the images of a method with two views;
 the features are the trunk's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
 keeps its ratio to the trunk (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
 the place of SGD with LARC and rate 0.3 at 100 images; a warm-up of a tenth of the training; biases and norms do not decay.
