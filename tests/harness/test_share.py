@@ -102,6 +102,7 @@ def test_the_share_of_the_development_task_lies_in_its_own_train(digits):
     assert int(seen(own, 0.9).max()) < len(own.train_labels)
 
 
+@pytest.mark.slow
 def test_the_command_line_pretrains_on_a_share(sslbench, tmp_path):
     done = sslbench(
         "run", "autoencoder", "--share", "0.5", "--budget", "2ep", "--batch-size", "90", "--protocol", "knn",
