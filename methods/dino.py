@@ -14,7 +14,7 @@ fifth 91.0 / 65.1, for the whole 90.3 / 69.2 (student: 93.1 / 72.4 and 91.7 / 73
 On FashionMNIST nothing was measured.
 On a transformer, as in the paper: small crops beside the two large ones, the class token before the head, AdamW, decay 0.04 to 0.4,
 gradients clipped at 3 [Caron 2021; https://github.com/facebookresearch/dino]. Deviations there: rate 0.001 at 256 images (0.0005), two
-small crops (eight), from 0.15 of the area (0.05, a handful of pixels here), batch norm in the head (none). No other recipe was tried.
+small crops (eight), from 0.15 of the area (0.05, a handful of pixels here), batch norm in the head (none). The recipe was not chosen by scores.
 
 What is evaluated is the teacher, as in the authors' code. Its batch norm uses its own running statistics there, its batch in training.
 """

@@ -3,7 +3,7 @@
 Recipe: the authors' on ImageNet (https://github.com/facebookresearch/dinov2, dinov2/configs/ssl_default_config.yaml): AdamW, decay 0.04 to
 0.4, layer decay 0.9, the patch embedding's rate times 0.2, gradients clipped at 3; KoLeo weight 0.1 on both global views' class tokens; one
 head for class token and patches; crops split at 0.32; teacher temperature 0.04 to 0.07 over 30 of 500 epochs.
-Deviations: as in ``ibot``; rate 0.001 at 256 images (0.002). No other recipe was tried.
+Deviations: as in ``ibot``; rate 0.001 at 256 images (0.002). The recipe was not chosen by scores.
 """
 
 from dataclasses import dataclass

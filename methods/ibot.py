@@ -6,7 +6,7 @@ views masked by blocks, crops split at 0.25. Blocks have one patch or more where
 class token is evaluated.
 Deviations: as in ``dino``: the head's ratio to the trunk, its batch norm and its start, prototypes frozen for a fifth of the training,
 momentum 0.99 to 1 (0.996); rate 0.001 at 256 images (0.0005); two small crops (ten), from 0.15 of the area (0.05); no blur up to 32
-pixels; lightly's centre of the patches follows the masked ones only. No other recipe was tried.
+pixels; lightly's centre of the patches follows the masked ones only. The recipe was not chosen by scores.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ Deviations: rate 0.001 at 256 images (1.5e-4) and teacher momentum 0.97 to 1 (0.
 frozen for half of it, else all assignments become alike (see ``dino``; with rate 0.002, momentum 0.99 and prototypes that learn from
 the start the loss stood at the logarithm of their number on digits); two focal views (ten), from 0.15 of the area (0.05, a handful of
 pixels here); half the jitter; bicubic crops; the head's hidden layer keeps a ratio to the trunk; no blur up to 32 pixels.
-No other recipe was tried.
+The recipe was not chosen by scores.
 """
 
 import math

@@ -1,7 +1,7 @@
 """PMSN: MSN whose prototypes need not be used equally often; their mean use follows a power law.
 
 Recipe: as ``msn``, with lightly's exponent of 0.25 (https://github.com/lightly-ai/lightly, lightly/loss/pmsn_loss.py).
-Deviations: as in ``msn``. No other recipe was tried.
+Deviations: as in ``msn``. The recipe was not chosen by scores.
 """
 
 from dataclasses import dataclass
