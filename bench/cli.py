@@ -108,6 +108,9 @@ def run(
     plugin: PLUGIN = None,
 ) -> None:
     """Run methods on a data set, record what the protocols measure, and show the leaderboard."""
+    from bench.session import Launch, run_request
+
+    launch = Launch(results, device, jobs, force, dry_run, _console())
     if study is not None:
         said = _said(context)
         if refused := [name for name in said if name not in STUDY_TAKES]:
@@ -124,20 +127,8 @@ def run(
             seeds,
             backbone,
         )
-        _leave(
-            lambda: run_study(
-                study,
-                setting,
-                results=results,
-                device=device,
-                jobs=jobs,
-                force=force,
-                dry_run=dry_run,
-                console=_console(),
-            )
-        )
+        _leave(lambda: run_study(study, setting, launch))
     from bench.request import Request, Source
-    from bench.session import run_request
 
     request = Request(
         methods=_named(methods, all_methods),
@@ -153,11 +144,7 @@ def run(
         snapshots=snapshots,
         plugins=plugin or (),
     )
-    _leave(
-        lambda: run_request(
-            request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=_console()
-        )
-    )
+    _leave(lambda: run_request(request, launch))
 
 
 def _leave(work: "Callable[[], Sequence[object]]") -> "NoReturn":

@@ -1,4 +1,4 @@
-"""The table as it grows: a line a run that ended, under headings that are printed once."""
+"""The table as it grows: a line a run that ended, under headings that are printed once; a block a run where columns do not fit."""
 
 from collections.abc import Sequence
 
@@ -17,18 +17,22 @@ class GrowingTable:
     Args:
         runs: The runs to come.
         store: Where their records lie.
+        width: Characters of the screen's lines; where the columns do not fit, a run has a line for each protocol.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], store: Store) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], store: Store, width: int) -> None:
         self.store = store
         self.columns = list(dict.fromkeys(name for run in runs for name in (*run.recorded, *run.protocols)))
         self.total = len(runs)
         self.ended = 0
         self._width = max(len(label(run.identity)) for run in runs)
         self._count = len(str(self.total))
+        self._fits = self._count * 2 + 4 + self._width + len(self._cells([""] * len(self.columns))) <= width
 
     def heading(self) -> list[str]:
-        """Return the lines above the columns: a protocol's name has a line for each of its parts."""
+        """Return the lines above the columns, none where those do not fit: a protocol's name has a line for each of its parts."""
+        if not self._fits:
+            return []
         parts = [name.split("-") for name in self.columns]
         height = max(map(len, parts), default=0)
         empty = " " * (self._count * 2 + 4 + self._width)
@@ -43,7 +47,12 @@ class GrowingTable:
         self.ended += 1
         start = f"[{self.ended:>{self._count}}/{self.total}] {label(ended.identity):<{self._width}}"
         cause = f": {ended.cause}" if ended.cause else ""
-        return f"{start}{self._cells(self._scores(ended.identity))}  {ended.status}{cause} ({seconds:.0f} s)"
+        scores, end = self._scores(ended.identity), f"  {ended.status}{cause} ({seconds:.0f} s)"
+        if self._fits:
+            return f"{start}{self._cells(scores)}{end}"
+        return "\n".join(
+            [start.rstrip() + end, *(f"  {score:>6}  {name}" for name, score in zip(self.columns, scores, strict=True))]
+        )
 
     def _scores(self, identity: Identity) -> list[str]:
         record = self.store.read(identity)

@@ -13,7 +13,7 @@ from bench.records import Identity
 from bench.worker import Ended, Told
 
 if TYPE_CHECKING:
-    from bench.execute import Progress
+    from bench.surroundings import Progress
 
 PLAIN_EVERY_SECONDS = 10.0
 """How often a run says where it is where the output is no terminal."""

@@ -15,13 +15,35 @@ from bench.leaderboard_screen import screen
 from bench.plan import PlannedRun, place, plan
 from bench.progress import RunProgress, label
 from bench.records import NO_BUDGET, OWN_NETWORK, Identity, Record
-from bench.request import Request, Resolved, check_names, resolve
+from bench.request import Request, check_names
+from bench.resolve import Resolved, resolve
 from bench.schedule import jobs_for, run_all
 from bench.store import Store
 from bench.worker import CHECKPOINT_SECONDS, Ended, Machine, warm_up
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a request is carried out; the numbers do not depend on it.
+
+    Attributes:
+        results: Folder of the records.
+        device: As ``--device`` names it.
+        jobs: As ``--jobs`` names it.
+        force: Run again what is recorded already.
+        dry_run: Print the plan and stop.
+        console: Where the user is told.
+    """
+
+    results: Path
+    device: str
+    jobs: str
+    force: bool
+    dry_run: bool
+    console: "Console"
 
 
 @dataclass(frozen=True)
@@ -37,16 +59,7 @@ class Done:
     lost: list[Identity]
 
 
-def run_request(
-    request: Request,
-    *,
-    results: Path,
-    device: str,
-    jobs: str,
-    force: bool,
-    dry_run: bool,
-    console: "Console",
-) -> list[Identity]:
+def run_request(request: Request, launch: Launch) -> list[Identity]:
     """Perform a request, and show the leaderboard.
 
     Returns:
@@ -55,22 +68,13 @@ def run_request(
     Raises:
         SslbenchError, KeyboardInterrupt: As ``perform``.
     """
-    done = perform(request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=console)
-    if not dry_run:
-        _show(results, done.runs, bool(request.protocols), console)
+    done = perform(request, launch)
+    if not launch.dry_run:
+        _show(launch.results, done.runs, bool(request.protocols), launch.console)
     return done.lost
 
 
-def perform(
-    request: Request,
-    *,
-    results: Path,
-    device: str,
-    jobs: str,
-    force: bool,
-    dry_run: bool,
-    console: "Console",
-) -> Done:
+def perform(request: Request, launch: Launch) -> Done:
     """Plan what has no valid record, print the plan, and run it.
 
     Raises:
@@ -80,26 +84,26 @@ def perform(
     check_names(request)
     from bench.device import choose_device, threads_of_run
 
-    chosen = choose_device(device)
-    jobs_for(jobs, 1, 1, chosen.type)
-    store = Store(results)
-    if not dry_run:
+    chosen = choose_device(launch.device)
+    jobs_for(launch.jobs, 1, 1, chosen.type)
+    store = Store(launch.results)
+    if not launch.dry_run:
         store.check_writable()
         warm_up()
     resolved = resolve(request)
     found = [record for wanted in resolved.wanted if (record := store.read(wanted.identity)) is not None]
-    runs = plan(resolved.wanted, found, force=force)
+    runs = plan(resolved.wanted, found, force=launch.force)
     if request.extend is not None:
         runs = with_sources(runs, request.budget, store)
-    _print_plan(runs, resolved, console)
+    _print_plan(runs, resolved, launch.console)
     if request.snapshots is not None:
-        _print_without_snapshots(runs, found, store, console)
+        _print_without_snapshots(runs, found, store, launch.console)
     todo = [run for run in runs if not run.done]
     ended: list[Ended] = []
-    if todo and not dry_run:
-        name = "cuda" if device in ("auto", "cuda") and chosen.type == "cuda" else str(chosen)
+    if todo and not launch.dry_run:
+        name = "cuda" if launch.device in ("auto", "cuda") and chosen.type == "cuda" else str(chosen)
         machine = Machine(
-            results=results,
+            results=launch.results,
             source=request.source,
             device=name,
             threads=threads_of_run(resolved.image_size),
@@ -108,11 +112,11 @@ def perform(
             checkpoint_seconds=_checkpoint_seconds(),
             snapshots=request.snapshots,
         )
-        side_by_side = jobs_for(jobs, len(todo), machine.threads, name)
-        table = GrowingTable(todo, store)
+        side_by_side = jobs_for(launch.jobs, len(todo), machine.threads, name)
+        table = GrowingTable(todo, store, launch.console.width)
         for line in table.heading():
-            console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)
-        with RunProgress(console, len(todo), table.line) as progress:
+            launch.console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)
+        with RunProgress(launch.console, len(todo), table.line) as progress:
             ended = run_all(todo, machine, side_by_side, progress)
     lost = [run.identity for run in runs if run.done and run.status == "diverged"]
     return Done(runs, [one.identity for one in ended if one.status not in ("ok", "collapsed")] + lost)

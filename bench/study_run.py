@@ -12,7 +12,7 @@ from bench.data.locate import available, roots
 from bench.errors import SslbenchError
 from bench.records import Identity, TaskName
 from bench.request import Request, Source, check_names
-from bench.session import Done, perform
+from bench.session import Done, Launch, perform
 from bench.store import Store
 from bench.studies.reading import find, variants
 from bench.studies.study import Study, System
@@ -46,17 +46,7 @@ class Setting:
     backbone: str | None = None
 
 
-def run_study(
-    name: str,
-    setting: Setting,
-    *,
-    results: Path,
-    device: str,
-    jobs: str,
-    force: bool,
-    dry_run: bool,
-    console: "Console",
-) -> list[Identity]:
+def run_study(name: str, setting: Setting, launch: Launch) -> list[Identity]:
     """Run what a study lacks, draw its figures, write and show its table.
 
     Returns:
@@ -70,22 +60,21 @@ def run_study(
     study, fallback = settled(published, setting)
     for request in requests(study, setting.data_root):
         check_names(request)
+    console = launch.console
     console.print(f"[bold]{study.title}[/bold]", highlight=False)
     if fallback and study.fallback is not None:
         console.print(study.fallback.reason, markup=False, highlight=False, soft_wrap=True)
     lost: list[Identity] = []
 
     def act(request: Request) -> Done:
-        done = perform(
-            request, results=results, device=device, jobs=jobs, force=force, dry_run=dry_run, console=console
-        )
+        done = perform(request, launch)
         lost.extend(done.lost)
         return done
 
-    runs = replace(_runs(study, setting.data_root, Store(results), act, dry_run), fallback=fallback)
-    if dry_run:
+    runs = replace(_runs(study, setting.data_root, Store(launch.results), act, launch.dry_run), fallback=fallback)
+    if launch.dry_run:
         return []
-    write(published, runs, results, Source(study.dataset, setting.data_root), console)
+    write(published, runs, launch.results, Source(study.dataset, setting.data_root), console)
     return lost
 
 

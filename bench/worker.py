@@ -175,8 +175,9 @@ class _Runner:
         """Do the run and return how it ended."""
         from bench.device import choose_device
         from bench.discover import load_installed_protocols, load_plugin
-        from bench.execute import Surroundings, execute
+        from bench.execute import execute
         from bench.store import Store
+        from bench.surroundings import Surroundings
 
         for plugin in self.machine.plugins:
             load_plugin(plugin)

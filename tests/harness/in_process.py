@@ -8,12 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from bench.errors import Stopped
-from bench.execute import Surroundings, execute
+from bench.execute import execute
 from bench.extend import with_sources
 from bench.plan import plan
 from bench.records import Record
-from bench.request import Request, Source, resolve
+from bench.request import Request, Source
+from bench.resolve import resolve
 from bench.store import Store
+from bench.surroundings import Surroundings
 
 KNN = ("knn",)
 

@@ -19,3 +19,15 @@ def test_each_run_that_ends_is_a_line_with_the_scores_of_its_record(sslbench, tm
         assert "ok (" in line
     heading = lines[lines.index(ended[0]) - 3 : lines.index(ended[0])]
     assert heading[0].split() == ["knn", "lowshot", "lowshot"]
+
+
+def test_columns_that_do_not_fit_become_lines_under_the_run(sslbench, tmp_path):
+    asked = ["pixels", "--budget", "smoke", "--protocol", "knn", "--protocol", "lowshot-1-frozen"]
+    done = sslbench("run", *asked, "--results", str(tmp_path), COLUMNS="40")
+    lines = done.stdout.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("[1/1] pixels"))
+    (path,) = (tmp_path / "records").rglob("pixels/seed-0.json")
+    protocols = json.loads(path.read_text())["protocols"]
+    below = [line.split() for line in lines[place + 1 : place + 3]]
+    assert below == [[f"{100 * protocols[name]['metrics']['top1']:.1f}", name] for name in ("knn", "lowshot-1-frozen")]
+    assert not any(line.endswith(" knn") for line in lines[:place])

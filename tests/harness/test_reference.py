@@ -4,7 +4,8 @@ import pytest
 
 from bench.board import Selection, read_board
 from bench.readme import ROOT, with_tables
-from bench.request import Request, Source, resolve
+from bench.request import Request, Source
+from bench.resolve import resolve
 from bench.significance import difference
 
 REFERENCE = ROOT / "results" / "reference"

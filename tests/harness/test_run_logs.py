@@ -8,11 +8,12 @@ from harness.in_process import lines_of, perform, stopped
 
 from bench import evaluate
 from bench.data import load
-from bench.execute import Surroundings, execute
+from bench.execute import execute
 from bench.plan import Wanted, plan
 from bench.records import Identity
 from bench.run_log import RunLog
 from bench.store import Store
+from bench.surroundings import Surroundings
 from methods.autoencoder import Autoencoder
 
 RUN = {"method": "autoencoder", "budget": "3ep", "protocols": ("knn", "lowshot-1-frozen")}

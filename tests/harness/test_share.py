@@ -14,7 +14,8 @@ from bench.data.share import seen, seen_traits
 from bench.encoders import build_method, pretraining_set
 from bench.errors import SslbenchError
 from bench.records import Identity
-from bench.request import Request, Source, resolve
+from bench.request import Request, Source
+from bench.resolve import resolve
 from methods.simclr import SimCLR
 from methods.supervised import Supervised
 
