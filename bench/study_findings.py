@@ -1,5 +1,6 @@
 """The conclusion of a study: sentences written from differences and their intervals; pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -80,10 +81,10 @@ def _compared(study: Study, comparison: Comparison, measured: Mapping[str, Measu
 
 def _after_search(study: Study, comparison: Comparison, evidence: Evidence, before: Finding) -> Finding:
     """Say whether a gain outlives the same search for both sides."""
-    tried = max(evidence.tried[id].tried for id in (comparison.first, comparison.second))
+    settings = math.prod(len(values) for values in study.search.grid.values()) if study.search else 0
     after = _compared(
         study, comparison, evidence.searched,
-        f"After the same search of {tried} settings for both, chosen on the development task, ",
+        f"After both were searched over the same {settings} settings (and their own) on the development task, ",
     )  # fmt: skip
     if after.interval is None or before.value is None or before.interval is None:
         return after

@@ -100,7 +100,7 @@ def report(study: Study, evidence: Evidence) -> Report:
     rows = [_row(study, system, evidence.systems[system.id], system.published) for system in study.systems]
     for id, measured in evidence.searched.items():
         system, tried = study.system(id), evidence.tried[id]
-        rows.append(_row(study, system, measured, {}, f"{system.name}, after the search", _choice(tried)))
+        rows.append(_row(study, system, measured, {}, f"{system.name}, after the search", _choice(study, tried)))
     every = [r for m in (*evidence.systems.values(), *evidence.searched.values()) for r in m.records]
     found = [m for m in evidence.systems.values() if m.records]
     images = {m.images for measured in found for m in measurements(measured)}
@@ -164,9 +164,15 @@ def _other_data(study: Study, records: Sequence[Record]) -> list[str]:
     return sorted({r.identity.dataset for r in records} - {study.dataset}) if ":" not in study.dataset else []
 
 
-def _choice(tried: Tried) -> str:
-    point = ", ".join(f"{axis} {value}" for axis, value in tried.point.items()) or "its own constants"
-    return f"chosen of {tried.tried} on the development task ({tried.scores[tried.chosen]:.1f} there): {point}"
+def _choice(study: Study, tried: Tried) -> str:
+    """Say what a search chose, and where that lies at the edge of the grid, so that more may be had beyond it."""
+    grid = study.search.grid if study.search else {}
+    point = ", ".join(
+        f"{axis} {value}{' (at the edge of the grid)' if value in (grid[axis][0], grid[axis][-1]) else ''}"
+        for axis, value in tried.point.items()
+    )
+    score = f"{tried.scores[tried.chosen]:.1f} there"
+    return f"chosen of {tried.tried} on the development task ({score}): {point or 'its own constants'}"
 
 
 def _notes(study: Study, evidence: Evidence, records: Sequence[Record]) -> list[str]:

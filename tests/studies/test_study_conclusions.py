@@ -9,6 +9,7 @@ import pytest
 from bench.records import Identity, Measurement, Record
 from bench.significance import unpaired
 from bench.studies.reading import read
+from bench.studies.study import Search
 from bench.study_measured import Evidence, Measured, Tried
 from bench.study_report import report
 
@@ -146,12 +147,17 @@ def test_on_other_data_the_published_figure_is_no_target(study):
 )
 def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, new, old, answer):
     after = evidence(new, old).systems
-    tried = {id: Tried({m.protocol: 70.0}, 18, m.protocol, {"rate": 0.1}) for id, m in after.items()}
-    found = report(study, replace(evidence(0.8, 0.6), searched=after, tried=tried))
+    chosen = {"new": 0.1, "old": 1.0}
+    tried = {id: Tried({m.protocol: 70.0}, 4, m.protocol, {"rate": chosen[id]}) for id, m in after.items()}
+    searching = replace(study, search=Search({"rate": [0.01, 0.1, 1.0]}, ()))
+    found = report(searching, replace(evidence(0.8, 0.6), searched=after, tried=tried))
     sentence = found.findings[1].sentence
-    assert sentence.startswith("After the same search of 18 settings for both")
+    assert sentence.startswith("After both were searched over the same 3 settings")
     assert answer in sentence
     assert [row.name for row in found.rows][2:] == ["the new one, after the search", "the old one, after the search"]
+    new_choice, old_choice = (row.note for row in found.rows[2:])
+    assert "edge" not in new_choice
+    assert old_choice.endswith("rate 1.0 (at the edge of the grid)")
 
 
 def test_a_loss_that_became_nan_is_said(study):
