@@ -50,7 +50,8 @@ def to_markdown(report: Report, drawn: Sequence[Drawn] = ()) -> str:
     lines += ["", "## What is done otherwise here, and what to know", ""] if report.notes else []
     lines += [f"- {_md(note)}" for note in report.notes]
     for one in drawn:
-        lines += ["", f"![{_md(one.caption)}]({one.file})", "", _md(one.caption)]
+        title = one.caption.partition(". ")[0]
+        lines += ["", f"![{_md(title)}]({one.file})", "", _md(one.caption)]
     return "\n".join(lines) + "\n"
 
 
