@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.checkpoint import load_checkpoint, stored_encoder
+from bench.data.imagenette import TITLES
 from bench.discover import load_method
 from bench.encoders import build_method
 from bench.evaluate import Evaluation
@@ -86,7 +87,8 @@ def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source:
             axes.axis("off")
         for axes, index in zip(line, chosen, strict=False):
             _show(axes, dataset.test_images[int(index)].float() / 255, colour)
-            axes.set_title(dataset.class_names[int(said[index])], fontsize=8, color=colour)
+            name = dataset.class_names[int(said[index])]
+            axes.set_title(TITLES.get(name, name), fontsize=8, color=colour)
         line[0].set_ylabel("right" if wanted else "wrong", fontsize=10, color=colour)
     canvas.suptitle(figure.title)
     share = f"{len(right):,} test images, {100 * right.mean():.1f} % right"
