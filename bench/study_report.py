@@ -107,7 +107,7 @@ def report(study: Study, evidence: Evidence) -> Report:
     return Report(
         study=study,
         rows=rows,
-        findings=[*findings(study, evidence), finite(every)],
+        findings=[*findings(study, evidence), *_beside(study, rows), finite(every)],
         notes=_notes(study, evidence, every),
         classes=next((r.classes for r in every if r.classes), None),
         images=max(images, default=0) or None,
@@ -157,6 +157,25 @@ def _score(found: Sequence[Measurement], metric: Metric, published: float | None
         published=published,
         same_data=same_data,
     )
+
+
+def _beside(study: Study, rows: Sequence[Row]) -> list[Finding]:
+    """Say where the best row stands beside a published figure that is no row's own."""
+    scored = [row for row in rows if "top1" in row.scores]
+    if not scored or not study.beside:
+        return []
+    best = max(scored, key=lambda row: row.scores["top1"].mean)
+    score = best.scores["top1"]
+    between = f", 95 % interval {score.interval[0]:.2f} to {score.interval[1]:.2f}" if score.interval else ""
+    first = f"{best.name[0].upper()}{best.name[1:]} is the best of the table"
+    return [
+        Finding(
+            f"{first}: top-1 {score.mean:.2f}, an error of {100 - score.mean:.2f} %{between}; {one.name}: {one.top1:.2f}.",
+            None,
+        )
+        for one in study.beside
+        if one.top1 is not None
+    ]
 
 
 def _other_data(study: Study, records: Sequence[Record]) -> list[str]:

@@ -34,7 +34,7 @@ class Setting:
     Attributes:
         data_root: Where downloaded files lie.
         dataset: In the place of the study's.
-        budget: Likewise.
+        budget: Likewise; also of systems that name one of their own.
         seeds: How many, likewise; also of systems that name a number of their own.
         backbone: Likewise, of all systems.
     """
@@ -110,6 +110,8 @@ def settled(study: Study, setting: Setting) -> tuple[Study, bool]:
         systems = tuple(replace(s, protocol=fewer.get(s.protocol, s.protocol)) for s in systems)
     if setting.seeds is not None:
         systems = tuple(replace(s, seeds=setting.seeds) for s in systems)
+    if setting.budget is not None:
+        systems = tuple(replace(s, budget=None) for s in systems)
     if setting.backbone is not None:
         systems = tuple(replace(s, backbone=setting.backbone) for s in systems)
     datasets.epochs(dataset, setting.budget or study.budget)
@@ -146,7 +148,7 @@ class Job:
         return Request(
             methods=[of.method],
             source=Source(study.dataset, data_root, task=task),
-            budget=study.budget,
+            budget=of.budget or study.budget,
             backbone=of.backbone or study.backbone,
             protocols=list(dict.fromkeys(protocols)),
             seeds=range(seeds),
@@ -169,7 +171,14 @@ def jobs_of(study: Study) -> list[Job]:
 
 def _pretraining(study: Study, system: System) -> str:
     seeds = system.seeds or study.seeds
-    parts = (system.method, system.backbone or study.backbone, dict(system.settings), system.share, system.batch)
+    parts = (
+        system.method,
+        system.backbone or study.backbone,
+        system.budget or study.budget,
+        dict(system.settings),
+        system.share,
+        system.batch,
+    )
     return json.dumps([*parts, seeds, system.snapshots], sort_keys=True)
 
 

@@ -164,6 +164,7 @@ def _check(study: Study) -> None:
 
 def _check_system(study: Study, system: System) -> None:
     backbones.find(system.backbone or study.backbone)
+    datasets.epochs(study.dataset, system.budget or study.budget)
     resolve(system.protocol)
     if system.share is not None and not 0 < system.share <= 1:
         raise SslbenchError(f"system {system.id}: share {system.share} must lie above 0 and be at most 1")

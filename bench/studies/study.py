@@ -18,6 +18,7 @@ class System:
         method: As ``sslbench run`` takes it.
         protocol: The protocol's id.
         backbone: The trunk; the study's own unless named.
+        budget: The study's own unless named.
         settings: What ``--set`` would change.
         share: Of the images pretrained on; all unless named.
         batch: Images a step; the default unless named.
@@ -32,6 +33,7 @@ class System:
     method: str
     protocol: str
     backbone: str | None = None
+    budget: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     share: float | None = None
     batch: int | None = None

@@ -9,7 +9,7 @@ import pytest
 from bench.records import Identity, Measurement, Record
 from bench.significance import unpaired
 from bench.studies.reading import read
-from bench.studies.study import Search
+from bench.studies.study import Published, Search
 from bench.study_measured import Evidence, Measured, Tried
 from bench.study_report import report
 
@@ -158,6 +158,17 @@ def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, ne
     new_choice, old_choice = (row.note for row in found.rows[2:])
     assert "edge" not in new_choice
     assert old_choice.endswith("rate 1.0 (at the edge of the grid)")
+
+
+def test_the_best_row_is_named_beside_a_figure_without_a_row(study):
+    beside = replace(study, beside=(Published("theirs, error 5.72 %", top1=94.28), Published("no top-1", top5=99.0)))
+    found = report(beside, evidence(0.8, 0.6))
+    told = [one.sentence for one in found.findings if "theirs" in one.sentence]
+    mean = found.rows[0].scores["top1"].mean
+    assert len(told) == 1
+    assert told[0].startswith(f"The new one is the best of the table: top-1 {mean:.2f}, an error of {100 - mean:.2f} %")
+    assert told[0].endswith("theirs, error 5.72 %: 94.28.")
+    assert not any("no top-1" in one.sentence for one in found.findings)
 
 
 def test_a_loss_that_became_nan_is_said(study):

@@ -107,6 +107,21 @@ def test_all_sides_of_a_search_get_the_same_grid_and_their_own_constants():
         assert study.system(one.system).protocol in found
 
 
+def test_a_system_has_a_budget_of_its_own_unless_the_user_names_one():
+    def budgets(setting):
+        study, _ = settled(find("autoencoder-mnist"), setting)
+        return {request.methods[0]: request.budget for request in requests(study, None)}
+
+    assert budgets(Setting()) == {
+        "autoencoder": "20ep",
+        "visreg": "2ep",
+        "nnclr": "2ep",
+        "vicreg": "2ep",
+        "swav": "2ep",
+    }
+    assert set(budgets(Setting(budget="smoke")).values()) == {"smoke"}
+
+
 def test_where_the_data_are_missing_the_fallback_takes_their_place_with_fewer_pseudo_labels(tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SSLBENCH_DATA", raising=False)
