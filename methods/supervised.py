@@ -2,8 +2,11 @@
 
 Recipe: the supervised baseline of https://github.com/gidariss/FeatureLearningRotNet (config/CIFAR10_supervised_NIN.py):
 Nesterov SGD, rate 0.2 at 256 images, decay 5e-4, shifted crops and flips.
-Deviations: a cosine instead of three steps of 0.2, because the length of the training varies; biases and norms do not decay; the
-crop is shifted by an eighth of the image (4 of 32 pixels there).
+Deviations: rate 0.1, and a warm-up of a tenth; a cosine instead of three steps of 0.2, because the length of the training varies; biases
+and norms do not decay; the crop is shifted by an eighth of the image (4 of 32 pixels there).
+Why a warm-up: at 96 pixels (imagenette-96, 20 epochs of 10 steps) the published rate took the loss to 10 in the first steps, 42 of the
+features died, and linear stayed at 24.2 (test). On that set's development images (280, seed 0): rate 0.2 with the warm-up 53.2, 0.1 with
+it 63.2, AdamW 0.002 with it 66.1. On digits (144 development images, two seeds) all four lie between 97.9 and 99.0.
 On a transformer: AdamW with decay 0.05 and a cosine, as DeiT (https://github.com/facebookresearch/deit, main.py). Deviations: rate 1e-3 at
 256 images, four times DeiT's, because the network is narrower, and a warm-up of a tenth, because the training is short (there 5 of
 300 epochs); crops and flips alone, none of DeiT's mixing, erasing, label smoothing or stochastic depth.
@@ -29,7 +32,7 @@ class Supervised(Method):
     family: ClassVar[Family] = "floor and ceiling"
     needs: ClassVar[Needs] = Needs(labels=True)
     recipe: ClassVar[Recipe] = Recipe(
-        version=1, optimizer="sgd", rate=0.2, weight_decay=5e-4, nesterov=True, schedule="cosine"
+        version=2, optimizer="sgd", rate=0.1, weight_decay=5e-4, nesterov=True, schedule="cosine", warmup=0.1
     )
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
