@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.atomic import write_whole
+from bench.data.imagenette import titled
 from bench.store import Store
 from bench.studies.study import Figure, Study
 from bench.study_evidence import Drawn, Missing, Runs, folder_of, records_of
@@ -57,7 +58,7 @@ def _draw(figure: Figure, study: Study, runs: Runs, results: Path, source: "Sour
         case "classifiers":
             return classifiers(figure, study, runs, results)
         case "snapshots":
-            return snapshots(figure, study, runs, results)
+            return snapshots(figure, study, runs, results, source)
 
 
 def pretraining(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple["Canvas", str]:
@@ -123,7 +124,7 @@ def classifiers(figure: Figure, study: Study, runs: Runs, results: Path) -> tupl
     )
 
 
-def snapshots(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple["Canvas", str]:
+def snapshots(figure: Figure, study: Study, runs: Runs, results: Path, source: "Source") -> tuple["Canvas", str]:
     """Draw the stored features of some epochs by PCA and by t-SNE, a colour a class."""
     (id,) = figure.systems[:1]
     records = records_of(results, runs.systems[id])
@@ -136,6 +137,8 @@ def snapshots(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple[
         epochs, features, labels = stored["epochs"], stored["features"].astype(np.float32), stored["labels"]
     if len(labels) < LEAST_TO_EMBED or not len(epochs):
         raise Missing(f"{path} holds too few features to draw")
+    names = titled(source.load().class_names)
+    colours = np.array(plt.get_cmap("tab10" if len(names) <= 10 else "tab20").colors)  # type: ignore[attr-defined]
     chosen = np.unique(np.linspace(0, len(epochs) - 1, MAPS).round().astype(int))
     canvas, grid = plt.subplots(
         2, len(chosen), figsize=(3.1 * len(chosen) + 0.4, 6.6), layout="constrained", squeeze=False
@@ -143,14 +146,22 @@ def snapshots(figure: Figure, study: Study, runs: Runs, results: Path) -> tuple[
     for column, which in enumerate(chosen):
         for row, (kind, points) in enumerate(_maps(features[which])):
             axes = grid[row][column]
-            axes.scatter(
-                points[:, 0], points[:, 1], c=labels, cmap="tab10" if labels.max() < 10 else "tab20", s=9, linewidth=0
-            )
+            axes.scatter(points[:, 0], points[:, 1], c=colours[labels % len(colours)], s=9, linewidth=0)
             axes.set_title(f"{kind}, epoch {int(epochs[which])}", fontsize=10)
             axes.set_xticks([])
             axes.set_yticks([])
             for side in axes.spines.values():
                 side.set_color("0.8")
+    if len(names) <= len(colours):
+        canvas.legend(
+            [plt.Line2D([], [], color=colour, marker="o", linestyle="") for colour in colours[: len(names)]],
+            names,
+            loc="outside lower center",
+            ncols=10,
+            frameon=False,
+            fontsize=9,
+            handletextpad=0.2,
+        )
     canvas.suptitle(f"{figure.title}: {len(labels)} images, a colour a class")
     return (
         canvas,

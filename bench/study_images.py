@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.checkpoint import load_checkpoint, stored_encoder
-from bench.data.imagenette import TITLES
+from bench.data.imagenette import titled
 from bench.discover import load_method
 from bench.encoders import build_method
 from bench.evaluate import Evaluation
@@ -80,6 +80,7 @@ def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source:
     right = np.unpackbits(packed, count=measured.images).astype(bool)
     said = _said(record, dataset, results, place.protocol)
     canvas, grid = plt.subplots(2, SHOWN, figsize=(1.05 * SHOWN + 0.6, 3.3), layout="constrained", squeeze=False)
+    names = titled(dataset.class_names)
     for line, wanted, colour in ((grid[0], True, RIGHT), (grid[1], False, WRONG)):
         chosen = np.flatnonzero(right == wanted)
         chosen = chosen[_evenly(len(chosen), SHOWN)]
@@ -87,8 +88,7 @@ def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source:
             axes.axis("off")
         for axes, index in zip(line, chosen, strict=False):
             _show(axes, dataset.test_images[int(index)].float() / 255, colour)
-            name = dataset.class_names[int(said[index])]
-            axes.set_title(TITLES.get(name, name), fontsize=8, color=colour)
+            axes.set_title(names[int(said[index])], fontsize=8, color=colour)
         line[0].set_ylabel("right" if wanted else "wrong", fontsize=10, color=colour)
     canvas.suptitle(figure.title)
     share = f"{len(right):,} test images, {100 * right.mean():.1f} % right"

@@ -1,5 +1,6 @@
 """Imagenette: fast.ai's ten classes of ImageNet, from its unpacked archives."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,4 +29,9 @@ def read(path: Path, size: int) -> Source:
         SslbenchError: An image is corrupt, or the cache cannot be written.
     """
     source = folder.read(path, size)
-    return replace(source, class_names=[TITLES.get(name, name) for name in source.class_names])
+    return replace(source, class_names=titled(source.class_names))
+
+
+def titled(names: Sequence[str]) -> list[str]:
+    """Return class names, the WordNet ids of Imagenette among them as what they are."""
+    return [TITLES.get(name, name) for name in names]
