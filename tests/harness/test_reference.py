@@ -7,6 +7,8 @@ from bench.readme import ROOT, with_tables
 from bench.request import Request, Source
 from bench.resolve import resolve
 from bench.significance import difference
+from bench.studies.reading import find, names
+from bench.study_evidence import folder_of, read, records_of
 
 REFERENCE = ROOT / "results" / "reference"
 
@@ -35,6 +37,23 @@ def test_every_method_has_its_row_on_digits(board, backbone, budget):
     request = Request((), Source("digits"), budget=budget)
     wanted = {w.identity.method for w in resolve(request).wanted if w.identity.backbone == backbone}
     assert {row.method for row in table_of(board, "digits", backbone, budget).rows if not row.settings} == wanted
+
+
+@pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
+def test_every_row_on_digits_has_three_seeds(board, backbone):
+    rows = table_of(board, "digits", backbone, "standard").rows
+    assert {row.method: row.seeds for row in rows if len(row.seeds) != 3} == {}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_study_has_its_figures_and_all_its_rows(name):
+    runs, drawn = read(REFERENCE, name)
+    study = find(name)
+    assert len(drawn) == len(study.figures)
+    assert all((folder_of(REFERENCE, name) / one.file).is_file() for one in drawn)
+    for id, place in runs.systems.items():
+        assert all(place.protocol in record.protocols for record in records_of(REFERENCE, place))
+        assert len(records_of(REFERENCE, place)) == (study.system(id).seeds or study.seeds)
 
 
 @pytest.mark.parametrize("floor", ["random_init", "pixels"])
