@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.lines import Line2D
 
 from bench.atomic import write_whole
 from bench.data.imagenette import titled
@@ -154,8 +155,10 @@ def snapshots(figure: Figure, study: Study, runs: Runs, results: Path, source: "
                 side.set_color("0.8")
     if len(names) <= len(colours):
         canvas.legend(
-            [plt.Line2D([], [], color=colour, marker="o", linestyle="") for colour in colours[: len(names)]],
-            names,
+            handles=[
+                Line2D([], [], color=colour, marker="o", linestyle="", label=name)
+                for colour, name in zip(colours, names, strict=False)
+            ],
             loc="outside lower center",
             ncols=10,
             frameon=False,
