@@ -35,7 +35,7 @@ class Supervised(Method):
         version=2, optimizer="sgd", rate=0.1, weight_decay=5e-4, nesterov=True, schedule="cosine", warmup=0.1
     )
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
     )
 
     def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
