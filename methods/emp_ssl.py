@@ -90,5 +90,6 @@ class EMPSSL(Method):
 
     def coding_rate(self, patches: Float[Tensor, "patches batch dim"]) -> Float[Tensor, ""]:
         """Return the mean coding rate of the unit embeddings of a patch over the batch [Tong 2023, equation 2]."""
-        rate: Tensor = tcr_loss(normalize(patches, dim=2), eps=self.settings.eps)
-        return rate
+        # One patch at a time: on a CPU with two threads or more, torch's LU of a batch of matrices is wrong (2.15, oneMKL).
+        rates = [tcr_loss(patch[None], eps=self.settings.eps) for patch in normalize(patches, dim=2)]
+        return torch.stack(rates).mean()

@@ -105,6 +105,30 @@ def test_emp_ssl_is_minus_the_coding_rate_minus_two_hundred_times_the_similarity
     assert loss_of(on_embeddings(EMPSSL), *views).item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_threads() -> None:
+    """Of the size that a run on 28 pixels has: there torch's LU of a batch fails with two threads."""
+    method = on_embeddings(EMPSSL)
+    torch.manual_seed(0)
+    patches = torch.randn(8, 256, 512)
+    found = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            inputs = patches.clone().requires_grad_()
+            rate = method.coding_rate(inputs)
+            rate.backward()
+            found.append((rate.item(), inputs.grad))
+    finally:
+        torch.set_num_threads(threads)
+    (one, slope), (two, other) = found
+    gram = torch.einsum("vbd,vbe->vde", *[nn.functional.normalize(patches, dim=2).double()] * 2).numpy()
+    exact = 0.5 * np.linalg.slogdet(np.eye(512) + 512 / (256 * 0.2) * gram)[1].mean()
+    assert one == pytest.approx(exact, rel=1e-5)
+    assert two == pytest.approx(exact, rel=1e-5)
+    torch.testing.assert_close(slope, other, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
+
+
 def test_emp_ssl_sees_square_patches_of_a_quarter_of_the_image() -> None:
     """On an image whose pixels tell their column, a patch spans half of the columns, wherever it lies."""
     traits = Traits(1, 32, 10, (0.0,), (1.0,), False, 1000, 1000)
