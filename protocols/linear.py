@@ -1,6 +1,6 @@
 """``linear``: multinomial logistic regression on frozen features, its penalty chosen on ``val``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn.functional import nll_loss
@@ -34,11 +34,16 @@ class Linear(EvaluationProtocol):
         features, labels = task.train_features.to(task.device), task.train_labels.to(task.device)
         fit, val = task.fit.to(task.device), task.val.to(task.device)
         require_every_class(labels[fit], task.classes, "train without val")
-        best, losses, unfinished = self._choose(features, labels, fit, val, task.classes)
+        before = Standardisation.of(features[fit])
+        solutions, losses = self._fit_all(before, features, labels, fit, val, task.classes)
+        # The largest λ comes first, and min keeps the first of equals.
+        best = min(losses, key=losses.__getitem__)
+        unfinished = [f"{penalty:.3g}" for penalty, solution in solutions.items() if not solution.converged]
 
         standardise = Standardisation.of(features)
         inputs = standardise(features)
-        solution = LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance).solve(best)
+        start = _carried(solutions[best], before, standardise)
+        solution = LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -53,20 +58,25 @@ class Linear(EvaluationProtocol):
         accuracy = float((fitted == labels).double().mean())
         return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
 
-    def _choose(
-        self, features: Tensor, labels: Tensor, fit: Tensor, val: Tensor, classes: int
-    ) -> tuple[float, dict[float, float], list[str]]:
-        """Return the λ of the least log-loss on ``val``, all losses, and the λ whose solver did not finish."""
-        standardise = Standardisation.of(features[fit])
+    def _fit_all(
+        self, standardise: Standardisation, features: Tensor, labels: Tensor, fit: Tensor, val: Tensor, classes: int
+    ) -> tuple[dict[float, Solution], dict[float, float]]:
+        """Return the solution of every λ, the largest first, and its log-loss on ``val``."""
         problem = LogisticRegression(standardise(features[fit]), labels[fit], classes, tolerance=self.tolerance)
         held_out = standardise(features[val])
+        solutions: dict[float, Solution] = {}
         losses: dict[float, float] = {}
-        unfinished: list[str] = []
         solution: Solution | None = None
         for penalty in sorted(self.penalties, reverse=True):
             solution = problem.solve(penalty, start=solution)
-            if not solution.converged:
-                unfinished.append(f"{penalty:.3g}")
+            solutions[penalty] = solution
             losses[penalty] = float(nll_loss(solution.log_probabilities(held_out), labels[val]))
-        # The largest λ comes first, and min keeps the first of equals.
-        return min(losses, key=losses.__getitem__), losses, unfinished
+        return solutions, losses
+
+
+def _carried(solution: Solution, before: Standardisation, after: Standardisation) -> Solution:
+    """Return the same classifier for features standardised otherwise: where a refit starts."""
+    weight = solution.weight.new_zeros(len(before.mean), solution.weight.shape[1])
+    weight[before.kept] = solution.weight / before.deviation[before.kept, None]
+    bias = solution.bias - before.mean @ weight + after.mean @ weight
+    return replace(solution, weight=(weight * after.deviation[:, None])[after.kept], bias=bias)

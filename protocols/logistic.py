@@ -1,23 +1,20 @@
 """Multinomial logistic regression to a stated gradient norm: the solver of ``linear`` and of the frozen low-shot protocols."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from protocols.curvature import Curvature
 from protocols.labelled import BLOCK
-from protocols.subsets import fixed_subset
 
 MEMORY = 20
 ROUND = 20
 ROUNDING = 1e-14
 SHORTEST_STEP = 1e-9
 MOST_ROUNDS = 100
-HESSIAN_IMAGES = 4096
-HESSIAN_PARAMETERS = 6000
 SMALLEST_EIGENVALUE = 1e-12
 
 
@@ -82,8 +79,8 @@ class Span:
 class LogisticRegression:
     """Mean cross-entropy + λ/2·‖W‖² on one set of features, the bias free; solved for one λ after the other.
 
-    L-BFGS in coordinates in which the Hessian, estimated from at most 4,096 images, is the identity; it serves every λ until 20
-    steps do not suffice, then a new round measures it anew. Where there are more dimensions than images, the search stays in the images'
+    L-BFGS in coordinates in which the Hessian, as ``Curvature`` measures it, is the identity; one measurement serves every λ until 20
+    steps do not suffice, then a new round measures anew. Where there are more dimensions than images, the search stays in the images'
     span. Objective and tolerance are those of the original coordinates: all this changes the number of steps, not the solution.
     """
 
@@ -104,8 +101,7 @@ class LogisticRegression:
         else:
             self.inputs[:, :-1] = self.span.inputs
         self.labels = labels.to(wide.device)[None]
-        self.sample = self.inputs[fixed_subset(count, HESSIAN_IMAGES).to(wide.device)]
-        self.hessian: Tensor | None = None
+        self.curvature = Curvature(self.inputs, classes)
 
     def solve(self, penalty: float, start: Solution | None = None) -> Solution:
         """Minimise for one λ.
@@ -125,8 +121,10 @@ class LogisticRegression:
         for turn in range(MOST_ROUNDS):
             if self._finished(slope):
                 break
-            if turn > 0 or self.hessian is None:
-                self.hessian = self._hessian_at(point)
+            if turn > 1:
+                self.curvature.look_closer()
+            if turn > 0 or self.curvature.hessian is None:
+                self.curvature.measure(point)
             moved, taken = self._round(point, penalty)
             new_value, slope = self._objective(moved, penalty)
             steps += taken
@@ -175,14 +173,16 @@ class LogisticRegression:
         self, origin: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[Float[Tensor, "inputs classes"], int]:
         """Take some steps of L-BFGS with one preconditioner; return where they lead and how many they were."""
-        forward, backward = self._chart(penalty)
+        forward, backward = self.curvature.chart(penalty)
         point, (value, slope) = origin, self._objective(origin, penalty)
         inside = backward(slope)
         past: list[tuple[Tensor, Tensor]] = []
+        length = 0.5
         for step in range(ROUND):
             direction = -quasi_newton(inside, past)
             moves, descent = forward(direction), float(inside @ direction)
-            length = 1.0
+            # Where the last step had to be short, the next is likely to be.
+            length = min(1.0, 2 * length)
             while True:
                 tried = point + length * moves
                 new_value, new_slope = self._objective(tried, penalty)
@@ -199,50 +199,6 @@ class LogisticRegression:
             if self._finished(new_slope):
                 return point, step + 1
         return point, ROUND
-
-    def _hessian_at(self, point: Float[Tensor, "inputs classes"]) -> Tensor:
-        """Return the Hessian of the cross-entropy over the sample: of all parameters, or where they are too many one block.
-
-        The block is that of one class where all classes are equally likely.
-        """
-        rows, classes = point.shape
-        if rows * classes > HESSIAN_PARAMETERS:
-            return self.sample.T @ self.sample / (len(self.sample) * classes)
-        chances = torch.softmax(self.sample @ point, dim=1)
-        joint = torch.einsum("nc,nd->ncd", chances, self.sample).flatten(1)
-        hessian = joint.T @ joint / -len(joint)
-        blocks = hessian.view(classes, rows, classes, rows)
-        for c in range(classes):
-            blocks[c, :, c, :] += self.sample.T @ (self.sample * chances[:, c, None]) / len(joint)
-        # A shift common to all classes changes no probability: without this the bias would have no factor.
-        blocks.diagonal(dim1=1, dim2=3).add_(1 / classes**2)
-        return hessian
-
-    def _chart(self, penalty: float) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        """Return the map from search coordinates to offsets, and its transpose for gradients.
-
-        With H = L·Lᵀ the Hessian, coordinates u stand for the offset L⁻ᵀ·u, and a gradient g becomes L⁻¹·g.
-        """
-        assert self.hessian is not None
-        rows, classes = self.inputs.shape[1], self.classes
-        columns = classes if len(self.hessian) == rows else 1
-        ridge = torch.full((rows,), penalty, dtype=self.inputs.dtype, device=self.inputs.device)
-        ridge[-1] = 0.0
-        curved = self.hessian.clone()
-        curved.diagonal().add_(ridge.repeat(len(self.hessian) // rows))
-        lower = torch.linalg.cholesky(curved)
-
-        def forward(offset: Tensor) -> Tensor:
-            inside = offset.view(columns, -1).T
-            found: Tensor = torch.linalg.solve_triangular(lower.T, inside, upper=True)
-            return found.T.reshape(classes, rows).T
-
-        def backward(slope: Tensor) -> Tensor:
-            inside = slope.T.reshape(columns, -1).T
-            found: Tensor = torch.linalg.solve_triangular(lower, inside, upper=False)
-            return found.T.flatten()
-
-        return forward, backward
 
 
 def quasi_newton(slope: Float[Tensor, " n"], past: list[tuple[Tensor, Tensor]]) -> Float[Tensor, " n"]:

@@ -61,8 +61,9 @@ def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_deco
     assert found.converged
     assert expected.converged
     assert found.objective == pytest.approx(expected.objective, rel=1e-8)
+    # A gradient of 1e-9 leaves a weight within 1e-9 / λ, a thousandth at the smallest.
     torch.testing.assert_close(
-        found.log_probabilities(features), expected.log_probabilities(centred @ basis), atol=1e-4, rtol=1e-4
+        found.log_probabilities(features), expected.log_probabilities(centred @ basis), atol=1e-4, rtol=1e-3
     )
 
 
@@ -97,7 +98,7 @@ def test_a_problem_too_large_for_its_hessian_is_solved_to_the_same_point(
 ) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     usual = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
-    monkeypatch.setattr("protocols.logistic.HESSIAN_PARAMETERS", 0)
+    monkeypatch.setattr("protocols.curvature.LARGEST_HESSIAN", 0)
     plain = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
     assert plain.converged
     torch.testing.assert_close(plain.weight, usual.weight, atol=2e-3, rtol=0)
