@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist work
 QUICKLY := knn linear lowshot-1-frozen lowshot-10pct-frozen
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: run test quick lint readme clean
+.PHONY: run test quick lint readme throughput clean
 
 run: $(VENV)/installed
 	$(BIN)/sslbench run --all --budget quick $(addprefix --protocol ,$(QUICKLY))
@@ -28,6 +28,12 @@ lint: $(VENV)/installed-dev
 
 readme: $(VENV)/installed
 	$(BIN)/python -m bench.readme
+
+# Alone on the machine, on all its cores or its GPU.
+throughput: $(VENV)/installed-dev
+	@mkdir -p build
+	$(BIN)/python -m pytest tests/throughput --benchmark-only --benchmark-json build/throughput.json --quiet --no-header
+	$(BIN)/python -m bench.throughput keep build/throughput.json
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

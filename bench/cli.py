@@ -85,6 +85,12 @@ def run(
         float | None,
         typer.Option(help="Pretrain on this share of the images (0.8), the same ones for all; makes a marked row."),
     ] = None,
+    views: Annotated[
+        Literal["auto", "batched", "per-sample"],
+        typer.Option(
+            help="batched: on the device, or not at all; per-sample: image by image in workers, which makes a marked row."
+        ),
+    ] = "auto",
     extend: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +146,7 @@ def run(
         settings=set_ or (),
         batch_size=batch_size,
         share=share,
+        views=views,
         extend=extend,
         snapshots=snapshots,
         plugins=plugin or (),
@@ -346,10 +353,10 @@ def _table(console: "Console", rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def main() -> None:
-    """Run the command line; a user's mistake is one line on the error stream and exit code 2."""
+def main(commands: typer.Typer = app) -> None:
+    """Run a command line; a user's mistake is one line on the error stream and exit code 2."""
     try:
-        app()
+        commands()
     except SslbenchError as error:
         print(f"sslbench: {error}", file=sys.stderr)
         raise SystemExit(2) from None

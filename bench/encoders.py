@@ -172,6 +172,7 @@ def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sittin
         mean=traits.mean,
         std=traits.std,
         device=sitting.device,
+        per_sample=identity.settings.get("views") == "per-sample",
     )
     if views.reason is not None:
         sitting.say(f"{identity.method}: views run image by image in workers ({views.reason})")

@@ -29,7 +29,7 @@ class Identity:
         epochs: Epochs over ``train`` and ``unlabelled``.
         batch: Images a step; 0 where it was pretrained elsewhere.
         seed: The run's seed.
-        settings: What ``--set``, ``--batch-size``, ``--share`` and ``--extend`` changed from the defaults; empty for a ranked row. Tuples
+        settings: What ``--set``, ``--batch-size``, ``--share``, ``--views`` and ``--extend`` changed from the defaults; empty for a ranked row. Tuples
             become lists, as in JSON.
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
@@ -15,6 +15,8 @@ from protocols import catalogue as protocols
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
+
+Engine = Literal["auto", "batched", "per-sample"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Request:
         settings: ``KEY=VALUE``, as ``--set`` takes them.
         batch_size: Images a step, or None for the default.
         share: Of the images that pretraining sees, or None for all.
+        views: The engine of the views: ``auto``, ``batched`` (refused where a pipeline cannot) or ``per-sample``.
         extend: The budget to which finished runs of ``budget`` go on, or None.
         snapshots: Epochs between two snapshots of the features, or None for no snapshots; the numbers do not depend on it.
         plugins: Files and modules that bring methods and protocols.
@@ -76,6 +79,7 @@ class Request:
     settings: Sequence[str] = ()
     batch_size: int | None = None
     share: float | None = None
+    views: Engine = "auto"
     extend: str | None = None
     snapshots: int | None = None
     plugins: Sequence[str] = ()

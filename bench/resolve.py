@@ -14,7 +14,7 @@ from bench.placing import placed
 from bench.plan import EXTENDED_FROM, Wanted
 from bench.records import NO_BUDGET, OWN_NETWORK, Identity
 from bench.request import Request, check_names, protocol_of
-from bench.settings import parse_settings, typed_settings
+from bench.settings import parse_settings, settings_of, typed_settings
 from protocols import catalogue as protocols
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def resolve(request: Request) -> Resolved:
             changed["batch_size"] = batch
         if request.share not in (None, 1) and method.needs.training:
             changed["share"] = float(request.share)
+        if _one_by_one(name, method, changed, dataset, request):
+            changed["views"] = "per-sample"
         budget = request.extend or request.budget
         if request.extend is not None:
             changed[EXTENDED_FROM] = datasets.epochs(request.source.name, request.budget)
@@ -103,6 +105,22 @@ def resolve(request: Request) -> Resolved:
     if len(elsewhere) < len(origins):
         raise SslbenchError("an encoder from elsewhere is named twice; name each once")
     return Resolved(wanted, dataset.traits.size, skipped, elsewhere, tuple(notes))
+
+
+def _one_by_one(
+    name: str, method: type["Method"], changed: dict[str, Any], dataset: "Dataset", request: Request
+) -> bool:
+    """Return whether ``--views`` makes single images of views that ``auto`` would draw in batches."""
+    if request.views == "auto" or not method.needs.training:
+        return False
+    from bench.views import why_not_batched
+
+    traits = dataset.traits
+    pipeline = method.views(settings_of(method, changed), traits)
+    reason = why_not_batched(pipeline, size=traits.size, channels=traits.channels)
+    if reason is not None and request.views == "batched":
+        raise SslbenchError(f"--views batched: the views of {name} run image by image ({reason}); leave it out")
+    return reason is None and request.views == "per-sample"
 
 
 def _trained(request: Request, named: Sequence[str]) -> tuple[list[str], dict[str, str]]:

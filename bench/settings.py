@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 RECIPE = "recipe."
 """Prefix of the keys that change the recipe: ``recipe.rate=0.1``."""
 NOT_SET = {"recipe.version"}
-OF_THE_RUN = {"batch_size", "share", "extended_from"}
+OF_THE_RUN = {"batch_size", "share", "extended_from", "views"}
 """What options of the command, not ``--set``, put among a run's settings."""
 
 

@@ -1,6 +1,7 @@
 """``knn``: a weighted vote of the nearest training features."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import faiss
 import numpy as np
@@ -10,6 +11,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from protocols.base import EvaluationProtocol, Predictions, Task
+
+BLOCK_NUMBERS = 2**25
+"""Of the bank that are searched at once: 128 MiB, and as much again in the index."""
+MERGED_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -65,20 +70,45 @@ def nearest(
 ) -> tuple[Float[Tensor, "test k"], Int[Tensor, "test k"]]:
     """Return the k largest cosines, descending, and whose they are; exact.
 
-    A feature vector of norm zero has cosine 0 with every other.
+    The bank is searched block by block, so that no second copy of it is held. A feature vector of norm zero has cosine 0 with every other.
 
     Raises:
         ValueError: Features are not finite.
     """
-    vectors, wanted = (normalize(x.float(), dim=1).cpu().contiguous().numpy() for x in (bank, queries))
-    if not (np.isfinite(vectors).all() and np.isfinite(wanted).all()):
+    wanted = _normalised(queries)
+    rows = max(k, BLOCK_NUMBERS // bank.shape[1])
+    best: tuple[Tensor, Tensor] | None = None
+    for start in range(0, len(bank), rows):
+        vectors = _normalised(bank[start : start + rows])
+        index: faiss.Index = faiss.IndexFlatIP(vectors.shape[1])
+        if where.type == "cuda":
+            index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), where.index or 0, index)
+        index.add(vectors)
+        found = index.search(wanted, min(k, len(vectors)))
+        cosines, neighbours = torch.from_numpy(found[0]), torch.from_numpy(found[1]).add_(start)
+        if best is None:
+            best = cosines, neighbours
+        else:
+            _merge(best, (cosines, neighbours))
+    assert best is not None
+    return best
+
+
+def _normalised(features: Float[Tensor, "n dim"]) -> np.ndarray[Any, Any]:
+    vectors = normalize(features.float(), dim=1).cpu().contiguous().numpy()
+    if not np.isfinite(vectors).all():
         raise ValueError("knn: features hold values that are not finite; the encoder has diverged")
-    index: faiss.Index = faiss.IndexFlatIP(vectors.shape[1])
-    if where.type == "cuda":
-        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), where.index or 0, index)
-    index.add(vectors)
-    cosines, neighbours = index.search(wanted, k)
-    return torch.from_numpy(cosines), torch.from_numpy(neighbours)
+    return vectors
+
+
+def _merge(best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor]) -> None:
+    """Replace the k best of each query by those of the best and of more candidates, in place."""
+    k = best[0].shape[1]
+    for part in torch.split(torch.arange(len(best[0])), MERGED_AT_ONCE):
+        rows = slice(int(part[0]), int(part[-1]) + 1)
+        cosines, neighbours = (torch.cat([old[rows], new[rows]], dim=1) for old, new in zip(best, more, strict=True))
+        best[0][rows], places = cosines.topk(k, dim=1)
+        best[1][rows] = neighbours.gather(1, places)
 
 
 def vote(

@@ -7,6 +7,13 @@ import pytest
 from starting import clean_environment, command, real_images
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the throughput suite to ``--benchmark-only`` (``make throughput``): it wants the machine for itself."""
+    if collection_path.name == "throughput" and not config.getoption("benchmark_only"):
+        return True
+    return None
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data sets; tests that need it skip where it is missing."""

@@ -77,6 +77,7 @@ def compile_views(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     workers: int | None = None,
+    per_sample: bool = False,
 ) -> Views:
     """Return the program of a pipeline object.
 
@@ -88,11 +89,28 @@ def compile_views(
         mean: Of the encoder's input; without, views stay in [0, 1].
         std: Likewise.
         workers: Processes of the per-sample engine: by default one a core, 0 runs it in this process.
+        per_sample: Take that engine also where whole batches could be transformed.
 
     Raises:
         SslbenchError: The pipeline normalises, or cannot be run on an image of this size.
     """
     statistics = None if mean is None or std is None else (tuple(mean), tuple(std))
+    programs = _programs(pipeline, size, channels)
+    if per_sample or isinstance(programs, str):
+        reason = programs if isinstance(programs, str) else "asked for"
+        sampler = PerSampleViews(pipeline, size=size, channels=channels, workers=workers)
+        return Views(sampler, sampler.count, reason, statistics, channels, torch.device(device), sampler.close)
+    return Views(_Batched(programs), len(programs), None, statistics, channels, torch.device(device), _nothing_to_close)
+
+
+def why_not_batched(pipeline: Any, *, size: int, channels: int) -> str | None:
+    """Return why a pipeline cannot run on whole batches, in one line; None where it can."""
+    programs = _programs(pipeline, size, channels)
+    return programs if isinstance(programs, str) else None
+
+
+def _programs(pipeline: Any, size: int, channels: int) -> list[tuple[Step, ...]] | str:
+    """Return the steps of every view, or why there are none."""
     try:
         programs = views_of(pipeline)
         # A dry run finds steps that do not fit the size.
@@ -100,9 +118,8 @@ def compile_views(
         for steps in programs:
             run_steps(steps, example.clone(), torch.zeros(1, _uniforms(steps)))
     except (UnknownStepError, ValueError) as error:
-        sampler = PerSampleViews(pipeline, size=size, channels=channels, workers=workers)
-        return Views(sampler, sampler.count, str(error), statistics, channels, torch.device(device), sampler.close)
-    return Views(_Batched(programs), len(programs), None, statistics, channels, torch.device(device), _nothing_to_close)
+        return str(error)
+    return programs
 
 
 def _nothing_to_close() -> None:

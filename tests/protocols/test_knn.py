@@ -1,5 +1,7 @@
 """Nearest neighbours against a plain computation on real images."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,11 +9,12 @@ import faiss
 import numpy as np
 import pytest
 import torch
+from starting import ROOT
 from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
-from protocols.knn import place_of_index
+from protocols.knn import nearest, place_of_index
 
 
 def brute_force(task: Task, k: int, temperature: float) -> np.ndarray:
@@ -73,3 +76,30 @@ def test_features_that_are_not_finite_are_refused(pixels_task: Task) -> None:
     broken[3, 3] = float("nan")
     with pytest.raises(ValueError, match="not finite"):
         load(resolve("knn")).predict(replace(pixels_task, test_features=broken))
+
+
+@pytest.mark.parametrize("rows", [7, 200, 1000])
+def test_a_search_block_by_block_finds_the_same_neighbours(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    bank, queries = torch.randn(999, 16, generator=generator), torch.randn(50, 16, generator=generator)
+    whole = nearest(bank, queries, 5, torch.device("cpu"))
+    monkeypatch.setattr("protocols.knn.BLOCK_NUMBERS", rows * 16)
+    parts = nearest(bank, queries, 5, torch.device("cpu"))
+    assert torch.equal(parts[1], whole[1])
+    torch.testing.assert_close(parts[0], whole[0])
+
+
+@pytest.mark.slow
+def test_a_large_bank_is_not_copied() -> None:
+    """A process of its own: 400,000 x 512 features (0.8 GB) and 1,000 queries never take 0.8 + 1 GB above what is imported."""
+    code = """
+import resource, torch
+from protocols.knn import nearest
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+nearest(torch.randn(100, 512), torch.randn(10, 512), 5, torch.device("cpu"))
+before = peak()
+nearest(torch.randn(400_000, 512), torch.randn(1_000, 512), 200, torch.device("cpu"))
+print(peak() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert float(done.stdout) < 0.8 + 1.0

@@ -1,0 +1,57 @@
+"""``--views``: who draws the views, what that makes of a run's identity, and that it does not matter to what is learnt."""
+
+import pytest
+from harness.in_process import perform
+from scipy.stats import ttest_ind
+
+from bench.errors import SslbenchError
+from bench.request import Engine, Request, Source
+from bench.resolve import resolve
+from bench.store import Store
+
+PROTOCOLS = ("linear", "lowshot-1-frozen")
+
+
+def settings_of(method: str, views: Engine) -> dict[str, object]:
+    (wanted,) = resolve(Request((method,), Source("digits"), views=views)).wanted
+    return dict(wanted.identity.settings)
+
+
+@pytest.mark.parametrize(
+    ("method", "views", "settings"),
+    [
+        ("simclr", "auto", {}),
+        ("simclr", "batched", {}),
+        ("simclr", "per-sample", {"views": "per-sample"}),
+        ("pirl", "auto", {}),
+        ("pirl", "per-sample", {}),
+        ("random_init", "per-sample", {}),
+        ("random_init", "batched", {}),
+    ],
+)
+def test_only_views_other_than_the_usual_mark_a_row(method, views, settings):
+    assert settings_of(method, views) == settings
+
+
+def test_batched_is_refused_where_a_step_has_no_batched_form():
+    with pytest.raises(SslbenchError, match="--views batched: the views of pirl run image by image"):
+        settings_of("pirl", "batched")
+
+
+@pytest.mark.slow
+def test_either_engine_leads_to_the_same_accuracy(tmp_path):
+    """SimCLR, three seeds an engine: Welch's test sees no difference (what it would see: see the last lines)."""
+    scores: dict[str, dict[str, list[float]]] = {}
+    for views in ("batched", "per-sample"):
+        of = {name: [] for name in PROTOCOLS}
+        for seed in range(3):
+            record = perform(Store(tmp_path), "simclr", budget="20ep", seeds=(seed,), views=views, protocols=PROTOCOLS)
+            assert record.status == "ok"
+            for name in PROTOCOLS:
+                of[name].append(record.protocols[name].metrics["top1"])
+        scores[views] = of
+    for name in PROTOCOLS:
+        batched, single = scores["batched"][name], scores["per-sample"][name]
+        assert ttest_ind(batched, single, equal_var=False).pvalue > 0.01, scores
+    # The spread is small enough for the test to see a pipeline that teaches less: two points of `linear`.
+    assert max(scores["batched"]["linear"]) - min(scores["batched"]["linear"]) < 2

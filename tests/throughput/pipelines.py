@@ -1,0 +1,174 @@
+"""The pipelines of the catalogue, equal ones once; as lightly runs them, and in Kornia's words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import kornia.augmentation as K
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms.functional import pil_to_tensor
+
+from bench.discover import load_method, method_names
+from bench.settings import settings_of
+from bench.views.blur import GaussianBlur
+from bench.views.colour import ColourJitter, Grey, Solarise
+from bench.views.crop import CentreCrop, PaddedCrop, RandomResizedCrop, Resize
+from bench.views.orientation import Flip, Rotate
+from bench.views.pipeline import UnknownStepError, views_of
+from bench.views.step import RandomApply, Step
+from methods.traits import Traits
+
+BEST_KNOWN = ("simclr", "byol", "supervised")
+WARM = 8
+"""Batches after which the workers' store of ready ones is used up."""
+
+
+def traits_of(size: int, channels: int) -> Traits:
+    """Return the traits of ten classes of images that may be mirrored."""
+    return Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, True, 50_000, 50_000)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline and the methods that have it.
+
+    Attributes:
+        methods: Their names.
+        transform: lightly's object.
+        programs: The steps of each view, or None where they have no batched form.
+    """
+
+    methods: tuple[str, ...]
+    transform: Any
+    programs: tuple[tuple[Step, ...], ...] | None
+
+
+@cache
+def catalogue(size: int, channels: int) -> tuple[Pipeline, ...]:
+    """Return the pipelines of all methods that are trained."""
+    found: dict[Any, Pipeline] = {}
+    for name in method_names():
+        method = load_method(name)
+        if not method.needs.training:
+            continue
+        transform = method.views(settings_of(method, {}), traits_of(size, channels))
+        try:
+            programs = tuple(views_of(transform))
+        except UnknownStepError:
+            programs = None
+        key = programs or name
+        methods = (*(found[key].methods if key in found else ()), name)
+        found[key] = Pipeline(methods, transform, programs)
+    return tuple(found.values())
+
+
+def named(size: int, channels: int) -> dict[str, Pipeline]:
+    """Return the pipelines, each by the method that is best known for it."""
+    return {
+        next((name for name in BEST_KNOWN if name in pipeline.methods), pipeline.methods[0]): pipeline
+        for pipeline in catalogue(size, channels)
+    }
+
+
+class Pictures(Dataset[list[Any]]):
+    """Images one by one, as lightly's users have them: a PIL image through the pipeline."""
+
+    def __init__(self, images: torch.Tensor, transform: Any) -> None:
+        arrays = images.numpy()
+        self.pictures = [
+            Image.fromarray(np.ascontiguousarray(i[0] if len(i) == 1 else i.transpose(1, 2, 0))) for i in arrays
+        ]
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> list[Any]:
+        views = self.transform(self.pictures[index])
+        return [
+            pil_to_tensor(v) if isinstance(v, Image.Image) else v
+            for v in (views if isinstance(views, list | tuple) else [views])
+        ]
+
+
+class _Endless(Sampler[int]):
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield from torch.randperm(self.count).tolist()
+
+
+def one_by_one(images: torch.Tensor, transform: Any, workers: int) -> Iterator[Any]:
+    """Return the batches of a DataLoader that never ends, as many images each as there are."""
+    data = Pictures(images, transform)
+    loader = DataLoader(data, batch_size=len(images), sampler=_Endless(len(images)), num_workers=workers)
+    return iter(loader)
+
+
+class KorniaViews:
+    """The same views by Kornia's batched augmentation: the same steps, ranges and probabilities; equal views in one batch."""
+
+    def __init__(self, programs: tuple[tuple[Step, ...], ...], device: torch.device) -> None:
+        self.places: dict[tuple[Step, ...], int] = {}
+        for steps in programs:
+            self.places[steps] = self.places.get(steps, 0) + 1
+        self.programs = {steps: torch.nn.Sequential(*_in_kornia(steps)).to(device) for steps in self.places}
+
+    def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Return the views of uint8 images."""
+        floats = images.float() / 255
+        return [self.programs[steps](floats.repeat(count, 1, 1, 1)) for steps, count in self.places.items()]
+
+
+def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.nn.Module]:
+    found: list[torch.nn.Module] = []
+    for step in steps:
+        match step:
+            case RandomApply():
+                found += _in_kornia(step.steps, probability * step.probability)
+            case RandomResizedCrop():
+                found.append(K.RandomResizedCrop(step.size, step.scale, step.ratio, resample=step.kernel))
+                if step.horizontal_flip:
+                    found.append(K.RandomHorizontalFlip(p=step.horizontal_flip))
+                if step.vertical_flip:
+                    found.append(K.RandomVerticalFlip(p=step.vertical_flip))
+            case Flip(dimension, chance):
+                found.append(
+                    (K.RandomHorizontalFlip if dimension == 3 else K.RandomVerticalFlip)(p=chance * probability)
+                )
+            case ColourJitter():
+                none = (1.0, 1.0)
+                ranges = (step.brightness or none, step.contrast or none, step.saturation or none)
+                found.append(K.ColorJitter(*ranges, step.hue or (0.0, 0.0), p=probability))
+            case Grey(chance):
+                found.append(K.RandomGrayscale(p=chance * probability))
+            case GaussianBlur():
+                # A kernel that holds three deviations on either side of the largest.
+                side = 2 * int(3 * step.sigmas[1]) + 1
+                found.append(
+                    K.RandomGaussianBlur(
+                        (side, side), step.sigmas, border_type="replicate", p=step.probability * probability
+                    )
+                )
+            case Solarise():
+                place = step.threshold / 255
+                found.append(K.RandomSolarize((place, place), 0.0, p=step.probability * probability))
+            case Rotate():
+                found.append(K.RandomRotation(list(step.degrees), resample="nearest", p=step.probability * probability))
+            case PaddedCrop():
+                found.append(K.RandomCrop(step.size, padding=step.padding))
+            case CentreCrop():
+                found.append(K.CenterCrop(step.size))
+            case Resize(tuple() as size):
+                found.append(K.Resize(size))
+            case Resize():
+                found.append(K.SmallestMaxSize(step.size))
+            case _:
+                raise NotImplementedError(f"{type(step).__name__} is not translated for Kornia")
+    return found

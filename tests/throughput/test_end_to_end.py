@@ -1,0 +1,55 @@
+"""SimCLR on FashionMNIST from pixels to a step: our loop, a bare step, and lightly's loop as its scripts run it and in our precision."""
+
+import pytest
+from starting import real_images
+from throughput.conftest import BATCH
+from throughput.lightly_loop import lightly_loop
+from throughput.measuring import measure
+from throughput.stepping import Stepping
+from throughput.training import Case, bare_step, harness_loop, identity_of
+
+from bench.backbones import build
+from bench.device import cores
+
+ROUNDS, WARM = 12, 8
+GROUP = "end to end: SimCLR, FashionMNIST, resnet9_slim, batch 256"
+
+
+@pytest.fixture
+def case(fashion, device):
+    made = Case(identity_of("simclr", "fashion_mnist", real_images(), "resnet9_slim", BATCH), fashion, device)
+    yield made
+    made.close()
+
+
+def _measure(benchmark, engine, work, case, precision):
+    measure(
+        benchmark,
+        GROUP,
+        "simclr",
+        engine,
+        work,
+        images=BATCH,
+        rounds=ROUNDS,
+        warmup=WARM,
+        device=case.training.device,
+        precision=precision,
+    )
+
+
+def test_bare(benchmark, case):
+    _measure(benchmark, "bare step", bare_step(case), case, case.training.precision)
+
+
+def test_harness(benchmark, case):
+    with Stepping(harness_loop(case)) as steps:
+        _measure(benchmark, "harness", steps.advance, case, case.training.precision)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_lightly(benchmark, case, fashion, precision):
+    trunk = build("resnet9_slim", fashion.traits)
+    transform = type(case.method).views(case.method.settings, fashion.traits)
+    loop = lightly_loop(trunk, trunk.dim, transform, fashion, BATCH, cores(), precision)
+    with Stepping(loop) as steps:
+        _measure(benchmark, f"lightly, {precision}", steps.advance, case, precision)

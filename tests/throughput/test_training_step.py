@@ -1,0 +1,55 @@
+"""A step of every method in the harness's loop, and what share of the time its own arithmetic takes (a bare step)."""
+
+import pytest
+from starting import real_images
+from throughput.conftest import BATCH
+from throughput.measuring import measure
+from throughput.stepping import Stepping
+from throughput.training import Case, bare_step, harness_loop, identity_of
+
+from bench.discover import load_method, method_names
+
+METHODS = [name for name in method_names() if load_method(name).needs.training]
+GROUP = "training step: FashionMNIST, 28 pixels, batch 256"
+
+
+@pytest.fixture
+def case(request, fashion, device):
+    """The method on the data set's default trunk of its family."""
+    made = Case(identity_of(request.param, "fashion_mnist", real_images(), None, BATCH), fashion, device)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("case", METHODS, indirect=True)
+def test_bare(benchmark, case):
+    name = case.training.identity.method
+    step = bare_step(case)
+    measure(
+        benchmark, GROUP, name, "bare step", step, images=BATCH, rounds=5, device=case.training.device, **_facts(case)
+    )
+
+
+@pytest.mark.parametrize("case", METHODS, indirect=True)
+def test_harness(benchmark, case):
+    name = case.training.identity.method
+    with Stepping(harness_loop(case)) as steps:
+        measure(
+            benchmark,
+            GROUP,
+            name,
+            "harness",
+            steps.advance,
+            images=BATCH,
+            rounds=5,
+            device=case.training.device,
+            **_facts(case),
+        )
+
+
+def _facts(case):
+    return {
+        "backbone": case.training.identity.backbone,
+        "precision": case.training.precision,
+        "views": case.engine,
+    }
