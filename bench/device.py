@@ -13,6 +13,10 @@ from bench.errors import SslbenchError
 Precision = Literal["bf16-mixed", "32-true"]
 SMALL_IMAGE = 16
 """Side in pixels up to which a run takes one thread: its layers are too small to share."""
+GPU_MEMORY_OF_A_RUN = 8 * 2**30
+"""Bytes that a run on images of 32 pixels may need, its CUDA context and libraries included; in proportion to the pixels above."""
+CORES_OF_A_GPU_RUN = 2
+"""What launches its kernels, and what looks after the rest."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -63,6 +67,21 @@ def cores() -> int:
 def threads_of_run(size: int) -> int:
     """Return the threads of one run on images of ``size`` pixels; the count does not depend on the load."""
     return 1 if size <= SMALL_IMAGE else cores()
+
+
+def runs_side_by_side(device: str, size: int) -> int:
+    """Return how many runs on images of ``size`` pixels share this machine; ``device`` is ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``."""
+    if device == "cpu":
+        return max(1, cores() // threads_of_run(size))
+    numbers = range(torch.cuda.device_count()) if device == "cuda" else [int(device.partition(":")[2])]
+    memory = min(torch.cuda.get_device_properties(number).total_memory for number in numbers)
+    return len(numbers) * runs_on_a_gpu(memory, size, cores() // len(numbers))
+
+
+def runs_on_a_gpu(memory: int, size: int, cores: int) -> int:
+    """Return how many runs share a GPU of so many bytes that has so many CPU cores for itself."""
+    needed = GPU_MEMORY_OF_A_RUN * max(1.0, (size / 32) ** 2)
+    return max(1, min(int(memory / needed), cores // CORES_OF_A_GPU_RUN))
 
 
 def set_threads(count: int) -> None:

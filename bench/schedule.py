@@ -13,31 +13,20 @@ from bench.plan import PlannedRun
 from bench.worker import GRACE_SECONDS, Assignment, Elsewhere, Ended, Machine, Told, Worker
 
 
-def jobs_for(asked: str, runs: int, threads: int, device: str) -> int:
+def jobs_for(asked: str, runs: int, auto: int) -> int:
     """Return how many runs go side by side.
 
     Args:
         asked: ``auto`` or a number.
         runs: How many there are.
-        threads: Of one run.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, already chosen.
+        auto: What ``auto`` means on this machine.
 
     Raises:
         SslbenchError: ``asked`` is neither.
     """
-    if asked != "auto":
-        if not asked.isdigit() or int(asked) < 1:
-            raise SslbenchError(f"--jobs {asked}: write auto or a number from 1 on")
-        return max(1, min(int(asked), runs))
-    from bench.device import cores
-
-    if device == "cuda":
-        import torch
-
-        return max(1, min(torch.cuda.device_count(), runs))
-    if device.startswith("cuda"):
-        return 1
-    return max(1, min(cores() // threads, runs))
+    if asked != "auto" and (not asked.isdigit() or int(asked) < 1):
+        raise SslbenchError(f"--jobs {asked}: write auto or a number from 1 on")
+    return max(1, min(auto if asked == "auto" else int(asked), runs))
 
 
 def run_all(runs: Sequence[PlannedRun], machine: Machine, jobs: int, tell: Callable[[Told], None]) -> list[Ended]:

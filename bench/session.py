@@ -82,10 +82,10 @@ def perform(request: Request, launch: Launch) -> Done:
         KeyboardInterrupt: The user stopped.
     """
     check_names(request)
-    from bench.device import choose_device, threads_of_run
+    from bench.device import choose_device, runs_side_by_side, threads_of_run
 
     chosen = choose_device(launch.device)
-    jobs_for(launch.jobs, 1, 1, chosen.type)
+    jobs_for(launch.jobs, 1, 1)
     store = Store(launch.results)
     if not launch.dry_run:
         store.check_writable()
@@ -112,7 +112,7 @@ def perform(request: Request, launch: Launch) -> Done:
             checkpoint_seconds=_checkpoint_seconds(),
             snapshots=request.snapshots,
         )
-        side_by_side = jobs_for(launch.jobs, len(todo), machine.threads, name)
+        side_by_side = jobs_for(launch.jobs, len(todo), runs_side_by_side(name, resolved.image_size))
         table = GrowingTable(todo, store, launch.console.width)
         for line in table.heading():
             launch.console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,15 @@ import pytest
 import torch
 
 from bench import seeds
-from bench.device import choose_device, choose_precision, cores, cpu_has_bf16, threads_of_run
+from bench.device import (
+    choose_device,
+    choose_precision,
+    cores,
+    cpu_has_bf16,
+    runs_on_a_gpu,
+    runs_side_by_side,
+    threads_of_run,
+)
 from bench.errors import SslbenchError
 
 
@@ -50,3 +58,16 @@ def test_an_unknown_device_is_named(name):
 def test_a_device_that_is_not_there_is_named(name):
     with pytest.raises(SslbenchError, match="is not there"):
         choose_device(name)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "size", "cores", "expected"),
+    [(80, 32, 16, 8), (80, 32, 64, 10), (80, 96, 16, 1), (80, 64, 16, 2), (6, 32, 16, 1), (80, 8, 1, 1)],
+)
+def test_runs_share_a_gpu_within_its_memory_and_cores(gigabytes, size, cores, expected):
+    assert runs_on_a_gpu(gigabytes * 2**30, size, cores) == expected
+
+
+def test_runs_of_one_thread_share_the_cores():
+    assert runs_side_by_side("cpu", 8) == cores()
+    assert runs_side_by_side("cpu", 28) == 1
