@@ -8,7 +8,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist work
 QUICKLY := knn linear lowshot-1-frozen lowshot-10pct-frozen
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: run test quick lint readme throughput clean
+.PHONY: run test quick lint readme throughput gpu clean
 
 run: $(VENV)/installed
 	$(BIN)/sslbench run --all --budget quick $(addprefix --protocol ,$(QUICKLY))
@@ -34,6 +34,11 @@ throughput: $(VENV)/installed-dev
 	@mkdir -p build
 	$(BIN)/python -m pytest tests/throughput --benchmark-only --benchmark-json build/throughput.json --quiet --no-header
 	$(BIN)/python -m bench.throughput keep build/throughput.json
+
+# Measures what a GPU is wanted for, until the time is over: make gpu MINUTES=30
+MINUTES ?= 30
+gpu: $(VENV)/installed-dev
+	$(BIN)/python -m bench.gpu --minutes $(MINUTES)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,0 +1,48 @@
+"""``make gpu``: its steps are real commands, and its time is kept."""
+
+import tarfile
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.errors import SslbenchError
+from bench.gpu import Step, app, archive, steps, work_off
+
+
+@pytest.mark.slow
+def test_each_run_can_be_planned(tmp_path, sslbench):
+    runs = [step.command for step in steps(tmp_path, None) if step.command[2:3] == ("run",)]
+    assert len(runs) == 5
+    for words in runs:
+        # CIFAR-10 is not here; the digits have the same options.
+        options = ["digits" if word in ("cifar10", "fashion_mnist") else word for word in words[2:]]
+        done = sslbench(*options, "--dry-run")
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_step_is_cut_off_when_the_time_is_over_and_the_rest_is_not_begun(monkeypatch):
+    monkeypatch.setattr("bench.gpu.GRACE_SECONDS", 0.5)
+    endless = Step("endless", ("-c", "import time; time.sleep(100)"))
+    began = time.monotonic()
+    told = work_off(
+        [Step("quick", ("-c", "pass")), Step("wrong", ("-c", "raise SystemExit(3)")), endless, endless], 3 / 60
+    )
+    assert time.monotonic() - began < 30
+    assert [how.split(" after")[0] for _, how in told] == ["done", "failed (exit code 3)", "cut off", "not begun"]
+
+
+def test_the_archive_holds_records_and_no_weights(tmp_path):
+    for name in ("records/a.json", "encoders/a.safetensors", "throughput/h.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    archive(tmp_path, tmp_path / "out.tar.gz")
+    with tarfile.open(tmp_path / "out.tar.gz") as packed:
+        names = {member.name for member in packed if member.isfile()}
+    assert names == {"records/a.json", "throughput/h.json"}
+
+
+def test_without_a_gpu_one_line_says_so(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert isinstance(CliRunner().invoke(app, []).exception, SslbenchError)
+    assert "CIFAR-10" in CliRunner().invoke(app, ["--dry-run"]).stdout
