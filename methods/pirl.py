@@ -66,7 +66,7 @@ class PIRL(Method):
     paper: ClassVar[str] = "https://arxiv.org/abs/1912.01991"
     family: ClassVar[Family] = "contrastive"
     needs: ClassVar[Needs] = Needs(trunk="convolutional")
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
     Settings: ClassVar[type[Any]] = PIRLSettings
 
     def __init__(self, trunk: Trunk | None, settings: PIRLSettings, traits: Traits) -> None:

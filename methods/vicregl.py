@@ -10,7 +10,7 @@ AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``; the map is that of the patch tokens.
 
 lightly gives the places of an N×N grid a spacing of 1/(N-1) of the crop and starts half a cell in, so that the last lies outside; the
-authors' are the centres of the cells. They are computed here from lightly's grid of two. Views are drawn image by image, in workers.
+authors' are the centres of the cells. They are computed here from lightly's grid of two.
 """
 
 from collections.abc import Callable
@@ -57,9 +57,9 @@ class VICRegL(Method):
     title: ClassVar[str] = "VICRegL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.01571"
     family: ClassVar[Family] = "redundancy and geometry"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = VICRegLSettings
 

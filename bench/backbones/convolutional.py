@@ -2,6 +2,7 @@
 
 from typing import ClassVar, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,4 +29,12 @@ class ConvolutionalTrunk(Trunk):
         """Return the mean over the last map; raises ValueError for another pooling than ``average``."""
         if pooling != "average":
             raise ValueError(f"A convolutional trunk has no pooling '{pooling}': take 'average'.")
-        return self.feature_map(images).mean(dim=(2, 3))
+        last = self.feature_map(images)
+        if last.requires_grad and not last.is_contiguous():
+            # The gradient of a mean has no layout of its own; in another than the map's, every layer below would be slow.
+            last.register_hook(_channels_last)  # type: ignore[no-untyped-call]
+        return last.mean(dim=(2, 3))
+
+
+def _channels_last(gradient: Tensor) -> Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)

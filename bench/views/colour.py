@@ -140,6 +140,20 @@ class Grey:
 
 
 @dataclass(frozen=True)
+class OneChannel:
+    """Replace three channels by the grey image as the only one."""
+
+    @property
+    def uniforms(self) -> int:
+        """Return 0."""
+        return 0
+
+    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+        """Return B×1×H×W."""
+        return luma(images)
+
+
+@dataclass(frozen=True)
 class Solarise:
     """Invert what is at least as bright as the threshold, with a probability.
 

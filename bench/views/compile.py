@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.views.per_sample import PerSampleViews
 from bench.views.pipeline import UnknownStepError, views_of
 from bench.views.prepare import normalise
-from bench.views.step import Pictures, Step, run_steps
+from bench.views.program import Program
 
 _CHUNK_PIXELS = 256 * 3 * 32 * 32
 """On a CPU a program runs on so many numbers at a time: few enough for its caches, enough for its vector units."""
@@ -100,7 +100,8 @@ def compile_views(
         reason = programs if isinstance(programs, str) else "asked for"
         sampler = PerSampleViews(pipeline, size=size, channels=channels, workers=workers)
         return Views(sampler, sampler.count, reason, statistics, channels, torch.device(device), sampler.close)
-    return Views(_Batched(programs), len(programs), None, statistics, channels, torch.device(device), _nothing_to_close)
+    batched = _Batched(programs)
+    return Views(batched, batched.count, None, statistics, channels, torch.device(device), _nothing_to_close)
 
 
 def why_not_batched(pipeline: Any, *, size: int, channels: int) -> str | None:
@@ -109,14 +110,14 @@ def why_not_batched(pipeline: Any, *, size: int, channels: int) -> str | None:
     return programs if isinstance(programs, str) else None
 
 
-def _programs(pipeline: Any, size: int, channels: int) -> list[tuple[Step, ...]] | str:
-    """Return the steps of every view, or why there are none."""
+def _programs(pipeline: Any, size: int, channels: int) -> list[Program] | str:
+    """Return the program of every view, or why there is none."""
     try:
         programs = views_of(pipeline)
         # A dry run finds steps that do not fit the size.
         example = torch.zeros(1, channels, size, size)
-        for steps in programs:
-            run_steps(steps, example.clone(), torch.zeros(1, _uniforms(steps)))
+        for program in programs:
+            program(example.clone(), torch.zeros(1, program.uniforms))
     except (UnknownStepError, ValueError) as error:
         return str(error)
     return programs
@@ -127,37 +128,37 @@ def _nothing_to_close() -> None:
 
 
 class _Batched:
-    """All views of a batch; views with equal steps run as one batch."""
+    """All views of a batch; views with equal programs run as one batch.
 
-    def __init__(self, programs: list[tuple[Step, ...]]) -> None:
-        self._count = len(programs)
-        self._places: dict[tuple[Step, ...], list[int]] = {}
-        for place, steps in enumerate(programs):
-            self._places.setdefault(steps, []).append(place)
+    Attributes:
+        count: Tensors that a call returns: the views, then the grids of those that have one.
+    """
+
+    def __init__(self, programs: list[Program]) -> None:
+        self.count = len(programs) + sum(program.grid is not None for program in programs)
+        self._places: dict[Program, list[int]] = {}
+        for place, program in enumerate(programs):
+            self._places.setdefault(program, []).append(place)
 
     def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
         views: dict[int, Tensor] = {}
-        for steps, places in self._places.items():
-            uniforms = torch.rand(
-                len(places) * len(images), _uniforms(steps), generator=generator, device=images.device
-            )
-            views |= zip(
-                places, _run(steps, images.repeat(len(places), 1, 1, 1), uniforms).chunk(len(places)), strict=True
-            )
-        return [views[place] for place in range(self._count)]
+        grids: dict[int, Tensor] = {}
+        for program, places in self._places.items():
+            numbers = len(places) * len(images), program.uniforms
+            uniforms = torch.rand(*numbers, generator=generator, device=images.device)
+            for found, results in zip(
+                (views, grids), _run(program, images.repeat(len(places), 1, 1, 1), uniforms), strict=False
+            ):
+                found |= zip(places, results.chunk(len(places)), strict=True)
+        return [found[place] for found in (views, grids) for place in sorted(found)]
 
 
-def _run(steps: tuple[Step, ...], images: Images, uniforms: Float[Tensor, "batch numbers"]) -> Pictures:
+def _run(program: Program, images: Images, uniforms: Float[Tensor, "batch numbers"]) -> tuple[Tensor, ...]:
     if images.device.type != "cpu":
-        return run_steps(steps, images.float().div_(255), uniforms)
+        return program(images.float().div_(255), uniforms)
     rows = max(1, _CHUNK_PIXELS // images[0].numel())
-    return torch.cat(
-        [
-            run_steps(steps, part.float().div_(255), numbers)
-            for part, numbers in zip(torch.split(images, rows), torch.split(uniforms, rows), strict=True)
-        ]
-    )
-
-
-def _uniforms(steps: tuple[Step, ...]) -> int:
-    return sum(step.uniforms for step in steps)
+    parts = [
+        program(part.float().div_(255), numbers)
+        for part, numbers in zip(torch.split(images, rows), torch.split(uniforms, rows), strict=True)
+    ]
+    return tuple(torch.cat(results) for results in zip(*parts, strict=True))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bench.views.resample import Kernel, enlarge, resize_matrices, separable
@@ -104,14 +104,34 @@ class RandomResizedCrop:
     def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
         """Return B×C×size."""
         height, width = images.shape[2:]
-        box = random_boxes(uniforms, height, width, self.scale, self.ratio)
-        flipped = uniforms[:, -2] < self.vertical_flip if self.vertical_flip else None
-        mirrored = uniforms[:, -1] < self.horizontal_flip if self.horizontal_flip else None
+        box, flipped, mirrored = self.chosen(uniforms, height, width)
         if self.kernel == "bilinear" and height <= self.size[0] and width <= self.size[1]:
             return enlarge(images, (box.top, box.height), (box.left, box.width), self.size, flipped, mirrored)
         rows = resize_matrices(box.top, box.height, height, self.size[0], flipped, self.kernel)
         columns = resize_matrices(box.left, box.width, width, self.size[1], mirrored, self.kernel)
         return separable(images, rows, columns, bounded=self.kernel == "bicubic")
+
+    def chosen(
+        self, uniforms: Uniforms, height: int, width: int
+    ) -> tuple[Boxes, Bool[Tensor, " batch"] | None, Bool[Tensor, " batch"] | None]:
+        """Return the boxes, and which results are upside down and mirrored (None: none)."""
+        box = random_boxes(uniforms, height, width, self.scale, self.ratio)
+        flipped = uniforms[:, -2] < self.vertical_flip if self.vertical_flip else None
+        mirrored = uniforms[:, -1] < self.horizontal_flip if self.horizontal_flip else None
+        return box, flipped, mirrored
+
+    def places(self, uniforms: Uniforms, height: int, width: int, cells: int) -> Float[Tensor, "batch cells cells 2"]:
+        """Return lightly's grid of a view: (x, y) in pixels of the whole image (``RandomResizedCropAndFlip.location_to_NxN_grid``)."""
+        box, flipped, mirrored = self.chosen(uniforms, height, width)
+        share = torch.linspace(0, 1, cells, device=uniforms.device) + 0.5 / cells
+        x = box.left[:, None] + box.width[:, None] * share
+        y = box.top[:, None] + box.height[:, None] * share
+        if mirrored is not None:
+            x = torch.where(mirrored[:, None], x.flip(1), x)
+        if flipped is not None:
+            y = torch.where(flipped[:, None], y.flip(1), y)
+        grid = (len(uniforms), cells, cells)
+        return torch.stack([x[:, None, :].expand(grid), y[:, :, None].expand(grid)], dim=3)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,15 @@
-"""Reads a lightly or torchvision pipeline object: one tuple of batched steps for each view, or what cannot be batched."""
+"""Reads a lightly or torchvision pipeline object: one program for each view, or what cannot be batched."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightly.transforms.gaussian_blur import GaussianBlur as LightlyBlur
+from lightly.transforms.image_grid_transform import ImageGridTransform
+from lightly.transforms.jigsaw import Jigsaw as LightlyJigsaw
 from lightly.transforms.multi_view_transform import MultiViewTransform
+from lightly.transforms.random_crop_and_flip_with_grid import RandomResizedCropAndFlip
 from lightly.transforms.rotation import RandomRotate
 from lightly.transforms.solarize import RandomSolarization
 from lightly.transforms.torchvision_v2_compatibility import ToTensor as LightlyToTensor
@@ -14,9 +18,11 @@ from torchvision.transforms import v2
 
 from bench.errors import SslbenchError
 from bench.views.blur import GaussianBlur
-from bench.views.colour import ColourJitter, Grey, Solarise
+from bench.views.colour import ColourJitter, Grey, OneChannel, Solarise
 from bench.views.crop import CentreCrop, PaddedCrop, RandomResizedCrop, Resize
+from bench.views.jigsaw import Jigsaw
 from bench.views.orientation import Flip, Rotate
+from bench.views.program import Program
 from bench.views.resample import Kernel
 from bench.views.step import RandomApply, Step
 
@@ -25,8 +31,8 @@ class UnknownStepError(Exception):
     """A step that only the per-sample engine can run; the message names it."""
 
 
-def views_of(pipeline: Any) -> list[tuple[Step, ...]]:
-    """Return the steps of every view.
+def views_of(pipeline: Any) -> list[Program]:
+    """Return the program of every view.
 
     Args:
         pipeline: A lightly ``MultiViewTransform`` of any method, a lightly view transform, a ``Compose``, or one step.
@@ -35,10 +41,21 @@ def views_of(pipeline: Any) -> list[tuple[Step, ...]]:
         UnknownStepError: A step that has no batched form.
         SslbenchError: The pipeline normalises, which the harness does.
     """
+    if isinstance(pipeline, ImageGridTransform) and type(pipeline).__call__ is ImageGridTransform.__call__:
+        return [_with_grid(crop, then) for crop, then in pipeline.transforms]
     transforms = [pipeline]
     if isinstance(pipeline, MultiViewTransform) and type(pipeline).__call__ is MultiViewTransform.__call__:
         transforms = list(pipeline.transforms)
-    return [_merge_flips(steps_of(transform)) for transform in transforms]
+    return [Program(_merge_flips(steps_of(transform))) for transform in transforms]
+
+
+def _with_grid(crop: Any, then: Any) -> Program:
+    """Return the program of a view of VICRegL: a crop that tells its place, then the rest."""
+    _require(type(crop) is RandomResizedCropAndFlip, crop)
+    (first,) = _random_resized_crop(crop.resized_crop)
+    assert isinstance(first, RandomResizedCrop)
+    cropped = replace(first, horizontal_flip=float(crop.hf_prob), vertical_flip=float(crop.vf_prob))
+    return Program((cropped, *steps_of(then)), int(crop.grid_size))
 
 
 def steps_of(transform: Any) -> list[Step]:
@@ -139,8 +156,11 @@ def _random_apply(step: Any) -> list[Step]:
 
 
 def _greyscale(step: Any) -> list[Step]:
-    _require(step.num_output_channels == 3, step)
-    return [Grey(1.0)]
+    return [Grey(1.0)] if step.num_output_channels == 3 else [OneChannel()]
+
+
+def _jigsaw(step: Any) -> list[Step]:
+    return [Jigsaw(int(step.n_grid), int(step.grid_size), int(step.crop_size), tuple(steps_of(step.transform)))]
 
 
 def _to_dtype(step: Any) -> list[Step]:
@@ -164,6 +184,7 @@ def _likely(step: Step, probability: float) -> list[Step]:
 
 _READERS: dict[type, Callable[[Any], list[Step]]] = {
     LightlyBlur: lambda s: _likely(GaussianBlur((float(s.sigmas[0]), float(s.sigmas[1])), s.prob), s.prob),
+    LightlyJigsaw: _jigsaw,
     RandomRotate: lambda s: _likely(Rotate((float(s.angle), float(s.angle)), s.prob), s.prob),
     RandomSolarization: lambda s: _likely(Solarise(float(s.threshold), s.prob), s.prob),
     LightlyToTensor: _nothing,

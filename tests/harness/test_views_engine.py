@@ -1,8 +1,10 @@
 """``--views``: who draws the views, what that makes of a run's identity, and that it does not matter to what is learnt."""
 
 import pytest
+import torch
 from harness.in_process import perform
 from scipy.stats import ttest_ind
+from torchvision.transforms import v2
 
 from bench.errors import SslbenchError
 from bench.request import Engine, Request, Source
@@ -23,8 +25,7 @@ def settings_of(method: str, views: Engine) -> dict[str, object]:
         ("simclr", "auto", {}),
         ("simclr", "batched", {}),
         ("simclr", "per-sample", {"views": "per-sample"}),
-        ("pirl", "auto", {}),
-        ("pirl", "per-sample", {}),
+        ("pirl", "batched", {}),
         ("random_init", "per-sample", {}),
         ("random_init", "batched", {}),
     ],
@@ -33,9 +34,14 @@ def test_only_views_other_than_the_usual_mark_a_row(method, views, settings):
     assert settings_of(method, views) == settings
 
 
-def test_batched_is_refused_where_a_step_has_no_batched_form():
-    with pytest.raises(SslbenchError, match="--views batched: the views of pirl run image by image"):
-        settings_of("pirl", "batched")
+def test_a_step_without_a_batched_form_runs_image_by_image_and_batched_is_refused(monkeypatch):
+    pipeline = v2.Compose([v2.RandomPosterize(4), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    monkeypatch.setattr("methods.simclr.SimCLR.views", lambda settings, traits: pipeline)
+    assert settings_of("simclr", "auto") == settings_of("simclr", "per-sample") == {}
+    with pytest.raises(
+        SslbenchError, match=r"--views batched: the views of simclr run image by image \(RandomPosterize"
+    ):
+        settings_of("simclr", "batched")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The pipelines of the catalogue, equal ones once; as lightly runs them, and in Kornia's words."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from bench.views.colour import ColourJitter, Grey, Solarise
 from bench.views.crop import CentreCrop, PaddedCrop, RandomResizedCrop, Resize
 from bench.views.orientation import Flip, Rotate
 from bench.views.pipeline import UnknownStepError, views_of
+from bench.views.program import Program
 from bench.views.step import RandomApply, Step
 from methods.traits import Traits
 
@@ -39,12 +41,12 @@ class Pipeline:
     Attributes:
         methods: Their names.
         transform: lightly's object.
-        programs: The steps of each view, or None where they have no batched form.
+        programs: Of its views, or None where they have no batched form.
     """
 
     methods: tuple[str, ...]
     transform: Any
-    programs: tuple[tuple[Step, ...], ...] | None
+    programs: tuple[Program, ...] | None
 
 
 @cache
@@ -111,19 +113,21 @@ def one_by_one(images: torch.Tensor, transform: Any, workers: int) -> Iterator[A
     return iter(loader)
 
 
+class NotInKorniaError(Exception):
+    """A step for which Kornia has no counterpart."""
+
+
 class KorniaViews:
     """The same views by Kornia's batched augmentation: the same steps, ranges and probabilities; equal views in one batch."""
 
-    def __init__(self, programs: tuple[tuple[Step, ...], ...], device: torch.device) -> None:
-        self.places: dict[tuple[Step, ...], int] = {}
-        for steps in programs:
-            self.places[steps] = self.places.get(steps, 0) + 1
-        self.programs = {steps: torch.nn.Sequential(*_in_kornia(steps)).to(device) for steps in self.places}
+    def __init__(self, programs: tuple[Program, ...], device: torch.device) -> None:
+        self.counts = Counter(program.steps for program in programs)
+        self.programs = {steps: torch.nn.Sequential(*_in_kornia(steps)).to(device) for steps in self.counts}
 
     def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the views of uint8 images."""
         floats = images.float() / 255
-        return [self.programs[steps](floats.repeat(count, 1, 1, 1)) for steps, count in self.places.items()]
+        return [self.programs[steps](floats.repeat(count, 1, 1, 1)) for steps, count in self.counts.items()]
 
 
 def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.nn.Module]:
@@ -170,5 +174,5 @@ def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.
             case Resize():
                 found.append(K.SmallestMaxSize(step.size))
             case _:
-                raise NotImplementedError(f"{type(step).__name__} is not translated for Kornia")
+                raise NotInKorniaError(f"Kornia has nothing like {type(step).__name__}")
     return found

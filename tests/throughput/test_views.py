@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from throughput.measuring import measure
-from throughput.pipelines import WARM, KorniaViews, Pipeline, named, one_by_one, traits_of
+from throughput.pipelines import WARM, KorniaViews, NotInKorniaError, Pipeline, named, one_by_one, traits_of
 from torchvision.transforms.functional import resize
 
 from bench.device import cores
@@ -76,7 +76,10 @@ def test_kornia(benchmark, where, name, photographs, device):
     pipeline, images = _pipeline(where, name), _images(photographs, where).to(device)
     if pipeline.programs is None:
         pytest.skip(f"the views of {name} have no batched form")
-    views = KorniaViews(pipeline.programs, device)
+    try:
+        views = KorniaViews(pipeline.programs, device)
+    except NotInKorniaError as error:
+        pytest.skip(str(error))
     measure(
         benchmark,
         f"views: {where}",

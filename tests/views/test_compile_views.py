@@ -14,7 +14,6 @@ from torchvision.transforms import v2
 from bench.errors import SslbenchError
 from bench.views import compile_views
 from bench.views.pipeline import views_of
-from bench.views.step import run_steps
 
 
 def simclr(side, channels):
@@ -172,7 +171,7 @@ def test_a_pipeline_that_normalises_is_refused(before):
 @pytest.mark.parametrize("side, channels", [(28, 1), (96, 3)])
 def test_off_the_cpu_no_step_waits_for_the_device(build, side, channels):
     # Tensors without data: a step that asks the device for a value fails on them.
-    for steps in views_of(build(side, channels)):
-        uniforms = torch.empty(5, sum(step.uniforms for step in steps), device="meta")
-        view = run_steps(steps, torch.empty(5, channels, side, side, device="meta"), uniforms)
+    for program in views_of(build(side, channels)):
+        uniforms = torch.empty(5, program.uniforms, device="meta")
+        (view,) = program(torch.empty(5, channels, side, side, device="meta"), uniforms)
         assert view.shape == (5, channels, side, side)

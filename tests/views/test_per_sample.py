@@ -51,13 +51,16 @@ def numbers():
 
 def test_grids_and_jigsaws_come_back_in_lightlys_order(photographs):
     grids = VICRegLTransform(global_crop_size=96, local_crop_size=32, n_local_views=2, normalize=None)
-    views = compile_views(grids, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, workers=0)
+    views = compile_views(
+        grids, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, per_sample=True, workers=0
+    )
     entries = views(photographs[:4], torch.Generator().manual_seed(0))
     assert len(entries) == views.count == 8
     assert [e.shape[-1] for e in entries] == [96, 96, 32, 32, 2, 2, 2, 2]
     assert entries[0].min() < -0.5
     assert entries[4].max() > 1, "a grid holds places in pixels and is not normalised"
-    jigsaw = compile_views(PIRLTransform(96, normalize=None), size=96, channels=3, device="cpu", workers=0)
+    pirl = PIRLTransform(96, normalize=None)
+    jigsaw = compile_views(pirl, size=96, channels=3, device="cpu", per_sample=True, workers=0)
     whole, patches = jigsaw(photographs[:4], torch.Generator().manual_seed(0))
     assert whole.shape[:2] == (4, 3)
     assert patches.shape[:3] == (4, 9, 3)

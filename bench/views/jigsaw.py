@@ -1,0 +1,51 @@
+"""An image cut into tiles, each changed by itself, in a random order."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.views.crop import cut_out
+from bench.views.step import Pictures, Step, Uniforms, run_steps
+
+
+@dataclass(frozen=True)
+class Jigsaw:
+    """lightly's ``Jigsaw``: of every cell of a grid a tile at a random place, shuffled.
+
+    Attributes:
+        side: Cells a side.
+        cell: Side of a cell in pixels.
+        size: Side of a tile.
+        steps: What is done to each tile.
+    """
+
+    side: int
+    cell: int
+    size: int
+    steps: tuple[Step, ...]
+
+    @property
+    def uniforms(self) -> int:
+        """Return for each tile two for its place in the cell, one for its place in the order, and those of the steps."""
+        return self.side**2 * (3 + sum(step.uniforms for step in self.steps))
+
+    def __call__(self, images: Pictures, uniforms: Uniforms) -> Float[Tensor, "batch tiles channels size size"]:
+        """Return the tiles; raises ValueError where the grid does not fit into the images."""
+        batch, channels, height, width = images.shape
+        tiles = self.side**2
+        if min(height, width) < (self.side - 1) * self.cell + self.size:
+            raise ValueError(f"{self.side} cells a side of {self.cell} pixels do not fit into {(height, width)}")
+        numbers = uniforms.reshape(batch, tiles, -1)
+        room = self.cell - self.size
+        shift = (numbers[:, :, :2] * (room + 1)).long().clamp_(max=room)
+        corner = torch.arange(tiles, device=images.device)
+        top = (corner % self.side) * self.cell + shift[:, :, 0]
+        left = (corner // self.side) * self.cell + shift[:, :, 1]
+        each = images[:, None].expand(-1, tiles, -1, -1, -1).reshape(batch * tiles, channels, height, width)
+        cut = cut_out(each, top.flatten(), left.flatten(), (self.size, self.size))
+        changed = run_steps(self.steps, cut, numbers[:, :, 3:].reshape(batch * tiles, -1))
+        order = numbers[:, :, 2].argsort(1)
+        changed = changed.view(batch, tiles, *changed.shape[1:])
+        return changed[torch.arange(batch, device=images.device)[:, None], order]
