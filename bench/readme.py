@@ -1,4 +1,4 @@
-"""The README's leaderboard, written from the committed records: `python -m bench.readme`."""
+"""The README's leaderboards and speeds, written from the committed records and measurements: `python -m bench.readme`."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,15 @@ from bench.atomic import write_text
 from bench.board import Selection, read_board
 from bench.errors import SslbenchError
 from bench.leaderboard_formats import to_markdown
+from bench.throughput import read
+from bench.throughput_report import worth_saying
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"(<!-- leaderboard: (\S+) [^>]*-->\n).*?(<!-- end of leaderboard -->)", re.DOTALL)
 """From ``<!-- leaderboard: digits/standard … -->`` to the end mark; the first word names the data set and the budget."""
+
+SPEEDS = re.compile(r"(<!-- throughput: (\S+) [^>]*-->\n).*?(<!-- end of throughput -->)", re.DOTALL)
+"""From ``<!-- throughput: 2-cores … -->`` to the end mark; the first word names the file under ``results/throughput``."""
 
 
 def with_tables(text: str, results: Path) -> str:
@@ -30,6 +35,15 @@ def with_tables(text: str, results: Path) -> str:
     return BLOCK.sub(table, text)
 
 
+def with_speeds(text: str, folder: Path) -> str:
+    """Return a README with each marked block replaced by what a file of measured speeds is worth."""
+
+    def sentences(block: "re.Match[str]") -> str:
+        return f"{block[1]}\n{worth_saying(read(folder / f'{block[2]}.json'))}\n\n{block[3]}"
+
+    return SPEEDS.sub(sentences, text)
+
+
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    write_text(readme, with_tables(readme.read_text(), ROOT / "results" / "reference"))
+    readme, results = ROOT / "README.md", ROOT / "results"
+    write_text(readme, with_speeds(with_tables(readme.read_text(), results / "reference"), results / "throughput"))

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.board import Selection, read_board
-from bench.readme import ROOT, with_tables
+from bench.readme import ROOT, with_speeds, with_tables
 from bench.request import Request, Source
 from bench.resolve import resolve
 from bench.significance import difference
@@ -77,3 +77,4 @@ def test_no_method_is_above_the_ceiling_by_more_than_noise(board):
 def test_the_readme_shows_the_committed_records():
     readme = (ROOT / "README.md").read_text()
     assert with_tables(readme, REFERENCE) == readme, "run `make readme`"
+    assert with_speeds(readme, ROOT / "results" / "throughput") == readme, "run `make readme`"
