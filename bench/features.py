@@ -46,8 +46,7 @@ def extract(
     parts = []
     with exact_float32():
         for start in range(0, len(images), step):
-            batch = prepare(images[start : start + step]).contiguous(memory_format=torch.channels_last)
-            parts.append(encoder.features(batch).float())
+            parts.append(encoder.features(prepare(images[start : start + step])).float())
             on_batch(min(start + step, len(images)))
     encoder.train(was_training)
     features = torch.cat(parts)
@@ -73,7 +72,7 @@ def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Im
     with exact_float32():
         for chosen in torch.split(order, step):
             if len(chosen) > 1:
-                encoder.features(prepare(images[chosen]).contiguous(memory_format=torch.channels_last))
+                encoder.features(prepare(images[chosen]))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     encoder.eval()

@@ -13,7 +13,7 @@ from methods.base import InputSpec
 def prepare(
     images: UInt8[Tensor, "batch channels height width"], spec: InputSpec, device: torch.device | str
 ) -> Float[Tensor, "batch channels size size"]:
-    """Return float32 images on ``device``: resized with antialiasing where the size differs, normalised.
+    """Return float32 images on ``device``: resized with antialiasing where the size differs, normalised; channels last.
 
     Grey images get three equal channels where the encoder takes three; raises ValueError where it takes one and the images
     have three.
@@ -23,7 +23,7 @@ def prepare(
     pictures = images.to(device, non_blocking=True).float().div_(255)
     if pictures.shape[2:] != (spec.size, spec.size):
         pictures = functional.interpolate(pictures, (spec.size, spec.size), mode="bilinear", antialias=True)
-    return normalise(pictures, spec.mean, spec.std)
+    return normalise(pictures, spec.mean, spec.std).contiguous(memory_format=torch.channels_last)
 
 
 def normalise(
