@@ -74,7 +74,7 @@ class Curvature:
         if self.images == count:
             return self.inputs.float(), self.inputs.new_ones(count, dtype=torch.float32)
         unsure = 1 - torch.softmax(point.T @ self.inputs.T, dim=0).square().sum(dim=0)
-        worth = unsure * self.inputs.square().sum(dim=1)
+        worth = unsure * torch.linalg.vector_norm(self.inputs, dim=1).square()
         kept = (1 - UNIFORM_SHARE) * worth / worth.sum() + UNIFORM_SHARE / count
         kept = (kept * self.images).clamp(max=1.0)
         chosen = self.luck < kept

@@ -15,7 +15,7 @@ def measure(
     work: Callable[[], object],
     *,
     images: int,
-    rounds: int = 7,
+    rounds: int = 5,
     warmup: int = 2,
     device: torch.device | None = None,
     **facts: Any,
