@@ -25,8 +25,8 @@ from bench.views.step import RandomApply, Step
 from methods.traits import Traits
 
 BEST_KNOWN = ("simclr", "byol", "supervised")
-WARM = 8
-"""Batches after which the workers' store of ready ones is used up."""
+WARM = 4
+"""Rounds, of a batch from each worker, after which the store of ready ones (two a worker) is used up."""
 
 
 def traits_of(size: int, channels: int) -> Traits:

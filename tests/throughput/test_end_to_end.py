@@ -11,7 +11,9 @@ from throughput.training import Case, bare_step, harness_loop, identity_of
 from bench.backbones import build
 from bench.device import cores
 
-ROUNDS, WARM = 12, 8
+ROUNDS, WARM = 6, 4
+STEPS = cores()
+"""Of a round: the workers of a DataLoader deliver in bursts, a batch each."""
 GROUP = "end to end: SimCLR, FashionMNIST, resnet9_slim, batch 256"
 
 
@@ -23,13 +25,17 @@ def case(fashion, device):
 
 
 def _measure(benchmark, engine, work, case, precision):
+    def some_steps():
+        for _ in range(STEPS):
+            work()
+
     measure(
         benchmark,
         GROUP,
         "simclr",
         engine,
-        work,
-        images=BATCH,
+        some_steps,
+        images=STEPS * BATCH,
         rounds=ROUNDS,
         warmup=WARM,
         device=case.training.device,
