@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bench.command_line import answer
 from bench.errors import SslbenchError
 
 if TYPE_CHECKING:
@@ -353,13 +354,9 @@ def _table(console: "Console", rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def main(commands: typer.Typer = app) -> None:
-    """Run a command line; a user's mistake is one line on the error stream and exit code 2."""
-    try:
-        commands()
-    except SslbenchError as error:
-        print(f"sslbench: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+def main() -> None:
+    """Run ``sslbench``."""
+    answer(app)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from bench.command_line import answer
 from bench.errors import SslbenchError
 
 GRACE_SECONDS = 40.0
@@ -128,6 +129,4 @@ def measure(
 
 
 if __name__ == "__main__":
-    from bench.cli import main
-
-    main(app)
+    answer(app)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bench.atomic import write_text
+from bench.command_line import answer
 from bench.errors import SslbenchError
 from bench.throughput_report import to_markdown, worth_saying
 
@@ -124,6 +125,4 @@ def _say(lines: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    from bench.cli import main
-
-    main(app)
+    answer(app)
