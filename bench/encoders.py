@@ -154,13 +154,12 @@ def pretraining_set(
 
 
 def _placed(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
-    """Put the images on the GPU where they take less than half of what is free."""
+    """Put the images on the GPU where they take less than half of what is free, and the labels in any case."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if images.numel() < free // 2:
             images = images.to(device)
-            labels = labels.to(device) if labels is not None else None
-    return PretrainingSet(images, labels)
+    return PretrainingSet(images, None if labels is None else labels.to(device))
 
 
 def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sitting) -> tuple[Trained, int]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench import optimizers, seeds
+from bench.batches import Images, Indices, gathered, shuffled, steps_an_epoch
 from bench.checkpoint import load_checkpoint, save_checkpoint
 from bench.device import Precision, set_threads
 from bench.errors import SslbenchError, Stopped
@@ -22,12 +23,11 @@ from bench.records import Identity
 from methods.base import Batch, Method, Recipe
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
-Images = UInt8[Tensor, "images channels size size"]
 
 
 @dataclass(frozen=True)
 class PretrainingSet:
-    """The images that pretraining sees, on the device where they fit, and their labels for ``supervised``."""
+    """The images that pretraining sees, on the device where they fit there, and their labels for ``supervised``, on the device."""
 
     images: Images
     labels: Int[Tensor, " images"] | None = None
@@ -112,11 +112,6 @@ class Trained:
     continued: int = 0
 
 
-def steps_an_epoch(images: int, batch: int) -> int:
-    """Return the steps of one epoch; the last incomplete batch is dropped."""
-    return images // batch
-
-
 def pretrain(method: Method, data: PretrainingSet, training: Training) -> Trained:
     """Train a method in place.
 
@@ -152,12 +147,10 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
-    order = torch.empty(0, dtype=torch.int64)
-    for step in range(first, steps):
+    drawn = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
+    for step, (indices, images) in enumerate(gathered(data.images, drawn, device), first):
         epoch, position = divmod(step, per_epoch)
-        if position == 0 or step == first:
-            order = torch.randperm(len(data), generator=seeds.generator(identity.seed, "order", epoch))
-        batch = _batch(order, position, step, data, training, collate)
+        batch = _batch(indices, images, step, data.labels, training, collate)
         progress = step / steps
 
         optimizers.schedule(optimizer, training.recipe, step, steps)
@@ -195,18 +188,22 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
     return trained
 
 
-def _batch(order: Tensor, position: int, step: int, data: PretrainingSet, training: Training, collate: Any) -> Batch:
-    identity, device = training.identity, training.device
-    indices = order[position * identity.batch : (position + 1) * identity.batch].to(data.images.device)
-    images = data.images[indices].to(device, non_blocking=True)
-    views = training.views(images, seeds.generator(identity.seed, "views", step, device=device))
-    masks = collate(len(indices), seeds.generator(identity.seed, "masks", step)) if collate else None
+def _batch(
+    indices: Indices,
+    images: Images,
+    step: int,
+    labels: Int[Tensor, " images"] | None,
+    training: Training,
+    collate: Callable[[int, torch.Generator], Any] | None,
+) -> Batch:
+    seed, device = training.identity.seed, training.device
+    views = training.views(images, seeds.generator(seed, "views", step, device=device))
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
-        masks=masks,
-        indices=indices.to(device),
-        labels=None if data.labels is None else data.labels[indices].to(device),
-        generator=seeds.generator(identity.seed, "batch", step, device=device),
+        masks=collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None,
+        indices=indices,
+        labels=None if labels is None else labels[indices],
+        generator=seeds.generator(seed, "batch", step, device=device),
     )
 
 

@@ -1,0 +1,59 @@
+"""Which images a step sees: every image once an epoch, the same order whenever it is drawn again, read ahead or not."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from bench.batches import read_ahead, shuffled, steps_an_epoch
+
+CPU = torch.device("cpu")
+
+
+def test_an_epoch_holds_every_image_at_most_once_and_each_epoch_has_its_own_order() -> None:
+    batches = list(shuffled(103, 10, 7, range(2 * steps_an_epoch(103, 10)), CPU))
+    first, second = torch.cat(batches[:10]), torch.cat(batches[10:])
+    assert len(first) == len(first.unique()) == 100
+    assert len(second) == len(second.unique()) == 100
+    assert not first.equal(second)
+
+
+@pytest.mark.parametrize("start", [0, 1, 9, 10, 13])
+def test_a_run_that_goes_on_sees_what_it_would_have_seen(start: int) -> None:
+    whole = list(shuffled(103, 10, 7, range(20), CPU))
+    later = list(shuffled(103, 10, 7, range(start, 20), CPU))
+    assert all(a.equal(b) for a, b in zip(whole[start:], later, strict=True))
+
+
+def test_images_of_a_mapped_file_are_read_ahead_in_their_order(tmp_path) -> None:
+    stored = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (50, 3, 4, 4))
+    stored[:] = np.random.default_rng(0).integers(0, 256, stored.shape)
+    images = torch.from_numpy(stored)
+    order = list(shuffled(50, 8, 0, range(12), CPU))
+    read = list(read_ahead(images, iter(order), CPU))
+    assert len(read) == len(order)
+    for chosen, (indices, batch) in zip(order, read, strict=True):
+        assert indices.equal(chosen)
+        assert batch.equal(images[chosen])
+
+
+def test_reading_is_ahead_by_two_batches_and_no_more() -> None:
+    asked = []
+
+    def indices():
+        for step in range(10):
+            asked.append(step)
+            yield torch.tensor([step])
+
+    reading = read_ahead(torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1), indices(), CPU)
+    next(reading)
+    assert asked == [0, 1, 2]
+    reading.close()
+    assert not [one for one in threading.enumerate() if one.name.startswith("gather")]
+
+
+def test_an_error_of_the_reading_thread_reaches_the_loop() -> None:
+    reading = read_ahead(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), iter([torch.tensor([9])]), CPU)
+    with pytest.raises(IndexError):
+        next(reading)
