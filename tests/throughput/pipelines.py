@@ -118,11 +118,12 @@ class NotInKorniaError(Exception):
 
 
 class KorniaViews:
-    """The same views by Kornia's batched augmentation: the same steps, ranges and probabilities; equal views in one batch."""
+    """The same normalised views by Kornia's batched augmentation: the same steps, ranges and probabilities; equal views in one batch."""
 
-    def __init__(self, programs: tuple[Program, ...], device: torch.device) -> None:
+    def __init__(self, programs: tuple[Program, ...], traits: Traits, device: torch.device) -> None:
         self.counts = Counter(program.steps for program in programs)
-        self.programs = {steps: torch.nn.Sequential(*_in_kornia(steps)).to(device) for steps in self.counts}
+        normalise = K.Normalize(torch.tensor(traits.mean), torch.tensor(traits.std))
+        self.programs = {steps: torch.nn.Sequential(*_in_kornia(steps), normalise).to(device) for steps in self.counts}
 
     def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Return the views of uint8 images."""

@@ -5,13 +5,13 @@ from starting import real_images
 from throughput.conftest import BATCH
 from throughput.lightly_loop import lightly_loop
 from throughput.measuring import measure
-from throughput.stepping import Stepping
+from throughput.stepping import step_by_step
 from throughput.training import Case, bare_step, harness_loop, identity_of
 
 from bench.backbones import build
 from bench.device import cores
 
-ROUNDS, WARM = 6, 4
+ROUNDS, WARM = 20, 4
 STEPS = cores()
 """Of a round: the workers of a DataLoader deliver in bursts, a batch each."""
 GROUP = "end to end: SimCLR, FashionMNIST, resnet9_slim, batch 256"
@@ -48,8 +48,9 @@ def test_bare(benchmark, case):
 
 
 def test_harness(benchmark, case):
-    with Stepping(harness_loop(case)) as steps:
-        _measure(benchmark, "harness", steps.advance, case, case.training.precision)
+    step_by_step(
+        harness_loop(case), lambda advance: _measure(benchmark, "harness", advance, case, case.training.precision)
+    )
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -57,5 +58,4 @@ def test_lightly(benchmark, case, fashion, precision):
     trunk = build("resnet9_slim", fashion.traits)
     transform = type(case.method).views(case.method.settings, fashion.traits)
     loop = lightly_loop(trunk, trunk.dim, transform, fashion, BATCH, cores(), precision)
-    with Stepping(loop) as steps:
-        _measure(benchmark, f"lightly, {precision}", steps.advance, case, precision)
+    step_by_step(loop, lambda advance: _measure(benchmark, f"lightly, {precision}", advance, case, precision))

@@ -126,7 +126,7 @@ def test_lightly_knn(benchmark, encoder, fashion, loaders, device):
         found.update(runner.validate(model, [train, loaders[1]], verbose=False)[-1])
 
     quietly(lambda: once(benchmark, GROUP, "lightly KNNClassifier", work, len(fashion.train_images), device))
-    benchmark.extra_info.update(top1={"knn": _percent(found, "val_top1")})
+    benchmark.extra_info.update(top1={"knn": _percent(found, "val_knn_top1")})
 
 
 def test_lightly_linear_one_epoch(benchmark, encoder, fashion, loaders, device):

@@ -4,7 +4,7 @@ import pytest
 from starting import real_images
 from throughput.conftest import BATCH
 from throughput.measuring import measure
-from throughput.stepping import Stepping
+from throughput.stepping import step_by_step
 from throughput.training import Case, bare_step, harness_loop, identity_of
 
 from bench.discover import load_method, method_names
@@ -26,25 +26,27 @@ def test_bare(benchmark, case):
     name = case.training.identity.method
     step = bare_step(case)
     measure(
-        benchmark, GROUP, name, "bare step", step, images=BATCH, rounds=5, device=case.training.device, **_facts(case)
+        benchmark, GROUP, name, "bare step", step, images=BATCH, rounds=8, device=case.training.device, **_facts(case)
     )
 
 
 @pytest.mark.parametrize("case", METHODS, indirect=True)
 def test_harness(benchmark, case):
     name = case.training.identity.method
-    with Stepping(harness_loop(case)) as steps:
-        measure(
+    step_by_step(
+        harness_loop(case),
+        lambda advance: measure(
             benchmark,
             GROUP,
             name,
             "harness",
-            steps.advance,
+            advance,
             images=BATCH,
-            rounds=5,
+            rounds=8,
             device=case.training.device,
             **_facts(case),
-        )
+        ),
+    )
 
 
 def _facts(case):

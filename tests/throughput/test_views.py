@@ -83,7 +83,7 @@ def test_kornia(benchmark, where, name, photographs, device):
     if pipeline.programs is None:
         pytest.skip(f"the views of {name} have no batched form")
     try:
-        views = KorniaViews(pipeline.programs, device)
+        views = KorniaViews(pipeline.programs, traits_of(*SIZES[where]), device)
     except NotInKorniaError as error:
         pytest.skip(str(error))
     measure(
