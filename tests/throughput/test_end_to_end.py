@@ -47,6 +47,11 @@ def test_bare(benchmark, case):
     _measure(benchmark, "bare step", bare_step(case), case, case.training.precision)
 
 
+def test_compiled(benchmark, case):
+    case.method.trunk.compile()
+    _measure(benchmark, "bare step, torch.compile", bare_step(case), case, case.training.precision)
+
+
 def test_harness(benchmark, case):
     step_by_step(
         harness_loop(case), lambda advance: _measure(benchmark, "harness", advance, case, case.training.precision)

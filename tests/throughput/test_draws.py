@@ -1,0 +1,82 @@
+"""A step of fine-tuning for several label draws: one network after the other, and side by side as one batched network (torch.func)."""
+
+import pytest
+import torch
+from throughput.measuring import measure
+from torch import nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from bench.backbones import build
+from bench.data import load
+from bench.device import cores, set_threads, threads_of_run
+from methods.base import Trunk
+
+CASES = [("resnet9_slim", 20, 10), ("resnet9_slim", 5, 128), ("vit_nano", 20, 10)]
+"""Backbone, draws, images a step."""
+
+
+class Classifier(nn.Module):
+    """A trunk with a linear head."""
+
+    def __init__(self, trunk: Trunk, classes: int) -> None:
+        super().__init__()
+        self.trunk, self.head = trunk, nn.Linear(trunk.dim, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return class scores."""
+        scores: torch.Tensor = self.head(self.trunk.features(images, self.trunk.pooling))
+        return scores
+
+
+@pytest.mark.parametrize("engine", ["one after another", "side by side"])
+@pytest.mark.parametrize(("backbone", "draws", "batch"), CASES)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_draws(benchmark, device, backbone, draws, batch, engine):
+    digits = load("digits")
+    set_threads(threads_of_run(digits.traits.size))
+    networks = [
+        Classifier(build(backbone, digits.traits), 10).to(device).to(memory_format=torch.channels_last).eval()
+        for _ in range(draws)
+    ]
+    images = torch.rand(draws, batch, 1, digits.traits.size, digits.traits.size, device=device)
+    labels = torch.randint(0, 10, (draws, batch), device=device)
+    work = _side_by_side if engine == "side by side" else _one_after_another
+    measure(
+        benchmark,
+        "fine-tuning: a step of every draw, digits",
+        f"{backbone}, {draws} draws of {batch} images",
+        engine,
+        work(networks, images, labels),
+        images=draws * batch,
+        rounds=8,
+        device=device,
+    )
+    set_threads(cores())
+
+
+def _one_after_another(networks, images, labels):
+    optimizers = [torch.optim.AdamW(network.parameters(), fused=True) for network in networks]
+
+    def step():
+        for network, optimizer, inputs, wanted in zip(networks, optimizers, images, labels, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(network(inputs), wanted).backward()
+            optimizer.step()
+
+    return step
+
+
+def _side_by_side(networks, images, labels):
+    weights, buffers = stack_module_state(networks)
+    optimizer = torch.optim.AdamW(weights.values(), fused=True)
+    skeleton = networks[0]
+
+    def loss(weights, buffers, inputs, wanted):
+        return nn.functional.cross_entropy(functional_call(skeleton, (weights, buffers), (inputs,)), wanted)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        vmap(loss)(weights, buffers, images, labels).sum().backward()
+        optimizer.step()
+
+    return step
