@@ -62,14 +62,15 @@ class ColourJitter:
 
     def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
         """Return images of the same shape, each adjustment cut off at 0 and 1."""
-        return jitter(images, *self.parameters(uniforms))
+        return jitter(images, *self.parameters(uniforms, grey=images.shape[1] == 1))
 
     def parameters(
-        self, uniforms: Uniforms
-    ) -> tuple[Int[Tensor, "batch 3"], Int[Tensor, " batch"] | None, Float[Tensor, "batch 3"], Factors]:
-        """Return the order, the hue's place and factors that ``jitter`` takes."""
-        order = uniforms[:, :3].argsort(1)
-        place = (uniforms[:, 3] * 4).long() if self.hue else None
+        self, uniforms: Uniforms, grey: bool = False
+    ) -> tuple[Int[Tensor, "batch adjustments"], Int[Tensor, " batch"] | None, Float[Tensor, "batch 3"], Factors]:
+        """Return the order, the hue's place and factors that ``jitter`` takes; grey images have neither saturation nor hue."""
+        place = (uniforms[:, 3] * 4).long() if self.hue and not grey else None
+        brightness_and_contrast_alone = place is None and (grey or self.saturation is None)
+        order = uniforms[:, : 2 if brightness_and_contrast_alone else 3].argsort(1)
         factors = torch.stack(
             [
                 torch.ones_like(uniform) if bounds is None else bounds[0] + (bounds[1] - bounds[0]) * uniform
@@ -85,7 +86,7 @@ class ColourJitter:
 
 def jitter(
     images: Pictures,
-    order: Int[Tensor, "batch 3"],
+    order: Int[Tensor, "batch adjustments"],
     hue_place: Int[Tensor, " batch"] | None,
     factors: Float[Tensor, "batch 3"],
     hue: Factors,
@@ -97,15 +98,16 @@ def jitter(
 
     Args:
         images: In [0, 1].
-        order: A permutation of 0, 1, 2 for each image.
+        order: A permutation of 0, 1, 2 for each image, or of 0, 1 where the saturation stays.
         hue_place: How many of the three come before the hue; None leaves the hue alone.
         factors: Of brightness, contrast and saturation: 1 changes nothing.
         hue: Part of the circle.
     """
-    for place in range(4):
-        if hue_place is not None and images.shape[1] == 3:
+    adjustments = order.shape[1]
+    for place in range(adjustments + 1):
+        if hue_place is not None:
             images = apply_to_hit(hue_place == place, images, shift_hue, hue)
-        if place < 3:
+        if place < adjustments:
             operation = order[:, place]
             factor = factors.gather(1, operation[:, None]).squeeze(1)
             to_mean = (1 - factor) * (operation == 1)
@@ -116,8 +118,11 @@ def jitter(
 
 def _blend(images: Pictures, factor: Factors, to_mean: Factors, to_grey: Factors) -> Pictures:
     grey = luma(images)
-    mean = grey.mean((2, 3), keepdim=True)
-    target = grey * to_grey[:, None, None, None] + mean * to_mean[:, None, None, None]
+    target = grey.mean((2, 3), keepdim=True) * to_mean[:, None, None, None]
+    if images.shape[1] == 1:
+        factor = factor + to_grey
+    else:
+        target = target + grey * to_grey[:, None, None, None]
     return (images * factor[:, None, None, None]).add_(target).clamp_(0, 1)
 
 

@@ -161,4 +161,4 @@ def _run(program: Program, images: Images, uniforms: Float[Tensor, "batch number
         program(part.float().div_(255), numbers)
         for part, numbers in zip(torch.split(images, rows), torch.split(uniforms, rows), strict=True)
     ]
-    return tuple(torch.cat(results) for results in zip(*parts, strict=True))
+    return parts[0] if len(parts) == 1 else tuple(torch.cat(results) for results in zip(*parts, strict=True))

@@ -7,7 +7,7 @@ from scipy.stats import chi2_contingency, chisquare, ks_2samp
 from torchvision.transforms import v2
 
 from bench.views import compile_views
-from bench.views.colour import ColourJitter
+from bench.views.colour import ColourJitter, jitter
 from bench.views.crop import random_boxes
 from bench.views.evaluation import shift
 
@@ -56,6 +56,15 @@ def test_every_order_of_the_jitter_is_equally_likely():
     assert chisquare(table.ravel()).pvalue > 1e-3
     for values, low, high in [*((f, 0.2, 1.8) for f in factors.unbind(1)), (hue, -0.2, 0.2)]:
         assert ks_2samp(values.numpy(), np.linspace(low, high, COUNT)).pvalue > 1e-3
+
+
+def test_grey_images_keep_the_order_of_brightness_and_contrast():
+    step = ColourJitter((0.2, 1.8), (0.2, 1.8), (0.2, 1.8), (-0.2, 0.2))
+    numbers = uniforms(step.uniforms)[:500]
+    order, _, factors, hue = step.parameters(numbers)
+    assert step.parameters(numbers, grey=True)[0].equal(order[order != 2].view(-1, 2))
+    images = torch.rand(500, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(step(images, numbers), jitter(images, order, None, factors, hue))
 
 
 def test_steps_hit_the_expected_share_of_the_images(photographs):
