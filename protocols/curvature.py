@@ -10,10 +10,15 @@ from protocols.labelled import BLOCK
 from protocols.subsets import SEED
 
 LARGEST_HESSIAN = 8000
+"""Parameters up to which the whole Hessian is measured: above, factoring it would take longer than the steps that it saves."""
 WORK = 5e11
+"""Multiplications that the first measurement may take; they say how many images it sees."""
 FEWEST_IMAGES = 4096
+"""What it sees at least."""
 UNIFORM_SHARE = 0.1
+"""Of the sample that is drawn whatever the classifier is unsure of, so that no image stands for too many."""
 FLOAT32_ROUNDING = 1e-7
+"""Of the largest entry of the diagonal: the first ridge that keeps a factorisation in float32 positive."""
 
 Chart = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
