@@ -28,12 +28,19 @@ class Classifier(nn.Module):
         return scores
 
 
+@pytest.fixture
+def _threads_of_a_run(device):
+    set_threads(threads_of_run(8))
+    yield
+    set_threads(cores())
+
+
 @pytest.mark.parametrize("engine", ["one after another", "side by side"])
 @pytest.mark.parametrize(("backbone", "draws", "batch"), CASES)
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.usefixtures("_threads_of_a_run")
 def test_draws(benchmark, device, backbone, draws, batch, engine):
     digits = load("digits")
-    set_threads(threads_of_run(digits.traits.size))
     networks = [
         Classifier(build(backbone, digits.traits), 10).to(device).to(memory_format=torch.channels_last).eval()
         for _ in range(draws)
@@ -51,7 +58,6 @@ def test_draws(benchmark, device, backbone, draws, batch, engine):
         rounds=8,
         device=device,
     )
-    set_threads(cores())
 
 
 def _one_after_another(networks, images, labels):
