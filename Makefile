@@ -27,18 +27,18 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports
 
 readme: $(VENV)/installed
-	$(BIN)/python -m bench.readme
+	$(BIN)/python -m bench.maintenance.update_readme
 
 # Alone on the machine, on all its cores or its GPU.
 throughput: $(VENV)/installed-dev
 	@mkdir -p build
 	$(BIN)/python -m pytest tests/throughput --benchmark-only --benchmark-json build/throughput.json --quiet --no-header
-	$(BIN)/python -m bench.throughput keep build/throughput.json
+	$(BIN)/python -m bench.maintenance.throughput keep build/throughput.json
 
 # Measures what a GPU is wanted for, until the time is over: make gpu MINUTES=30
 MINUTES ?= 30
 gpu: $(VENV)/installed-dev
-	$(BIN)/python -m bench.gpu --minutes $(MINUTES)
+	$(BIN)/python -m bench.maintenance.gpu_session --minutes $(MINUTES)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

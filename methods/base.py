@@ -121,7 +121,7 @@ class Recipe:
 
     Attributes:
         version: The version of the method.
-        optimizer: ``lars`` is the clipped form of solo-learn (``bench/optimizers.py``).
+        optimizer: ``lars`` is the clipped form of solo-learn (``bench/training/optimizers.py``).
         rate: Peak learning rate for 256 images; scaled linearly with the batch.
         weight_decay: At the start; bias and norm parameters have none unless ``parameter_groups`` says otherwise.
         final_weight_decay: At the end of a cosine, or None for a constant one.

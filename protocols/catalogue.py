@@ -7,9 +7,9 @@ from dataclasses import replace
 from protocols.entry import Entry as Entry
 from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
-from protocols.labels import Labels, parse_labels
-from protocols.training import Training
-from protocols.variants import SIGN, variant
+from protocols.parts.labels import Labels, parse_labels
+from protocols.parts.training import Training
+from protocols.parts.variants import SIGN, variant
 
 
 class UnknownProtocol(ValueError):
@@ -124,7 +124,7 @@ def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
             entry,
             title=f"logistic regression on frozen features, {labels.title}",
             source="MSN, arXiv:2204.07141; its penalty calibrated: results/calibration",
-            module="protocols.frozen",
+            module="protocols.lowshot_frozen",
             constants={**common, "penalty": FROZEN_PENALTY, "tolerance": TOLERANCE},
             needs_network=False,
         )

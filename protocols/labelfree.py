@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
-from protocols.chunks import images_at_once
-from protocols.subsets import fixed_subset
+from protocols.parts.chunks import images_at_once
+from protocols.parts.subsets import fixed_subset
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from protocols.base import EvaluationProtocol, Predictions, Task
-from protocols.labelled import Standardisation, require_every_class
-from protocols.logistic import LogisticRegression, Solution
+from protocols.parts.labelled import Standardisation, require_every_class
+from protocols.parts.logistic import LogisticRegression, Solution
 
 
 @dataclass(frozen=True)

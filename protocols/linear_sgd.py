@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from protocols.base import EvaluationProtocol, Predictions, Task
-from protocols.finetune import Trail, log_probabilities, train
-from protocols.heads import Classifier
-from protocols.labelled import require_every_class
-from protocols.training import Training
+from protocols.parts.finetune import Trail, log_probabilities, train
+from protocols.parts.heads import Classifier
+from protocols.parts.labelled import require_every_class
+from protocols.parts.training import Training
 
 
 @dataclass(frozen=True)

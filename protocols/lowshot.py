@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from protocols.base import EvaluationProtocol, Predictions, Task
-from protocols.chunks import images_at_once
-from protocols.finetune import Extra, log_probabilities, mean_curves, train
-from protocols.frozen import probe
-from protocols.heads import Classifier, HeadKind
-from protocols.labelled import Standardisation, labelled
-from protocols.subsets import fixed_subset
-from protocols.training import Training
+from protocols.lowshot_frozen import probe
+from protocols.parts.chunks import images_at_once
+from protocols.parts.finetune import Extra, log_probabilities, mean_curves, train
+from protocols.parts.heads import Classifier, HeadKind
+from protocols.parts.labelled import Standardisation, labelled
+from protocols.parts.subsets import fixed_subset
+from protocols.parts.training import Training
 
 MEASURED_IMAGES = 2048
 

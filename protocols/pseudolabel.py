@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from protocols.base import Images, Task
-from protocols.finetune import Extra, Step, augmented_batches
-from protocols.heads import Classifier
-from protocols.labels import parse_labels
 from protocols.lowshot import Lowshot
+from protocols.parts.finetune import Extra, Step, augmented_batches
+from protocols.parts.heads import Classifier
+from protocols.parts.labels import parse_labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.nearest import unknown
+from bench.errors import unknown
 
 
 @dataclass(frozen=True)

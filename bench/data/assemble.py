@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.source import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, Source
 from bench.data.splits import TEST, VAL, stratified
 from bench.errors import SslbenchError
 from methods.traits import Traits

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from bench.atomic import leftovers, write_whole
 from bench.data.locate import cache_folder
-from bench.data.source import Pixels
+from bench.data.raw import Pixels
 from bench.errors import SslbenchError
 
 FORM = 1

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.nearest import unknown
+from bench.errors import unknown
 
 FOLDER = "folder:"
 """What a user's own directory or zip is named by: ``folder:PATH``."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.locate import FORMS
-from bench.data.source import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, Source
 from bench.errors import SslbenchError
 
 _CIFAR100 = """

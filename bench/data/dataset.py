@@ -14,7 +14,7 @@ Images = UInt8[Tensor, "images channels size size"]
 
 @dataclass
 class SealedLabels:
-    """Labels that only ``bench/score.py`` opens; counts how often.
+    """Labels that only ``bench/evaluation/score.py`` opens; counts how often.
 
     Attributes:
         development: Whether they are those of the development task, where curves may be drawn.

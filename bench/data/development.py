@@ -7,7 +7,7 @@ import torch
 
 from bench.data.assemble import traits
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.source import Source
+from bench.data.raw import Source
 from bench.data.splits import VAL, stratified
 from bench.errors import SslbenchError
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from bench.data.source import Source
+from bench.data.raw import Source
 
 
 def read() -> Source:

@@ -15,9 +15,9 @@ from bench.data.catalogue import FOLDER
 from bench.data.decode import decode
 from bench.data.layout import layout
 from bench.data.listing import Listing, listing
-from bench.data.source import Pixels, Source
+from bench.data.raw import Pixels, Source
 from bench.errors import SslbenchError
-from bench.naming import slug
+from bench.filenames import slug
 
 _BLOCK = 64
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data import folder
-from bench.data.source import Source
+from bench.data.raw import Source
 
 TITLES = {
     "n01440764": "tench",

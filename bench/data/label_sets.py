@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bench.data.splits import at_least_one, permutation
 from bench.errors import SslbenchError
-from protocols.labels import parse_labels
+from protocols.parts.labels import parse_labels
 
 
 def label_set(

@@ -10,7 +10,7 @@ from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
 from bench.data.download import download
 from bench.data.locate import find, roots
-from bench.data.source import Source
+from bench.data.raw import Source
 from bench.errors import SslbenchError
 
 SIZES = range(8, 1025)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.locate import present
-from bench.data.source import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, Source
 from bench.errors import SslbenchError
 
 CLASS_NAMES: dict[str, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from bench.data.source import Labels
+from bench.data.raw import Labels
 from bench.errors import SslbenchError
 from bench.seeds import derive
 

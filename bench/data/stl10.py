@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cache import cached, write_blocks
-from bench.data.source import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, Source
 from bench.errors import SslbenchError
 
 CLASS_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from bench.data.source import Pixels
+from bench.data.raw import Pixels
 
 
 @pytest.fixture(autouse=True)

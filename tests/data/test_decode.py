@@ -8,7 +8,7 @@ from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
 from bench.data.decode import decode
 from bench.data.listing import listing
-from bench.data.source import Pixels
+from bench.data.raw import Pixels
 
 
 def _encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

@@ -12,7 +12,7 @@ from PIL import Image
 from bench.data import load
 from bench.data.dataset import Dataset
 from bench.data.layout import layout
-from bench.data.source import Pixels
+from bench.data.raw import Pixels
 from bench.errors import SslbenchError
 
 Folder = Callable[..., Path]

@@ -16,7 +16,7 @@ from bench.data.assemble import assemble
 from bench.data.cifar import read as read_cifar
 from bench.data.imagenette import read as read_imagenette
 from bench.data.mnist import read_idx
-from bench.data.source import Pixels
+from bench.data.raw import Pixels
 from bench.data.stl10 import read as read_stl10
 from bench.errors import SslbenchError
 

@@ -2,9 +2,8 @@
 
 import pytest
 
-from bench import discover
-from bench.records import Cost, Identity, Measurement, Record
-from bench.store import Store
+from bench.records.record import Cost, Identity, Measurement, Record
+from bench.records.store import Store
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 
 from bench.errors import Stopped
-from bench.execute import execute
-from bench.extend import with_sources
-from bench.plan import plan
-from bench.records import Record
-from bench.request import Request, Source
-from bench.resolve import resolve
-from bench.store import Store
-from bench.surroundings import Surroundings
+from bench.execution.context import Surroundings
+from bench.execution.run import execute
+from bench.planning.extend import with_sources
+from bench.planning.plan import plan
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
+from bench.records.record import Record
+from bench.records.store import Store
 
 KNN = ("knn",)
 

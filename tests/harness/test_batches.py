@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.batches import read_ahead, shuffled, steps_an_epoch
+from bench.training.batches import read_ahead, shuffled, steps_an_epoch
 
 CPU = torch.device("cpu")
 

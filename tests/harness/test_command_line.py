@@ -7,7 +7,7 @@ import sys
 import pytest
 from starting import clean_environment
 
-from bench.cli import main
+from bench.cli.app import main
 
 MISTAKES = [
     (["run"], "name methods"),
@@ -61,10 +61,10 @@ def test_a_mistake_shows_no_traceback(sslbench):
 def test_what_starts_quickly_imports_no_torch(recorded, arguments):
     code = f"""
 import sys
-from bench import cli
+from bench.cli import app
 sys.argv = ["sslbench", *{arguments!r}]
 try:
-    cli.main()
+    app.main()
 except SystemExit:
     print("torch" in sys.modules, "scipy.stats" in sys.modules, file=sys.stderr)
 """

@@ -15,15 +15,15 @@ from torch import nn
 from bench.backbones import build
 from bench.backbones.catalogue import find
 from bench.data import load
-from bench.discover import load_plugin, origin_of
-from bench.elsewhere.checkpoint import Checkpoint
-from bench.elsewhere.method import OwnEncoder, record_name
-from bench.elsewhere.timm_models import TimmModel
 from bench.errors import SslbenchError
-from bench.evaluate import Evaluation
-from bench.features import extract
-from bench.records import Record
-from bench.store import Store
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import extract
+from bench.pretrained.checkpoint_file import Checkpoint
+from bench.pretrained.method import OwnEncoder, record_name
+from bench.pretrained.timm_models import TimmModel
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.registry.methods import load_plugin, origin_of
 from bench.views.prepare import prepare
 from methods.base import Encoder, input_of
 
@@ -334,7 +334,7 @@ MISTAKES = [
 def test_a_wrong_name_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capfd):
     import sys
 
-    from bench.cli import main
+    from bench.cli.app import main
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, tmp_path / "weights.pth")

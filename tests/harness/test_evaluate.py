@@ -5,10 +5,10 @@ import torch
 
 from bench import seeds
 from bench.data import load
-from bench.encoders import build_method
-from bench.evaluate import Evaluation
-from bench.features import calibrate_batch_norm, extract
-from bench.records import Identity
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import calibrate_batch_norm, extract
+from bench.execution.encoder import build_method
+from bench.records.record import Identity
 from bench.views.prepare import prepare
 from protocols.base import Task
 from protocols.catalogue import DEFAULT

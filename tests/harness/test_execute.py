@@ -4,11 +4,11 @@ import torch
 
 from bench import HARNESS_VERSION
 from bench.data import load
-from bench.execute import execute
-from bench.plan import Wanted, plan
-from bench.records import Identity
-from bench.store import Store
-from bench.surroundings import Surroundings
+from bench.execution.context import Surroundings
+from bench.execution.run import execute
+from bench.planning.plan import Wanted, plan
+from bench.records.record import Identity
+from bench.records.store import Store
 
 
 def test_a_run_says_where_a_foreign_file_in_its_place_was_kept(tmp_path):

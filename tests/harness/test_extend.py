@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from harness.in_process import lines_of, perform, same, stopped
 
-from bench import optimizers
-from bench.doctor import examine
+from bench.cli.doctor import examine
 from bench.errors import SslbenchError
-from bench.store import Store
+from bench.records.store import Store
+from bench.training import optimizers
 
 BATCH = 64
 STEPS = 1437 // BATCH

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.errors import SslbenchError
-from bench.gpu import Step, app, archive, steps, work_off
+from bench.maintenance.gpu_session import Step, app, archive, steps, work_off
 
 
 @pytest.mark.slow

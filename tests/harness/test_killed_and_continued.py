@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from starting import clean_environment, command
 
-from bench.store import Store
+from bench.records.store import Store
 
 pytestmark = pytest.mark.slow
 

@@ -7,9 +7,9 @@ import torch
 
 from bench import seeds
 from bench.data import load
-from bench.encoders import build_method
-from bench.features import extract
-from bench.records import Identity
+from bench.evaluation.features import extract
+from bench.execution.encoder import build_method
+from bench.records.record import Identity
 from bench.views.prepare import prepare
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from bench.plan import Wanted, plan
-from bench.records import Identity, Measurement, Record
+from bench.planning.plan import Wanted, plan
+from bench.records.record import Identity, Measurement, Record
 
 IDENTITY = Identity("digits", "f00d", "test", "simclr", 1, "resnet9_slim", 1, 1, "smoke", 2, 256, 0)
 PROTOCOLS = {"knn": 1, "linear": 1}

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from bench import seeds
 from bench.backbones import build
 from bench.errors import Diverged, SslbenchError, Stopped
-from bench.pretrain import PretrainingSet, Training, pretrain
-from bench.records import Identity
+from bench.records.record import Identity
+from bench.training.pretrain import PretrainingSet, Training, pretrain
 from methods.base import Loss
 from methods.byol import BYOL
 from methods.simclr import SimCLR

@@ -2,13 +2,13 @@
 
 import pytest
 
-from bench.board import Selection, read_board
-from bench.readme import ROOT, with_speeds, with_tables
-from bench.request import Request, Source
-from bench.resolve import resolve
-from bench.significance import difference
-from bench.studies.reading import find, names
-from bench.study_evidence import folder_of, read, records_of
+from bench.leaderboard.read import Selection, read_board
+from bench.leaderboard.significance import difference
+from bench.maintenance.update_readme import ROOT, with_speeds, with_tables
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
+from bench.studies.load import find, names
+from bench.studies.manifest import folder_of, read, records_of
 
 REFERENCE = ROOT / "results" / "reference"
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 from harness.in_process import lines_of, perform, stopped
 
-from bench import evaluate
 from bench.data import load
-from bench.execute import execute
-from bench.plan import Wanted, plan
-from bench.records import Identity
-from bench.run_log import RunLog
-from bench.store import Store
-from bench.surroundings import Surroundings
+from bench.evaluation import evaluate
+from bench.execution.context import Surroundings
+from bench.execution.run import execute
+from bench.planning.plan import Wanted, plan
+from bench.records.record import Identity
+from bench.records.run_log import RunLog
+from bench.records.store import Store
 from methods.autoencoder import Autoencoder
 
 RUN = {"method": "autoencoder", "budget": "3ep", "protocols": ("knn", "lowshot-1-frozen")}

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, top_k_accuracy_score
 
 from bench.data.dataset import SealedLabels
-from bench.score import score
+from bench.evaluation.score import score
 from protocols.base import Predictions
 
 

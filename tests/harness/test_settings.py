@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from bench.errors import SslbenchError
-from bench.settings import parse_settings, recipe_of, settings_of, typed_settings
+from bench.planning.settings import parse_settings, recipe_of, settings_of, typed_settings
 from methods.base import Method, Recipe
 
 

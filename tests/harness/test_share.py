@@ -11,11 +11,11 @@ import torch
 from bench.data import load
 from bench.data.development import development
 from bench.data.share import seen, seen_traits
-from bench.encoders import build_method, pretraining_set
 from bench.errors import SslbenchError
-from bench.records import Identity
-from bench.request import Request, Source
-from bench.resolve import resolve
+from bench.execution.encoder import build_method, pretraining_set
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
+from bench.records.record import Identity
 from methods.simclr import SimCLR
 from methods.supervised import Supervised
 

@@ -10,10 +10,10 @@ from bench import seeds
 from bench.data import load
 from bench.data.dataset import SealedLabels
 from bench.data.splits import VAL, stratified
-from bench.encoders import build_method
-from bench.evaluate import Evaluation
-from bench.features import calibrate_batch_norm
-from bench.records import Identity
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import calibrate_batch_norm
+from bench.execution.encoder import build_method
+from bench.records.record import Identity
 from bench.views.prepare import prepare
 from protocols import catalogue
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from harness.in_process import perform, same, stopped
 
-from bench.checkpoint import stored_encoder
 from bench.data import load
-from bench.encoders import build_method
 from bench.errors import StorageError
-from bench.features import extract
-from bench.records import Identity
-from bench.snapshots import IMAGES, Snapshots
-from bench.store import Store
+from bench.evaluation.features import extract
+from bench.execution.encoder import build_method
+from bench.execution.snapshots import IMAGES, Snapshots
+from bench.records.checkpoints import stored_encoder
+from bench.records.record import Identity
+from bench.records.store import Store
 from bench.views.prepare import prepare
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ from starting import ROOT
 from typer.testing import CliRunner
 
 from bench.errors import SslbenchError
-from bench.throughput import app, file_name, from_benchmark, slower
-from bench.throughput_report import to_markdown, worth_saying
+from bench.maintenance.throughput import app, file_name, from_benchmark, slower
+from bench.maintenance.throughput_report import to_markdown, worth_saying
 
 
 def piece(group, what, engine, seconds, **facts):

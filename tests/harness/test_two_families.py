@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.request import Request, Source
-from bench.resolve import resolve
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
 
 pytestmark = pytest.mark.usefixtures("only_the_catalogue")
 

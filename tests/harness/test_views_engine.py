@@ -7,9 +7,9 @@ from scipy.stats import ttest_ind
 from torchvision.transforms import v2
 
 from bench.errors import SslbenchError
-from bench.request import Engine, Request, Source
-from bench.resolve import resolve
-from bench.store import Store
+from bench.planning.request import Engine, Request, Source
+from bench.planning.resolve import resolve
+from bench.records.store import Store
 
 PROTOCOLS = ("linear", "lowshot-1-frozen")
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.leaderboard import Current
-from bench.records import Cost, Identity, Measurement, Record, Status
+from bench.leaderboard.build import Current
+from bench.records.record import Cost, Identity, Measurement, Record, Status
 
 DRAWS = {
     "knn": 1,

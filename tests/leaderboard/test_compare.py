@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench.compare import compare, screen
-from bench.leaderboard import Current
-from bench.records import Record
+from bench.leaderboard.build import Current
+from bench.leaderboard.compare import compare, screen
+from bench.records.record import Record
 
 Campaign = Callable[..., list[Record]]
 METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "simclr": 0.6, "byol": 0.3}

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import SslbenchError
-from bench.leaderboard import Current, build, catalogue
-from bench.ranking import order
-from bench.records import Identity, Measurement, Record
-from bench.tables import Row, Table
+from bench.leaderboard.build import Current, build, catalogue
+from bench.leaderboard.ranking import order
+from bench.leaderboard.tables import Row, Table
+from bench.records.record import Identity, Measurement, Record
 
 Campaign = Callable[..., list[Record]]
 IDENTITY = Identity(

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from bench.errors import SslbenchError
-from bench.leaderboard import Current, build
-from bench.leaderboard_formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
-from bench.leaderboard_screen import screen
-from bench.records import Measurement, Record
-from bench.tables import Board
+from bench.leaderboard.build import Current, build
+from bench.leaderboard.tables import Board
+from bench.records.record import Measurement, Record
+from bench.reports.formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
+from bench.reports.leaderboard import screen
 
 Campaign = Callable[..., list[Record]]
 

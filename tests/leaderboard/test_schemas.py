@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from bench.leaderboard import Current, build
-from bench.leaderboard_formats import to_json as board_json
-from bench.record_json import to_json
-from bench.records import Measurement, Record
-from bench.store import Store
+from bench.leaderboard.build import Current, build
+from bench.records.record import Measurement, Record
+from bench.records.record_json import to_json
+from bench.records.store import Store
+from bench.reports.formats import to_json as board_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.curve import draw
 from bench.errors import SslbenchError
-from bench.records import Measurement, Record
-from bench.show import find, render
-from bench.store import Store
+from bench.records.lookup import find
+from bench.records.record import Measurement, Record
+from bench.records.store import Store
+from bench.reports.line_plot import draw
+from bench.reports.record import render
 
 Campaign = Callable[..., list[Record]]
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from bench.significance import Answers, difference, holm, interval, tied_with_best, unpack
+from bench.leaderboard.significance import Answers, difference, holm, interval, tied_with_best, unpack
 
 
 def answers(right: np.ndarray, label_sets: str | None = None) -> Answers:

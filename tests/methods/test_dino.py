@@ -8,8 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from bench import optimizers
 from bench.backbones import build
+from bench.training import optimizers
 from bench.views import compile_views
 from methods.base import Batch
 from methods.dino import DINO, DINOSettings

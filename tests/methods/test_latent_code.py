@@ -11,8 +11,8 @@ from bench.backbones import build
 from bench.data import load
 from bench.data.dataset import Dataset
 from bench.data.development import development
-from bench.evaluate import Evaluation
-from bench.features import calibrate_batch_norm
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import calibrate_batch_norm
 from bench.views.prepare import prepare
 from methods.autoencoder import Autoencoder, AutoencoderSettings
 from methods.base import Batch

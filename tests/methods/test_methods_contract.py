@@ -12,9 +12,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 import methods
-from bench import optimizers
 from bench.backbones import build
 from bench.backbones.catalogue import find
+from bench.training import optimizers
 from bench.views import compile_views
 from bench.views.compile import Views
 from methods.base import Batch, Loss, Method

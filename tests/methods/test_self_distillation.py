@@ -10,8 +10,8 @@ from lightly.loss import MSNLoss
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from bench import optimizers
 from bench.backbones import build
+from bench.training import optimizers
 from bench.views import compile_views
 from methods.base import Batch
 from methods.fastsiam import FastSiam, FastSiamSettings

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import optimizers
+from bench.training import optimizers
 from methods.base import Recipe
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import pytest
 
 from protocols.base import EvaluationProtocol
 from protocols.catalogue import DEFAULT, ENTRIES, Entry, UnknownProtocol, add, label_sets_of, load, resolve
-from protocols.labels import parse_labels
+from protocols.parts.labels import parse_labels
 
 ON_REQUEST = [
     "lowshot-64",
@@ -72,6 +72,6 @@ def test_an_id_that_is_taken_is_refused() -> None:
 
 def test_a_module_without_a_protocol_is_named() -> None:
     with pytest.raises(ValueError, match=r"protocols\.labels defines 0 protocols"):
-        load(Entry("mine", 1, "mine", "me", "protocols.labels"))
+        load(Entry("mine", 1, "mine", "me", "protocols.parts.labels"))
     with pytest.raises(ValueError, match="no_such_module"):
         load(Entry("mine", 1, "mine", "me", "no_such_module"))

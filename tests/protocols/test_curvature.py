@@ -6,9 +6,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from protocols.base import Task
-from protocols.curvature import Curvature
-from protocols.labelled import Standardisation
-from protocols.logistic import LogisticRegression
+from protocols.parts.curvature import Curvature
+from protocols.parts.labelled import Standardisation
+from protocols.parts.logistic import LogisticRegression
 
 ROWS, CLASSES = 6, 4
 

@@ -9,7 +9,7 @@ import torch
 from protocols.base import Task
 from protocols.catalogue import COLLAPSED, load, resolve
 from protocols.labelfree import feature_std, rankme
-from protocols.subsets import fixed_subset
+from protocols.parts.subsets import fixed_subset
 
 
 def figure(name: str, task: Task) -> float:

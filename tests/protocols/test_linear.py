@@ -12,8 +12,8 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import HALF_DECADES, TOLERANCE, load, resolve
-from protocols.labelled import Standardisation
-from protocols.logistic import LogisticRegression
+from protocols.parts.labelled import Standardisation
+from protocols.parts.logistic import LogisticRegression
 
 
 def reference(features: Tensor, labels: Tensor, penalty: float) -> tuple[Reference, float]:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
-from protocols.chunks import images_at_once
-from protocols.finetune import augmented_batches, log_probabilities, order, train
-from protocols.heads import moments
 from protocols.lowshot import Lowshot
+from protocols.parts.chunks import images_at_once
+from protocols.parts.finetune import augmented_batches, log_probabilities, order, train
+from protocols.parts.heads import moments
 
 
 def lowshot(id: str, **constants: object) -> Lowshot:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
-from protocols.finetune import Step
+from protocols.parts.finetune import Step
 from protocols.pseudolabel import Pseudolabel
 
 

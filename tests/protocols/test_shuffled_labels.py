@@ -10,7 +10,7 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import ENTRIES, Entry, load, resolve
-from protocols.training import Training
+from protocols.parts.training import Training
 
 SHUFFLES = 20
 ON_REQUEST = ["lowshot-5-mlp", "lowshot-5-frozen-conv", "scratch-5", "pseudolabel-5"]

@@ -9,10 +9,10 @@ import torch
 from bench.data import load
 from bench.data.dataset import SealedLabels
 from bench.data.development import development
-from bench.encoders import build_method
-from bench.evaluate import Evaluation
-from bench.records import Identity
-from bench.score import score
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.score import score
+from bench.execution.encoder import build_method
+from bench.records.record import Identity
 from protocols import catalogue
 from protocols.base import Predictions, Task
 

@@ -3,8 +3,8 @@
 import pytest
 
 from protocols.catalogue import UnknownProtocol, load, resolve
-from protocols.training import Training
-from protocols.variants import variant_id
+from protocols.parts.training import Training
+from protocols.parts.variants import variant_id
 
 
 def test_a_variant_changes_what_its_id_says_and_nothing_else():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bench.records import Cost, Identity, Measurement, Record
+from bench.records.record import Cost, Identity, Measurement, Record
 
 
 @pytest.fixture

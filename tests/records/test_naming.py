@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from bench.naming import file_name, method_folder, slug
+from bench.filenames import file_name, method_folder, slug
 
 
 @pytest.mark.parametrize("name", ["digits", "resnet9_slim", "100ep", "folder-birds-1f2e3d4c", "lowshot-1"])

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.record_json import UnreadableRecord, from_json, to_json
-from bench.records import Identity, Record
+from bench.records.record import Identity, Record
+from bench.records.record_json import UnreadableRecord, from_json, to_json
 
 
 def test_every_entry_of_a_record_comes_back_as_it_was(record: Record) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SslbenchError
-from bench.record_json import to_json
-from bench.records import Record
-from bench.store import Store
+from bench.records.record import Record
+from bench.records.record_json import to_json
+from bench.records.store import Store
 
 
 def seeded(record: Record, seed: int) -> Record:
@@ -133,8 +133,8 @@ WORKER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from bench.record_json import from_json
-from bench.store import Store
+from bench.records.record_json import from_json
+from bench.records.store import Store
 store, record = Store(Path(sys.argv[1])), from_json(Path(sys.argv[2]).read_text())
 """
 HOLD = """

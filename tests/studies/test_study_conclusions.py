@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.records import Identity, Measurement, Record
-from bench.significance import unpaired
-from bench.studies.reading import read
+from bench.leaderboard.significance import unpaired
+from bench.records.record import Identity, Measurement, Record
+from bench.studies.load import read
+from bench.studies.results import Evidence, Measured, Tried
 from bench.studies.study import Published, Search
-from bench.study_measured import Evidence, Measured, Tried
-from bench.study_report import report
+from bench.studies.table import report
 
 FILE = """
 title = "T"

@@ -6,12 +6,12 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bench.data import load
-from bench.records import Identity, Measurement, Record
-from bench.request import Source
-from bench.store import Store
+from bench.planning.request import Source
+from bench.records.record import Identity, Measurement, Record
+from bench.records.store import Store
+from bench.studies.manifest import Place, Runs
+from bench.studies.plots import draw_all
 from bench.studies.study import Figure, Study, System
-from bench.study_evidence import Place, Runs
-from bench.study_figures import draw_all
 
 
 def study(kind: str) -> Study:

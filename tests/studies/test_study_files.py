@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from bench.discover import check_method
 from bench.errors import SslbenchError
-from bench.settings import typed_settings
-from bench.studies.reading import find, names, read, variants
-from bench.study_run import Setting, jobs_of, requests, settled
+from bench.planning.settings import typed_settings
+from bench.registry.methods import check_method
+from bench.studies.load import find, names, read, variants
+from bench.studies.run import Setting, jobs_of, requests, settled
 
 WHOLE = """
 title = "T"
@@ -76,7 +76,7 @@ def test_an_unknown_study_is_answered_with_the_nearest():
 
 @pytest.mark.parametrize("name", names())
 def test_a_study_that_comes_along_names_methods_and_settings_that_exist(name):
-    from bench.discover import load_method
+    from bench.registry.methods import load_method
 
     study = find(name)
     for system in study.systems:

@@ -13,7 +13,7 @@ from starting import real_images
 from bench.data import load
 from bench.data.dataset import Dataset
 from bench.device import cores, device_name, set_threads
-from bench.environment import commit, package_versions, processor
+from bench.records.environment import commit, package_versions, processor
 
 BATCH = 256
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms.functional import pil_to_tensor
 
-from bench.discover import load_method, method_names
-from bench.settings import settings_of
+from bench.planning.settings import settings_of
+from bench.registry.methods import load_method, method_names
 from bench.views.blur import GaussianBlur
 from bench.views.colour import ColourJitter, Grey, Solarise
 from bench.views.crop import CentreCrop, PaddedCrop, RandomResizedCrop, Resize

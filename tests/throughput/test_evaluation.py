@@ -18,14 +18,14 @@ from torchvision.transforms import v2
 
 from bench import seeds
 from bench.device import cores
-from bench.encoders import build_method
-from bench.evaluate import Evaluation
-from bench.features import calibrate_batch_norm, extract
-from bench.request import Request, Source
-from bench.resolve import resolve
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import calibrate_batch_norm, extract
+from bench.execution.encoder import build_method
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
 from bench.views.prepare import prepare
-from protocols.labelled import Standardisation
-from protocols.logistic import LogisticRegression as Ours
+from protocols.parts.labelled import Standardisation
+from protocols.parts.logistic import LogisticRegression as Ours
 
 WHAT = "FashionMNIST, frozen resnet9_slim, 70,000 images"
 GROUP = "evaluation: knn and linear"

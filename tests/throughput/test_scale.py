@@ -5,7 +5,7 @@ import torch
 from throughput.measuring import measure
 
 from protocols.knn import nearest, place_of_index
-from protocols.logistic import LogisticRegression
+from protocols.parts.logistic import LogisticRegression
 
 SEED = 0
 

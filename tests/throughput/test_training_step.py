@@ -7,7 +7,7 @@ from throughput.measuring import measure
 from throughput.stepping import step_by_step
 from throughput.training import Case, bare_step, harness_loop, identity_of
 
-from bench.discover import load_method, method_names
+from bench.registry.methods import load_method, method_names
 
 METHODS = [name for name in method_names() if load_method(name).needs.training]
 GROUP = "training step: FashionMNIST, 28 pixels, batch 256"

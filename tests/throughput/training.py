@@ -7,16 +7,17 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from bench import optimizers, seeds
+from bench import seeds
 from bench.data.dataset import Dataset
 from bench.device import choose_precision, cores
-from bench.discover import load_method
-from bench.encoders import build_method, pretraining_set
-from bench.pretrain import PretrainingSet, Training, pretrain
-from bench.records import Identity
-from bench.request import Request, Source
-from bench.resolve import resolve
-from bench.settings import recipe_of
+from bench.execution.encoder import build_method, pretraining_set
+from bench.planning.request import Request, Source
+from bench.planning.resolve import resolve
+from bench.planning.settings import recipe_of
+from bench.records.record import Identity
+from bench.registry.methods import load_method
+from bench.training import optimizers
+from bench.training.pretrain import PretrainingSet, Training, pretrain
 from bench.views import compile_views
 from methods.base import Batch, Method
 

@@ -1,0 +1,119 @@
+"""What `sslbench doctor` tells: versions, device, precision, threads, faiss, data, results folder."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import SslbenchError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        subject: What was looked at.
+        state: ``ok``, ``note`` (works, with a limit) or ``wrong``.
+        text: What was found, and what to do where it is wrong.
+    """
+
+    subject: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+
+
+def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
+    """Yield what is found, one line a subject."""
+    from bench.records.environment import package_versions, processor
+
+    versions = package_versions()
+    yield Finding("versions", "ok", ", ".join(f"{name} {version}" for name, version in versions.items()))
+    try:
+        import torch
+        import torchvision
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        yield Finding(
+            "torch", "wrong", f"{reason}; torch and torchvision must be one pair: pip install -c constraints.txt -e ."
+        )
+        return
+    yield Finding("torch", "ok", f"torch {torch.__version__} with torchvision {torchvision.__version__}")
+    yield _processor(processor())
+    yield from _gpus()
+    yield _precision()
+    yield _faiss()
+    yield from _data(data_root)
+    yield _results(results)
+    yield from _states(results)
+
+
+def _processor(name: str) -> Finding:
+    from bench.device import cores, threads_of_run
+
+    small, large = threads_of_run(8), threads_of_run(32)
+    text = f"{name}, {cores()} cores; a run takes {small} thread up to 16 pixels, else {large}"
+    return Finding("processor", "ok", text)
+
+
+def _gpus() -> Iterator[Finding]:
+    import torch
+
+    if not torch.cuda.is_available():
+        yield Finding("GPU", "note", "none; runs go to the CPU")
+        return
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        yield Finding("GPU", "ok", f"cuda:{index} {name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+
+
+def _precision() -> Finding:
+    from bench.device import choose_device, choose_precision
+
+    device = choose_device("auto")
+    kinds = ("convolutional", "transformer", "mlp")
+    return Finding("precision", "ok", ", ".join(f"{kind} {choose_precision(device, kind)}" for kind in kinds))
+
+
+def _faiss() -> Finding:
+    try:
+        import faiss
+    except ImportError as error:
+        return Finding("faiss", "wrong", f"{error}; pip install -c constraints.txt -e .")
+    count = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    where = f"{count} GPU{'s' if count > 1 else ''}" if count else "exact search on the CPU"
+    return Finding("faiss", "ok" if count else "note", f"{faiss.__version__}, {where}")
+
+
+def _data(data_root: Path | None) -> Iterator[Finding]:
+    from bench.data import catalogue
+    from bench.data.locate import available
+
+    for name in catalogue.names():
+        place = available(name, data_root)
+        if place is None:
+            text = "not here; downloaded at the first run, or --data-root names where it lies"
+            yield Finding(name, "note", text)
+        else:
+            yield Finding(name, "ok", str(place))
+
+
+def _results(results: Path) -> Finding:
+    from bench.records.store import Store
+
+    try:
+        Store(results).check_writable()
+    except SslbenchError as error:
+        return Finding("results", "wrong", str(error))
+    free = shutil.disk_usage(results).free
+    return Finding("results", "ok", f"{results} is writable, {free / 2**30:.0f} GiB free")
+
+
+def _states(results: Path) -> Iterator[Finding]:
+    """Yield what the last states of finished runs take."""
+    kept = [path.stat().st_size for path in results.glob("checkpoints*/**/*.last.pt")]
+    if kept:
+        text = f"{len(kept)} finished run{'s' if len(kept) > 1 else ''}: {sum(kept) / 2**20:,.0f} MiB of last states kept for --extend"
+        yield Finding("states", "ok", f"{text} under {results}/checkpoints; they may be deleted")

@@ -1,0 +1,119 @@
+"""What there is: methods, protocols, data sets and backbones, as rows for `sslbench list`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["methods", "protocols", "datasets", "backbones", "studies"]
+Row = dict[str, Any]
+
+
+def rows(kind: Kind, data_root: Path | None) -> list[Row]:
+    """Return one row a thing, with the same keys in each."""
+    match kind:
+        case "methods":
+            return _methods()
+        case "protocols":
+            return _protocols()
+        case "datasets":
+            return _datasets(data_root)
+        case "backbones":
+            return _backbones()
+        case "studies":
+            return _studies()
+
+
+def _methods() -> list[Row]:
+    from bench.registry.methods import load_method, method_names
+
+    found = []
+    for name in method_names():
+        method = load_method(name)
+        needs = [f"{method.needs.trunk} backbone"] if method.needs.trunk in ("convolutional", "transformer") else []
+        needs += ["labels"] if method.needs.labels else []
+        needs += [] if method.needs.training else ["no training"]
+        found.append(
+            {
+                "method": name,
+                "title": method.title,
+                "family": method.family,
+                "needs": ", ".join(needs),
+                "version": method.recipe.version,
+                "paper": method.paper,
+            }
+        )
+    from bench.pretrained.names import ROWS
+
+    return found + [
+        {"method": form, "title": title, "family": "elsewhere", "needs": "no training", "version": 1, "paper": ""}
+        for form, title in ROWS
+    ]
+
+
+def _protocols() -> list[Row]:
+    from bench.registry.methods import load_installed_protocols
+    from protocols import catalogue
+
+    load_installed_protocols()
+    return [
+        {
+            "protocol": entry.id,
+            "title": entry.title,
+            "version": entry.version,
+            "default": entry.id in catalogue.DEFAULT,
+            "source": entry.source,
+        }
+        for entry in catalogue.ENTRIES.values()
+    ] + [
+        {"protocol": form, "title": title, "version": 1, "default": False, "source": "a family of protocols"}
+        for form, title in catalogue.FAMILIES.items()
+    ]
+
+
+def _datasets(data_root: Path | None) -> list[Row]:
+    from bench.data import catalogue
+    from bench.data.locate import available
+
+    return [
+        {
+            "dataset": entry.name,
+            "title": entry.title,
+            "size": entry.size,
+            "classes": entry.classes,
+            "train": entry.train,
+            "test": entry.test,
+            "backbone": entry.backbone,
+            "found": available(entry.name, data_root) if entry.name in catalogue.names() else None,
+        }
+        for entry in (*catalogue.ENTRIES, catalogue.FOLDER_ENTRY)
+    ]
+
+
+def _backbones() -> list[Row]:
+    from bench.backbones.catalogue import CATALOGUE
+
+    return [
+        {
+            "backbone": entry.name,
+            "title": entry.title,
+            "kind": entry.kind,
+            "features": entry.dim,
+            "version": entry.version,
+        }
+        for entry in CATALOGUE.values()
+    ]
+
+
+def _studies() -> list[Row]:
+    from bench.studies.load import find, names
+
+    return [
+        {
+            "study": study.name,
+            "title": study.title,
+            "dataset": study.dataset,
+            "budget": study.budget,
+            "seeds": study.seeds,
+            "rows": len(study.systems),
+        }
+        for study in map(find, names())
+    ]

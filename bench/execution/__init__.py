@@ -1,0 +1,1 @@
+"""Carrying out runs: processes, one run from start to record, progress."""

@@ -1,0 +1,159 @@
+"""Two results folders side by side: which rows differ by more than noise."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from bench.filenames import method_folder
+from bench.leaderboard.build import Current, columns_of, newest
+from bench.leaderboard.rows import row
+from bench.leaderboard.significance import LEVEL, difference, holm
+from bench.leaderboard.tables import Column, Row
+from bench.records.record import Record
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One score in both folders.
+
+    Attributes:
+        column: Of the score.
+        first: Percent (or the figure), or None.
+        second: Likewise.
+        p: Of no difference, corrected for all scores that are compared; None where they cannot be tested against each other.
+    """
+
+    column: Column
+    first: float | None
+    second: float | None
+    p: float | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two differ by more than noise."""
+        return self.p is not None and self.p < LEVEL
+
+
+@dataclass(frozen=True)
+class PairedRow:
+    """One row in both folders.
+
+    Attributes:
+        place: Data set, backbone, budget; a development task also says so.
+        label: The method with its changed settings.
+        statuses: How it ended in each.
+        pairs: By column id.
+        notes: Why scores cannot be compared, and which versions differ.
+    """
+
+    place: str
+    label: str
+    statuses: tuple[str, str]
+    pairs: dict[str, Pair]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool | None:
+        """Whether the rows differ by more than noise in any score, or in how they ended; None where nothing can be tested."""
+        if self.statuses[0] != self.statuses[1] or any(pair.differs for pair in self.pairs.values()):
+            return True
+        tested = any(pair.p is not None for pair in self.pairs.values())
+        return False if tested or self.statuses[0] != "ok" else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results folders: the rows of both, and the labels of what only one has."""
+
+    rows: tuple[PairedRow, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """``reproduced within noise: 7 of 8 (not: byol)``, over the rows that both have."""
+        good = sum(one.differs is False for one in self.rows)
+        bad = [one.label for one in self.rows if one.differs is not False]
+        return f"reproduced within noise: {good} of {len(self.rows)}" + (f" (not: {', '.join(bad)})" if bad else "")
+
+
+def compare(first: Iterable[Record], second: Iterable[Record], current: Current) -> Comparison:
+    """Compare all rows that two sets of records share, each score by its kept bits.
+
+    Numbers of seeds, machines and versions of methods may differ between the folders; of one row in one folder only the seeds
+    of the highest version count. A score of another protocol version, other data or other label sets is shown and not tested.
+    Holm's correction counts every score that is tested, so that in all comparisons of equal code at most one in twenty shows any
+    difference.
+    """
+    sides = (_grouped(first), _grouped(second))
+    shared = [key for key in sides[0] if key in sides[1]]
+    rows = [_paired(key, sides[0][key], sides[1][key], current) for key in shared]
+    return Comparison(
+        rows=tuple(_corrected(rows)),
+        only_first=tuple(" ".join(key) for key in sides[0] if key not in sides[1]),
+        only_second=tuple(" ".join(key) for key in sides[1] if key not in sides[0]),
+    )
+
+
+Key = tuple[str, str]
+
+
+def _grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
+    groups: dict[Key, list[Record]] = {}
+    for record in records:
+        of = record.identity
+        place = f"{of.dataset}, {of.backbone}, {of.budget}" + (", development task" if of.task == "val" else "")
+        groups.setdefault((place, method_folder(of.method, of.settings)), []).append(record)
+    return {key: sorted(groups[key], key=lambda r: r.identity.seed) for key in sorted(groups)}
+
+
+def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current: Current) -> PairedRow:
+    (first, older), (second, other_older) = newest(first), newest(second)
+    columns = [c for c in columns_of([*first, *second], current, all_protocols=True) if not c.same_as]
+    sides = (row(first, columns), row(second, columns))
+    data = _values(first, "fingerprint"), _values(second, "fingerprint")
+    notes = [] if data[0] == data[1] else ["other data: not compared"]
+    if older or other_older:
+        notes.append(f"seeds of older versions left out: {len(older)} | {len(other_older)}")
+    for name in ("method_version", "backbone_version", "harness_version"):
+        versions = _values(first, name), _values(second, name)
+        if versions[0] != versions[1]:
+            notes.append(f"{name.replace('_', ' ')} {' and '.join(versions[0])} | {' and '.join(versions[1])}")
+    pairs = {}
+    for column in columns:
+        alike = _protocol_versions(first, column.id) == _protocol_versions(second, column.id)
+        pair, note = _pair(column, sides, data[0] == data[1] and alike)
+        if note:
+            notes.append(note)
+        if pair.first is not None or pair.second is not None:
+            pairs[column.id] = pair
+    return PairedRow(*key, (sides[0].status, sides[1].status), pairs, tuple(notes))
+
+
+def _values(records: Sequence[Record], name: str) -> list[str]:
+    return sorted({str(getattr(record.identity, name)) for record in records})
+
+
+def _protocol_versions(records: Sequence[Record], name: str) -> set[int]:
+    return {record.protocols[name].version for record in records if name in record.protocols}
+
+
+def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pair, str | None]:
+    found = [side.scores.get(column.id) for side in sides]
+    pair = Pair(column, *(score.mean if score else None for score in found))
+    answers = [side.answers.get(column.id) for side in sides]
+    if answers[0] is None or answers[1] is None:
+        return pair, None
+    if not comparable:
+        return pair, f"{column.id}: other versions or data, not tested"
+    if not answers[0].paired(answers[1]):
+        return pair, f"{column.id}: other label sets, not tested"
+    return replace(pair, p=difference(answers[0], answers[1]).p), None
+
+
+def _corrected(rows: Sequence[PairedRow]) -> Iterator[PairedRow]:
+    tested = [(i, name) for i, one in enumerate(rows) for name, pair in one.pairs.items() if pair.p is not None]
+    raw = [p for i, name in tested if (p := rows[i].pairs[name].p) is not None]
+    corrected = dict(zip(tested, holm(raw), strict=True))
+    for i, one in enumerate(rows):
+        pairs = {name: replace(pair, p=corrected.get((i, name))) for name, pair in one.pairs.items()}
+        yield replace(one, pairs=pairs)

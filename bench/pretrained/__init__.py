@@ -1,0 +1,1 @@
+"""Encoders that were pretrained elsewhere, and the export of our own."""

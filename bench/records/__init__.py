@@ -1,0 +1,1 @@
+"""Records of runs, their files, logs and checkpoints."""

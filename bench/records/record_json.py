@@ -1,0 +1,197 @@
+"""The JSON form of a record: written to be read by eye, and checked when read."""
+
+import base64
+import json
+import math
+import types
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from bench.errors import SslbenchError
+from bench.records.record import SCHEMA_VERSION, Cost, Identity, Measurement, Record
+
+
+class UnreadableRecord(SslbenchError):
+    """A text that is no record of this form; the message says why, in one line, without naming the file."""
+
+
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def to_json(record: Record) -> str:
+    """Return the JSON text of a record, readable by eye and ended by a newline.
+
+    JSON has no NaN: a float that is not finite is written as the string ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. Tuples
+    become lists. Raises TypeError for a value that JSON does not have.
+    """
+    return _text(_plain(record), "") + "\n"
+
+
+def from_json(text: str) -> Record:
+    """Return the record that ``to_json`` wrote.
+
+    Raises:
+        UnreadableRecord: The text is cut off, is no record, or was written by a newer sslbench.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UnreadableRecord(f"no valid JSON ({error})") from None
+    except RecursionError:
+        raise UnreadableRecord("JSON that is nested too deeply") from None
+    if not isinstance(data, dict) or not {"schema_version", "identity", "status"} <= data.keys():
+        raise UnreadableRecord("JSON, but no record of sslbench")
+    version = data["schema_version"]
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise UnreadableRecord(f"written by a newer sslbench (schema {version}; this one reads {SCHEMA_VERSION})")
+    if version != SCHEMA_VERSION or type(version) is not int:
+        raise UnreadableRecord(f"of an unknown schema version ({version!r}; this one reads {SCHEMA_VERSION})")
+    record = _reader(Record)(data, "record")
+    assert isinstance(record, Record)
+    return record
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record | Identity | Measurement | Cost):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"a record cannot hold a table with keys other than text: {value!r}")
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _text(value: Any, indent: str) -> str:
+    """Write a table one entry a line, and whatever holds no table on one line."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        entries = (f"{inner}{json.dumps(key)}: {_text(entry, inner)}" for key, entry in value.items())
+        return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        return "[\n" + ",\n".join(inner + json.dumps(entry, allow_nan=False) for entry in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
+
+
+Reader = Callable[[Any, str], Any]
+
+
+def _number(value: Any, where: str) -> float:
+    if type(value) is float or type(value) is int:
+        return value
+    if type(value) is str and value in _WORDS:
+        return _WORDS[value]
+    raise UnreadableRecord(f"{where} is no number")
+
+
+def _anything(value: Any, where: str) -> Any:
+    if type(value) is str:
+        return _WORDS.get(value, value)
+    if type(value) is dict:
+        return {key: _anything(entry, where) for key, entry in value.items()}
+    if type(value) is list:
+        return [_anything(entry, where) for entry in value]
+    return value
+
+
+def _numbers(value: Any, where: str) -> list[float]:
+    if type(value) is not list:
+        raise UnreadableRecord(f"{where} is no list")
+    return [entry if type(entry) is float else _number(entry, where) for entry in value]
+
+
+@cache
+def _reader(form: Any) -> Reader:
+    """Return what turns plain JSON into ``form`` (a dataclass or an annotation of one of its fields), checking it."""
+    origin, arguments = get_origin(form), get_args(form)
+    if form is Any:
+        return _anything
+    if form is float:
+        return _number
+    if form == list[float]:
+        return _numbers
+    if origin is Literal:
+        return _one_of(arguments)
+    if origin in (Union, types.UnionType):
+        inner = _reader(next(a for a in arguments if a is not type(None)))
+        return lambda value, where: None if value is None else inner(value, where)
+    if origin is list:
+        return _list_of(_reader(arguments[0]))
+    if origin is dict:
+        return _table_of(_reader(arguments[1]))
+    if form in (Record, Identity, Measurement, Cost):
+        return _object(form)
+    return _exactly(form)
+
+
+def _one_of(choices: tuple[Any, ...]) -> Reader:
+    def read(value: Any, where: str) -> Any:
+        if value not in choices:
+            raise UnreadableRecord(f"{where} is {value!r}, none of {', '.join(choices)}")
+        return value
+
+    return read
+
+
+def _list_of(entry: Reader) -> Reader:
+    def read(value: Any, where: str) -> Any:
+        if type(value) is not list:
+            raise UnreadableRecord(f"{where} is no list")
+        return [entry(v, where) for v in value]
+
+    return read
+
+
+def _table_of(entry: Reader) -> Reader:
+    def read(value: Any, where: str) -> Any:
+        if type(value) is not dict:
+            raise UnreadableRecord(f"{where} is no table")
+        return {key: entry(v, f"{where}.{key}") for key, v in value.items()}
+
+    return read
+
+
+def _exactly(form: type) -> Reader:
+    def read(value: Any, where: str) -> Any:
+        if type(value) is not form:
+            raise UnreadableRecord(f"{where} is {value!r}, no {form.__name__}")
+        return value
+
+    return read
+
+
+def _object(form: Any) -> Reader:
+    hints = get_type_hints(form)
+    entries = {f.name: _reader(hints[f.name]) for f in fields(form)}
+
+    def read(value: Any, where: str) -> Any:
+        if type(value) is not dict:
+            raise UnreadableRecord(f"{where} is no table")
+        if unknown := value.keys() - entries.keys():
+            raise UnreadableRecord(f"{where} has an unknown entry {min(unknown)!r}")
+        try:
+            found = form(**{key: entries[key](v, f"{where}.{key}") for key, v in value.items()})
+        except TypeError as error:
+            raise UnreadableRecord(f"{where} is incomplete ({error})") from None
+        if isinstance(found, Measurement):
+            _check_bits(found, where)
+        return found
+
+    return read
+
+
+def _check_bits(measurement: Measurement, where: str) -> None:
+    """Refuse kept bits that are no base64, or not one bit an image."""
+    needed = (measurement.images + 7) // 8
+    for draw in measurement.correct:
+        try:
+            length = len(base64.b64decode(draw, validate=True))
+        except ValueError:
+            raise UnreadableRecord(f"{where}.correct is no base64") from None
+        if length != needed:
+            raise UnreadableRecord(f"{where}.correct has {length} bytes, {measurement.images} images need {needed}")

@@ -1,0 +1,1 @@
+"""Records and tables made visible: terminal, Markdown, CSV, JSON, LaTeX."""

@@ -1,0 +1,215 @@
+"""Tables as text: markdown, CSV, JSON and LaTeX; and the leaderboard's files."""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from bench.atomic import write_text
+from bench.leaderboard.tables import Board, Column, Row, Score, Table
+from bench.reports import numbers
+
+SCHEMA_VERSION = 1
+
+
+def to_json(board: Board) -> str:
+    """Return the form that ``results/leaderboard.schema.json`` describes: percent for accuracies, null for no value."""
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "tables": [_table(table) for table in board.tables],
+        "stale": [str(stale) for stale in board.stale],
+    }
+    return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "dataset": table.dataset,
+        "fingerprint": table.fingerprint,
+        "backbone": table.backbone,
+        "budget": table.budget,
+        "task": table.task,
+        "classes": table.classes,
+        "test_images": table.images,
+        "columns": [column.id for column in table.columns],
+        "same_as": {column.id: column.same_as for column in table.columns if column.same_as},
+        "rows": [_row(row, table) for row in table.rows],
+        "notes": list(table.notes),
+        "beside": list(table.beside),
+    }
+
+
+def _row(row: Row, table: Table) -> dict[str, Any]:
+    return {
+        "method": row.method,
+        "settings": row.settings,
+        "group": row.group,
+        "seeds": list(row.seeds),
+        "status": row.status,
+        "cause": row.cause,
+        "rank": _rounded(row.rank),
+        "scores": {column.id: _score(row.scores.get(column.id)) for column in table.columns},
+        "cost": {
+            name: _rounded(getattr(row.cost, name))
+            for name in (
+                "pretrain_s",
+                "evaluate_s",
+                "images_per_s",
+                "peak_memory_mb",
+                "parameters",
+                "views_per_image",
+            )
+        },
+        "device": row.device,
+        "precision": row.precision,
+        "marked": row.marked,
+    }
+
+
+def _score(score: Score | None) -> dict[str, Any]:
+    return {
+        "mean": _rounded(score.mean) if score else None,
+        "std": _rounded(score.std) if score else None,
+        "draw_std": _rounded(score.draw_std) if score else None,
+        "interval": [_rounded(end) for end in score.interval] if score and score.interval else None,
+        "tied_with_best": score.tied_with_best if score else None,
+        "seeds": score.seeds if score else 0,
+        "metrics": {name: _rounded(value) for name, value in score.metrics.items()} if score else {},
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return value if isinstance(value, int) else round(value, 4)
+
+
+def to_csv(board: Board) -> str:
+    """Return one line a row of all tables: its scores with their deviations, intervals and ties, and its cost."""
+    columns = list(dict.fromkeys(column.id for table in board.tables for column in table.columns))
+    lines = []
+    for table in board.tables:
+        for row in table.rows:
+            flat = _row(row, table)
+            line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
+            line |= {name: flat[name] for name in ("method", "group", "status", "cause", "rank")}
+            line |= {
+                "settings": json.dumps(row.settings) if row.settings else None,
+                "seeds": " ".join(map(str, row.seeds)),
+            }
+            for name in columns:
+                cell = flat["scores"].get(name) or _score(None)
+                low, high = cell["interval"] or (None, None)
+                tied = {True: "yes", False: "no", None: None}[cell["tied_with_best"]]
+                values = (cell["mean"], cell["std"], cell["draw_std"], low, high, tied)
+                line |= dict(zip(_headings(name), values, strict=True))
+            lines.append(line | flat["cost"] | {name: flat[name] for name in ("device", "precision")})
+    text = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()
+
+
+def _headings(column: str) -> list[str]:
+    return [column, *(f"{column}_{part}" for part in ("std", "draw_std", "low", "high", "tied"))]
+
+
+def to_markdown(board: Board) -> str:
+    """Return every table in GitHub's markdown, ties in bold."""
+    parts = []
+    for table in board.tables:
+        headings = ["rank", "method", *(c.id for c in table.columns), *(c.heading for c in numbers.COST_COLUMNS)]
+        lines = [
+            f"### {_md(numbers.title(table))}",
+            "",
+            _md_line(headings),
+            _md_line(["--:", ":--"] + ["--:"] * (len(headings) - 2)),
+        ]
+        for row in table.rows:
+            scores = [_md_score(row.scores.get(c.id), c) for c in table.columns]
+            costs = [numbers.cost(row.cost, c) for c in numbers.COST_COLUMNS]
+            name = _md(numbers.label(row))
+            lines.append(
+                _md_line([numbers.rank(row), name if row.group == "methods" else f"*{name}*", *scores, *costs])
+            )
+        legend = [_md(sentence.replace("*:", "Bold:")) for sentence in numbers.legend(table)]
+        links = [f"[{_md(numbers.title(other))}](#{_anchor(numbers.title(other))})" for other in numbers.beside(table)]
+        legend += [f"The same images on another backbone: {', '.join(links)}."] if links else []
+        parts.append("\n".join([*lines, "", "  \n".join(legend), ""]))
+    return "\n".join(parts)
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([|*_<`\\])", r"\\\1", text)
+
+
+def _anchor(title: str) -> str:
+    """Return the name that GitHub gives to a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def _md_line(entries: list[str]) -> str:
+    return f"| {' | '.join(entries)} |"
+
+
+def _md_score(score: Score | None, column: Column) -> str:
+    text = numbers.score(score, column)
+    return f"**{text}**" if score is not None and score.tied_with_best else text
+
+
+def to_latex(board: Board) -> str:
+    """Return every table for the package booktabs, ties in bold, groups parted by a rule."""
+    parts = []
+    for table in board.tables:
+        lines = [f"% {numbers.title(table)}", rf"\begin{{tabular}}{{l{'r' * (len(table.columns) + 1)}}}", r"\toprule"]
+        lines.append(_tex_line(["method", *(_tex(c.id) for c in table.columns), "rank"]))
+        for _, rows in groupby(table.rows, key=lambda row: row.group):
+            lines.append(r"\midrule")
+            for row in rows:
+                scores = [_tex_score(row.scores.get(c.id), c) for c in table.columns]
+                lines.append(_tex_line([_tex(numbers.label(row)), *scores, numbers.rank(row)]))
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {sentence}" for sentence in numbers.legend(table)), ""]
+        parts.append("\n".join(lines))
+    return "\n".join(parts)
+
+
+def _tex(text: str) -> str:
+    text = re.sub(r"([&%$#_{}])", r"\\\1", text.replace("\\", "/"))
+    return text.replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}").replace("†", r"$^\dagger$")
+
+
+def _tex_line(entries: list[str]) -> str:
+    return " & ".join(entries) + r" \\"
+
+
+def _tex_score(score: Score | None, column: Column) -> str:
+    text = numbers.score(score, column, between=r" $\pm$ ").replace(numbers.NONE, "--")
+    return rf"\textbf{{{text}}}" if score is not None and score.tied_with_best else text
+
+
+FORMATS: dict[str, Callable[[Board], str]] = {
+    "markdown": to_markdown,
+    "csv": to_csv,
+    "json": to_json,
+    "latex": to_latex,
+}
+
+
+def write_leaderboard(board: Board, folder: Path) -> list[Path]:
+    """Write ``leaderboard.md``, ``.csv`` and ``.json`` under a results folder, each whole or not at all; return their paths.
+
+    Raises:
+        SslbenchError: The folder cannot be written.
+    """
+    paths = []
+    for suffix, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("json", to_json(board))):
+        paths.append(folder / f"leaderboard.{suffix}")
+        write_text(paths[-1], text)
+    return paths

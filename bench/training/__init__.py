@@ -1,0 +1,1 @@
+"""Pretraining: the loop, optimisers, batches, loss history."""

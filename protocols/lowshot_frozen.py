@@ -1,0 +1,51 @@
+"""``lowshot-<labels>-frozen``: logistic regression on the frozen features of a label set, with one fixed penalty."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.parts.labelled import Standardisation, labelled
+from protocols.parts.logistic import LogisticRegression, Solution
+
+
+@dataclass(frozen=True)
+class LowshotFrozen(EvaluationProtocol):
+    """The evaluation of MSN (arXiv:2204.07141, section 5): cheap, and at few labels often better than fine-tuning.
+
+    Attributes:
+        labels: How many: images a class, or percent.
+        draws: How many label sets.
+        penalty: λ of mean cross-entropy + λ/2·‖W‖².
+        tolerance: Largest absolute entry of the gradient at the solution.
+    """
+
+    labels: str
+    draws: int
+    penalty: float
+    tolerance: float
+
+    def predict(self, task: Task) -> Predictions:
+        """Return log-probabilities, one block a draw; features are standardised by all of ``train``, which needs no label.
+
+        Raises:
+            ValueError: A class has no image in a label set, or the features are degenerate.
+        """
+        standardise = Standardisation.of(task.train_features.to(task.device))
+        test = standardise(task.test_features.to(task.device))
+        predictions = Predictions(choices={"penalty": self.penalty, "not_converged": []})
+        for draw in range(self.draws):
+            indices, targets = labelled(task, self.labels, draw)
+            features = standardise(task.train_features[indices].to(task.device))
+            solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+            if not solution.converged:
+                predictions.choices["not_converged"].append(draw)
+            predictions.scores.append(solution.log_probabilities(test).float().cpu())
+            right = solution.log_probabilities(features).argmax(dim=1).cpu() == targets.cpu()
+            predictions.train_accuracy.append(float(right.double().mean()))
+        return predictions
+
+
+def probe(features: Tensor, targets: Tensor, classes: int, penalty: float, tolerance: float) -> Solution:
+    """Return the logistic regression on standardised features."""
+    return LogisticRegression(features, targets, classes, tolerance=tolerance).solve(penalty)

@@ -1,0 +1,164 @@
+"""The training loop of every protocol that takes gradient steps, and how a network predicts."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from protocols.base import Augmentation, Images, Task
+from protocols.parts.chunks import images_at_once
+from protocols.parts.heads import Classifier
+from protocols.parts.training import Training
+
+CHUNK_IMAGES = 2048
+CURVE_POINTS = 50
+TRAIL_POINTS = 20
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a loss may depend on in one step.
+
+    Attributes:
+        progress: From 0 at the first step towards 1.
+        number: Of the step, from 0.
+    """
+
+    progress: float
+    number: int
+
+
+Extra = Callable[[Classifier, Step], Tensor | None]
+Trail = list[tuple[int, Int[Tensor, " test"]]]
+
+
+def train(
+    model: Classifier,
+    images: UInt8[Tensor, "n channels size size"],
+    targets: Int[Tensor, " n"],
+    training: Training,
+    task: Task,
+    generator: torch.Generator,
+    extra: Extra | None = None,
+    trail: Trail | None = None,
+) -> dict[str, list[float]]:
+    """Train a classifier in place on labelled images, at a rate that falls to zero as a cosine.
+
+    The modes (eval or train) of the modules stay as they are. A frozen encoder is run without gradient.
+
+    Args:
+        model: What is trained.
+        images: On any device.
+        targets: On the task's device.
+        training: How.
+        task: Prepares and augments.
+        generator: Order and augmentation.
+        extra: A loss to add, for example that of unlabelled images; None where it adds nothing in this step.
+        trail: Gets the predicted classes of the test images before the first step and at 20 places from there to the last.
+
+    Returns:
+        The curves ``loss`` and ``accuracy`` of the labelled batches, at most 50 points each.
+
+    Raises:
+        ValueError: The loss is not finite at the end.
+    """
+    frozen = training.trunk_rate == 0
+    if frozen:
+        model.encoder.requires_grad_(False)
+    groups = [{"params": list(model.head.parameters()), "lr": training.head_rate}]
+    if not frozen:
+        groups.append({"params": [p for p in model.encoder.parameters() if p.requires_grad], "lr": training.trunk_rate})
+    optimizer: torch.optim.Optimizer
+    if training.optimizer == "sgd":
+        optimizer = torch.optim.SGD(groups, momentum=0.9, fused=True)
+    else:
+        optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+    peaks = [float(group["lr"]) for group in optimizer.param_groups]
+    total = training.steps_over(len(images))
+    batches = augmented_batches(images, total, training.batch_of(len(images)), training.augmentation, task, generator)
+    losses, hits = [], []
+    looked_at = {round(total * place / TRAIL_POINTS) for place in range(TRAIL_POINTS)}
+    for number, (views, chosen) in enumerate(batches):
+        progress = number / total
+        if trail is not None and number in looked_at:
+            trail.append((number, classes_of(model, task)))
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * (1 + math.cos(math.pi * progress)) / 2
+        scores = scores_of(model, views, frozen=frozen)
+        wanted = targets[chosen]
+        loss = nn.functional.cross_entropy(scores, wanted)
+        losses.append(loss.detach())
+        hits.append((scores.detach().argmax(dim=1) == wanted).float().mean())
+        added = extra(model, Step(progress, number)) if extra else None
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss if added is None else loss + added)
+        optimizer.step()
+    if trail is not None:
+        trail.append((total, classes_of(model, task)))
+    curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
+    if not math.isfinite(curves["loss"][-1]):
+        raise ValueError("fine-tuning diverged: its loss is not finite; the encoder's features may be degenerate")
+    return curves
+
+
+def scores_of(model: Classifier, images: Float[Tensor, "batch channels size size"], *, frozen: bool) -> Tensor:
+    """Return class scores; a frozen encoder keeps no graph."""
+    if not frozen:
+        return cast(Tensor, model(images))
+    with torch.no_grad():
+        below = model.standardised(model.raw(images))
+    return cast(Tensor, model.head(below))
+
+
+def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " total"]:
+    """Return so many indices: one permutation after the other."""
+    rounds = math.ceil(total / images)
+    device = generator.device
+    return torch.cat([torch.randperm(images, generator=generator, device=device) for _ in range(rounds)])[:total]
+
+
+def augmented_batches(
+    images: Images, steps: int, batch: int, kind: Augmentation, task: Task, generator: torch.Generator
+) -> Iterator[tuple[Float[Tensor, "batch channels size size"], Int[Tensor, " batch"]]]:
+    """Yield prepared views and whose they are; the views of many steps are made at once, if they are small."""
+    indices = order(len(images), steps * batch, generator)
+    images = images.to(task.device)
+    stride = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
+    for part in torch.split(indices, stride):
+        (views,) = task.augment(images[part], kind, generator)
+        yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
+
+
+def thinned(values: Float[Tensor, " steps"]) -> list[float]:
+    """Return a curve of at most 50 points: the mean of each of as many equal parts."""
+    parts = torch.tensor_split(values.double(), min(CURVE_POINTS, len(values)))
+    return [float(part.mean()) for part in parts]
+
+
+@torch.no_grad()
+def log_probabilities(model: Classifier, images: Images, task: Task, batch: int = 512) -> Float[Tensor, "n classes"]:
+    """Return float32 log-probabilities of images, on the CPU, the model in eval mode; its modes stay as they were."""
+    batch = images_at_once(batch, images, task)
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    parts = [torch.log_softmax(model(task.prepare(part)).float(), dim=1) for part in torch.split(images, batch)]
+    for module, mode in modes:
+        module.training = mode
+    return torch.cat(parts).cpu()
+
+
+def classes_of(model: Classifier, task: Task) -> Int[Tensor, " test"]:
+    """Return the class that the model gives each test image now."""
+    return log_probabilities(model, task.test_images, task).argmax(dim=1)
+
+
+def mean_curves(curves: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """Return the mean over draws of each curve."""
+    return {
+        name: torch.tensor([curve[name] for curve in curves], dtype=torch.float64).mean(dim=0).tolist()
+        for name in curves[0]
+    }
