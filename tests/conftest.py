@@ -1,10 +1,18 @@
 """Where the tests find real images, and how they start the program as a user does."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from starting import clean_environment, command, real_images
+from support.campaign import DRAWS, resolve, simulate
+from support.full_record import full_record
+from support.starting import clean_environment, command, real_images
+
+from bench.leaderboard.build import Current
+from bench.records.record import Cost, Identity, Measurement, Record
+from bench.records.store import Store
+from bench.registry import methods as registry
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -38,3 +46,41 @@ def sslbench(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def only_the_catalogue(monkeypatch):
+    """What other tests plugged into this process is not asked for."""
+    monkeypatch.setattr(registry, "_plugins", {})
+    monkeypatch.setattr(registry, "_functions", {})
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """A results folder with two records on digits."""
+    results = tmp_path_factory.mktemp("recorded") / "results"
+    for method, top1 in (("simclr", 0.9), ("byol", 0.8)):
+        identity = Identity("digits", "f00d", "test", method, 1, "resnet9_slim", 1, 1, "standard", 60, 256, 0)
+        protocols = {"knn": Measurement(1, {"top1": top1}, [{"top1": top1}], correct=["/w=="], images=8)}
+        Store(results).write(
+            Record(identity, "ok", protocols=protocols, cost=Cost(pretrain_s=1.0), curve={"step": [1], "loss": [2.0]})
+        )
+    return results
+
+
+@pytest.fixture
+def record() -> Record:
+    """A record with every entry filled."""
+    return full_record()
+
+
+@pytest.fixture
+def current() -> Current:
+    """Simulated protocols as the current versions."""
+    return Current(tuple(DRAWS), resolve, harness=1)
+
+
+@pytest.fixture
+def campaign() -> Callable[..., list[Record]]:
+    """Simulates the records of methods of known ability."""
+    return simulate

@@ -53,7 +53,7 @@ def steps(results: Path, data_root: Path | None) -> list[Step]:
     cifar = ("--dataset", "cifar10")
     literature = tuple(word for name in LITERATURE for word in ("--protocol", name))
     return [
-        Step("the tests that need a GPU", ("-m", "pytest", "tests/harness/test_on_a_gpu.py", "--quiet")),
+        Step("the tests that need a GPU", ("-m", "pytest", "tests/execution/test_on_a_gpu.py", "--quiet")),
         Step("what the program says of this machine", ("-m", "bench.cli", "doctor")),
         Step("one epoch of CIFAR-10", run("simclr", "supervised", *cifar, "--budget", "smoke")),
         Step("throughput", suite("tests/throughput")),

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from bench.leaderboard.build import Current
-from bench.leaderboard.compare import compare, screen
+from bench.leaderboard.compare import compare
 from bench.records.record import Record
+from bench.reports.comparison import screen
 
 Campaign = Callable[..., list[Record]]
 METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "simclr": 0.6, "byol": 0.3}

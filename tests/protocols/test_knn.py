@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 import pytest
 import torch
-from starting import ROOT
+from support.starting import ROOT
 from torch import Tensor
 
 from protocols.base import Task

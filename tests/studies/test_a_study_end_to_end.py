@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from PIL import Image
-from starting import clean_environment
+from support.starting import clean_environment
 
 STUDY = """
 title = "A small study"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
-from starting import real_images
+from support.starting import real_images
 
 from bench.data import load
 from bench.data.dataset import Dataset

@@ -1,7 +1,7 @@
 """SimCLR on FashionMNIST from pixels to a step: our loop, a bare step, and lightly's loop as its scripts run it and in our precision."""
 
 import pytest
-from starting import real_images
+from support.starting import real_images
 from throughput.conftest import BATCH
 from throughput.lightly_loop import lightly_loop
 from throughput.measuring import measure

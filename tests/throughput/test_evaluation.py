@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightly.utils.benchmarking import KNNClassifier, LinearClassifier
 from sklearn.linear_model import LogisticRegression
-from starting import real_images
+from support.starting import real_images
 from throughput.conftest import BATCH
 from throughput.lightly_loop import trainer
 from throughput.measuring import measure

@@ -1,7 +1,7 @@
 """A step of every method in the harness's loop, and what share of the time its own arithmetic takes (a bare step)."""
 
 import pytest
-from starting import real_images
+from support.starting import real_images
 from throughput.conftest import BATCH
 from throughput.measuring import measure
 from throughput.stepping import step_by_step

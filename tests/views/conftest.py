@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits
-from starting import real_images
+from support.starting import real_images
 
 
 def _file(name):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from harness.in_process import perform, same, stopped
+from support.in_process import perform, same, stopped
 
 from bench.data import load
 from bench.errors import StorageError

@@ -1,12 +1,11 @@
-import math
+"""A record with every entry filled."""
 
-import pytest
+import math
 
 from bench.records.record import Cost, Identity, Measurement, Record
 
 
-@pytest.fixture
-def record() -> Record:
+def full_record() -> Record:
     """A record with every entry filled, as a run of digits would leave it, and a loss that went astray."""
     return Record(
         identity=Identity(

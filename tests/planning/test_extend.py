@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from harness.in_process import lines_of, perform, same, stopped
+from support.in_process import lines_of, perform, same, stopped
 
 from bench.cli.doctor import examine
 from bench.errors import SslbenchError

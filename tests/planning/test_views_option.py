@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from harness.in_process import perform
 from scipy.stats import ttest_ind
+from support.in_process import perform
 from torchvision.transforms import v2
 
 from bench.errors import SslbenchError

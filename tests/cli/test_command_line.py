@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from starting import clean_environment
+from support.starting import clean_environment
 
 from bench.cli.app import main
 

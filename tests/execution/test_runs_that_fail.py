@@ -7,7 +7,7 @@ import subprocess
 import textwrap
 
 import pytest
-from starting import clean_environment, command
+from support.starting import clean_environment, command
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from starting import clean_environment, command
+from support.starting import clean_environment, command
 
 from bench.records.store import Store
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from harness.in_process import lines_of, perform, stopped
+from support.in_process import lines_of, perform, stopped
 
 from bench.data import load
 from bench.evaluation import evaluate

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from starting import ROOT
+from support.starting import ROOT
 from typer.testing import CliRunner
 
 from bench.errors import SslbenchError

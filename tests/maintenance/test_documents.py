@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
-from starting import ROOT
+from support.starting import ROOT
 
 pytestmark = pytest.mark.slow
 

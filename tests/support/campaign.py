@@ -1,12 +1,12 @@
+"""Simulated records of methods of known ability, for the tests of leaderboards and reports."""
+
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 
-from bench.leaderboard.build import Current
 from bench.records.record import Cost, Identity, Measurement, Record, Status
 
 DRAWS = {
@@ -36,16 +36,6 @@ def resolve(name: str) -> Entry:
     if name in ("linear-sgd", "knn-200-t01") or name in DRAWS:
         return Entry(name)
     raise ValueError(f"unknown protocol {name!r}")
-
-
-@pytest.fixture
-def current() -> Current:
-    return Current(tuple(DRAWS), resolve, harness=1)
-
-
-@pytest.fixture
-def campaign() -> Callable[..., list[Record]]:
-    return simulate
 
 
 def simulate(
