@@ -49,12 +49,12 @@ def cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def choose_precision(device: torch.device, trunk: str) -> Precision:
-    """Return the precision of pretraining: bf16 on a GPU, and for convolutional trunks on a CPU that has it; else float32.
+def choose_precision(device: torch.device, backbone: str) -> Precision:
+    """Return the precision of pretraining: bf16 on a GPU, and for convolutional backbones on a CPU that has it; else float32.
 
     Small transformers are three times slower in bf16 on a CPU.
     """
-    if device.type == "cuda" or (trunk == "convolutional" and cpu_has_bf16()):
+    if device.type == "cuda" or (backbone == "convolutional" and cpu_has_bf16()):
         return "bf16-mixed"
     return "32-true"
 

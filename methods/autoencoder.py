@@ -2,7 +2,7 @@
 
 Recipe: lightning-bolts ``basic_ae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
 1e-4 at 256 images, no decay, a code of 256, mean squared error over pixels. As there, the loss is taken on normalised pixels.
-Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any trunk and image size; bolts mirrors its ResNet-18.
+Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any backbone and image size; bolts mirrors its ResNet-18.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Recipe, input_of
 from methods.parts.decoder import Decoder, MirroredDecoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
@@ -26,17 +26,17 @@ class AutoencoderSettings:
 
     Attributes:
         dim: Length of the code.
-        layer: What is evaluated: the trunk's features or the latent code.
-        decoder: Convolutions on any trunk, or the layers of a multilayer perceptron in reverse (far quicker there).
+        layer: What is evaluated: the backbone's features or the latent code.
+        decoder: Convolutions on any backbone, or the layers of a multilayer perceptron in reverse (far quicker there).
     """
 
     dim: int = 256
-    layer: Literal["trunk", "latent"] = "trunk"
+    layer: Literal["backbone", "latent"] = "backbone"
     decoder: Literal["convolutional", "mirrored"] = "convolutional"
 
 
 class Autoencoder(Method):
-    """A linear code on the trunk and a convolutional decoder."""
+    """A linear code on the backbone and a convolutional decoder."""
 
     title: ClassVar[str] = "Autoencoder"
     paper: ClassVar[str] = "https://doi.org/10.1126/science.1127647"
@@ -44,13 +44,13 @@ class Autoencoder(Method):
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
     Settings: ClassVar[type[Any]] = AutoencoderSettings
 
-    def __init__(self, trunk: Trunk | None, settings: AutoencoderSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.code = nn.Linear(self.trunk.dim, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: AutoencoderSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.code = nn.Linear(self.backbone.dim, settings.dim)
         self.decoder = (
-            MirroredDecoder(settings.dim, self.trunk, traits.size, traits.channels)
+            MirroredDecoder(settings.dim, self.backbone, traits.size, traits.channels)
             if settings.decoder == "mirrored"
-            else Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+            else Decoder(settings.dim, self.backbone.dim, traits.size, traits.channels)
         )
 
     @classmethod
@@ -62,7 +62,7 @@ class Autoencoder(Method):
         self, images: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch channels size size"]:
         """Return reconstructions of prepared images."""
-        reconstructions: Tensor = self.decoder(self.code(self.trunk(images)))
+        reconstructions: Tensor = self.decoder(self.code(self.backbone(images)))
         return reconstructions
 
     def forward(self, batch: Batch, progress: float) -> Loss:
@@ -71,5 +71,7 @@ class Autoencoder(Method):
         return Loss(in_float32(mse_loss, self.reconstruct(images), images), {})
 
     def encoder(self) -> Encoder:
-        """Return the trunk, with the code on it where the latent layer is evaluated."""
-        return Encoder(self.trunk, input_of(self.traits), code=self.code if self.settings.layer == "latent" else None)
+        """Return the backbone, with the code on it where the latent layer is evaluated."""
+        return Encoder(
+            self.backbone, input_of(self.traits), code=self.code if self.settings.layer == "latent" else None
+        )

@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/barlow.yaml): a head of three layers of 2048 on
 512 features, off-diagonal weight 0.0051, the loss times 0.1.
 Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, a warm-up of a tenth of the training, in the place of LARS with rate 0.3 for
-1000 epochs; the head keeps its ratio to the trunk (four times its features); bilinear crops (lightly) instead of bicubic; no blur up to
+1000 epochs; the head keeps its ratio to the backbone (four times its features); bilinear crops (lightly) instead of bicubic; no blur up to
 32 pixels; biases and norms do not decay, as in solo-learn.
 Why AdamW: in short trainings the other two learn slowly. On development tasks, resnet9_slim, one seed, kNN / one label a class frozen: digits
 (60 epochs) LARS 82.1 / 54.2, SGD of lightly's CIFAR-10 benchmark (0.12) 75.2 / 48.1, AdamW 95.2 / 73.3; FashionMNIST (1 epoch) LARS
@@ -21,7 +21,7 @@ from lightly.loss import BarlowTwinsLoss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -34,7 +34,7 @@ class BarlowTwinsSettings:
     Attributes:
         redundancy: Weight of the off-diagonal terms.
         scale: Factor on the loss.
-        dim: Width of the head and length of an embedding, in multiples of the trunk's features.
+        dim: Width of the head and length of an embedding, in multiples of the backbone's features.
         min_scale: Smallest crop, as a fraction of the image's area.
         rotation: Largest angle, in degrees, by which half of the views are rotated; 0 for none.
     """
@@ -47,7 +47,7 @@ class BarlowTwinsSettings:
 
 
 class BarlowTwins(Method):
-    """The trunk, a projection head, the cross-correlation."""
+    """The backbone, a projection head, the cross-correlation."""
 
     title: ClassVar[str] = "Barlow Twins"
     paper: ClassVar[str] = "https://arxiv.org/abs/2103.03230"
@@ -58,10 +58,10 @@ class BarlowTwins(Method):
     )
     Settings: ClassVar[type[Any]] = BarlowTwinsSettings
 
-    def __init__(self, trunk: Trunk | None, settings: BarlowTwinsSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        width = settings.dim * self.trunk.dim
-        self.projection = BarlowTwinsProjectionHead(self.trunk.dim, width, width)
+    def __init__(self, backbone: Backbone | None, settings: BarlowTwinsSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        width = settings.dim * self.backbone.dim
+        self.projection = BarlowTwinsProjectionHead(self.backbone.dim, width, width)
         self.criterion = BarlowTwinsLoss(settings.redundancy)
 
     @classmethod
@@ -75,5 +75,5 @@ class BarlowTwins(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the scaled loss of the cross-correlation."""
-        first, second = (self.projection(self.trunk(view)) for view in batch.views)
+        first, second = (self.projection(self.backbone(view)) for view in batch.views)
         return Loss(self.settings.scale * in_float32(self.criterion, first, second), {})

@@ -33,7 +33,7 @@ class InputSpec:
     std: tuple[float, ...]
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """A network without a head, built by the harness and handed to a method.
 
     Attributes:
@@ -62,40 +62,40 @@ class Trunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What is evaluated: a trunk with the pooling that its method declares, and a linear code where the method has one.
+    """What is evaluated: a backbone with the pooling that its method declares, and a linear code where the method has one.
 
     Attributes:
         input: How images must be prepared for it.
-        pooling: How the trunk's features are pooled.
-        code: A linear layer on the trunk whose outputs are the features, or None: the trunk's are.
+        pooling: How the backbone's features are pooled.
+        code: A linear layer on the backbone whose outputs are the features, or None: the backbone's are.
         dim: Number of features.
         map_dim: Channels of the feature map, where there is one.
     """
 
     def __init__(
-        self, trunk: Trunk, input: InputSpec, pooling: Pooling | None = None, code: nn.Linear | None = None
+        self, backbone: Backbone, input: InputSpec, pooling: Pooling | None = None, code: nn.Linear | None = None
     ) -> None:
         super().__init__()
-        self.trunk = trunk
+        self.backbone = backbone
         self.input = input
-        self.pooling: Pooling = pooling or trunk.pooling
+        self.pooling: Pooling = pooling or backbone.pooling
         self.code = code
-        self.dim = trunk.dim if code is None else code.out_features
-        self.map_dim = trunk.dim
+        self.dim = backbone.dim if code is None else code.out_features
+        self.map_dim = backbone.dim
 
-    def untrained(self, trunk: Trunk) -> "Encoder":
-        """Return an encoder of this form on another trunk; its code is drawn from torch's global generator."""
+    def untrained(self, backbone: Backbone) -> "Encoder":
+        """Return an encoder of this form on another backbone; its code is drawn from torch's global generator."""
         code = None if self.code is None else nn.Linear(self.code.in_features, self.code.out_features)
-        return Encoder(trunk, self.input, self.pooling, code)
+        return Encoder(backbone, self.input, self.pooling, code)
 
     def features(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim"]:
         """Return the features of prepared images."""
-        features = self.trunk.features(images, self.pooling)
+        features = self.backbone.features(images, self.pooling)
         return features if self.code is None else self.code(features)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
         """Return the last map before pooling, or None where there is none."""
-        return self.trunk.feature_map(images)
+        return self.backbone.feature_map(images)
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,13 @@ class Needs:
         labels: It is handed the labels of its batch (``supervised``).
         training: It is trained; without, the encoder is evaluated as it is built.
         statistics: Its batch norms get running statistics from one pass over ``train`` (an untrained network).
-        trunk: Which trunks it takes; ``none`` for a method without a network, ``own`` for one that brings its own.
+        backbone: Which backbones it takes; ``none`` for a method without a network, ``own`` for one that brings its own.
     """
 
     labels: bool = False
     training: bool = True
     statistics: bool = False
-    trunk: Literal["any", "convolutional", "transformer", "none", "own"] = "any"
+    backbone: Literal["any", "convolutional", "transformer", "none", "own"] = "any"
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,11 @@ class Method(nn.Module):
     Settings: ClassVar[type[Any]] = NoSettings
     """A frozen dataclass of what is particular to the method; the defaults stand there and nowhere else."""
 
-    def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
+    def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
         super().__init__()
-        if trunk is None:
-            raise ValueError(f"{type(self).__name__} needs a trunk.")
-        self.trunk = trunk
+        if backbone is None:
+            raise ValueError(f"{type(self).__name__} needs a backbone.")
+        self.backbone = backbone
         self.settings = settings
         self.traits = traits
 
@@ -239,8 +239,8 @@ class Method(nn.Module):
         ]
 
     def encoder(self) -> Encoder:
-        """Return what is evaluated: by default the trunk, normalised by the data set's mean and deviation."""
-        return Encoder(self.trunk, input_of(self.traits))
+        """Return what is evaluated: by default the backbone, normalised by the data set's mean and deviation."""
+        return Encoder(self.backbone, input_of(self.traits))
 
 
 def input_of(traits: Traits) -> InputSpec:

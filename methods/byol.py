@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml): hidden layers of 4096 on 512
 features, embeddings of 256, teacher momentum 0.99 to 1, the sum of the two symmetric terms 2 - 2·cos.
 Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 1.0; a batch norm without scale on the
-projection, as SimSiam's and MoCo v3's have it; hidden layers keep their ratio to the trunk (eight times its features); bilinear crops
+projection, as SimSiam's and MoCo v3's have it; hidden layers keep their ratio to the backbone (eight times its features); bilinear crops
 (lightly) instead of bicubic; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
 Why: without that batch norm one direction soon carries nearly all that varies in the embeddings (digits, AdamW, after 60 steps of 300: 96 % of
 the variance, effective rank 1.2 of 256; with it 49 % and 4.7). On the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one
@@ -27,7 +27,7 @@ from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 from torch import Tensor, nn
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
@@ -40,7 +40,7 @@ class BYOLSettings:
 
     Attributes:
         momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of both heads, in multiples of the trunk's features.
+        hidden: Hidden units of both heads, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -63,14 +63,14 @@ class BYOL(Method):
     )
     Settings: ClassVar[type[Any]] = BYOLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: BYOLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        hidden = settings.hidden * self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: BYOLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        hidden = settings.hidden * self.backbone.dim
         self.projection = nn.Sequential(
-            BYOLProjectionHead(self.trunk.dim, hidden, settings.dim), nn.BatchNorm1d(settings.dim, affine=False)
+            BYOLProjectionHead(self.backbone.dim, hidden, settings.dim), nn.BatchNorm1d(settings.dim, affine=False)
         )
         self.prediction = BYOLPredictionHead(settings.dim, hidden, settings.dim)
-        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        self.teacher = teacher_of(nn.Sequential(self.backbone, self.projection))
         self.criterion = NegativeCosineSimilarity()
 
     @classmethod
@@ -82,7 +82,7 @@ class BYOL(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the sum of both directions."""
-        predictions = [self.prediction(self.projection(self.trunk(view))) for view in batch.views]
+        predictions = [self.prediction(self.projection(self.backbone(view))) for view in batch.views]
         with torch.no_grad():
             targets = [self.teacher(view) for view in batch.views]
         first = in_float32(self._distance, predictions[0], targets[1])
@@ -91,7 +91,7 @@ class BYOL(Method):
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
-        student = nn.Sequential(self.trunk, self.projection)
+        student = nn.Sequential(self.backbone, self.projection)
         follow(student, self.teacher, momentum_at(progress, self.settings.momentum))
 
     def _distance(self, prediction: Float[Tensor, "batch dim"], target: Float[Tensor, "batch dim"]) -> Tensor:

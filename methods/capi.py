@@ -2,13 +2,13 @@
 
 Recipe: the authors' (https://github.com/facebookresearch/capi, default_pretrain_config.yaml): AdamW, betas 0.9 and 0.95, decay 0.1,
 65 % of the patches hidden around a visible block, crops from 0.6, temperatures 0.12 (student) and 0.06 (teacher), three Sinkhorn
-steps place by place, a predictor of cross-attention as wide as the trunk and half as deep, decay 0.01 for the clustering. The clusters'
+steps place by place, a predictor of cross-attention as wide as the backbone and half as deep, decay 0.01 for the clustering. The clusters'
 weights start with a deviation of 1 (model.py): lightly leaves torch's, fourteen times less at a width of 64, with which all images start in
 all clusters alike.
 Deviations: 32 clusters, or eight images of a batch to each (16384 and one there); the teacher's momentum starts at 0.95 (0.999),
 without a warm-up; a rate of 2e-3, and twice that for the clustering (1e-3 at 16384 images, and half): the published ones are for half a million
-steps; all hidden patches are predicted (5 % there, to save memory); the trunk's class token stays, and is not shown to the
-predictor; fixed positions in the trunk, rotary ones in the predictor alone; one decay and one rate for all layers of the student.
+steps; all hidden patches are predicted (5 % there, to save memory); the backbone's class token stays, and is not shown to the
+predictor; fixed positions in the backbone, rotary ones in the predictor alone; one decay and one rate for all layers of the student.
 How they were chosen: on the development task of digits (60 epochs, vit_nano, seed 0: nearest neighbours, then one label a class,
 frozen) the untrained network has 59.3 and 22.1; 256 clusters, momentum 0.99 and half the rate for the clustering 55.9 and 21.9; 32 clusters
 and 0.95 with it 65.5 and 25.7; with twice the rate 62.1 and 25.2, and the clustering's loss falls from the first steps on.
@@ -28,7 +28,7 @@ from lightly.models.utils import random_inverse_block_mask
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, encode_kept, heads_of, vit_of
 from methods.parts.patches import patches_a_side
@@ -48,7 +48,7 @@ class CAPISettings:
         clusters: Number of clusters.
         masked: Share of the patches that is hidden.
         momentum: Of the teacher at the start; it ends at 1.
-        depth: Of the predictor, as a fraction of the trunk's depth.
+        depth: Of the predictor, as a fraction of the backbone's depth.
         teacher_temperature: Of the teacher's assignments.
         student_temperature: Of the student's softmax, and of the clustering's.
         min_scale: Smallest crop, as a fraction of the image's area.
@@ -69,26 +69,26 @@ class CAPI(Method):
     title: ClassVar[str] = "CAPI"
     paper: ClassVar[str] = "https://arxiv.org/abs/2502.08769"
     family: ClassVar[Family] = "self-distillation"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.1, betas=(0.9, 0.95), warmup=0.1
     )
     Settings: ClassVar[type[Any]] = CAPISettings
 
-    def __init__(self, trunk: Trunk | None, settings: CAPISettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        vit = vit_of(self.trunk, traits)
+    def __init__(self, backbone: Backbone | None, settings: CAPISettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        vit = vit_of(self.backbone, traits)
         self.predictor = CAPIPredictorTIMM(
-            self.trunk.dim,
+            self.backbone.dim,
             patches_a_side(traits),
             depth=max(1, round(settings.depth * len(vit.blocks))),
             num_heads=heads_of(vit),
         )
-        self.head = UnitPrototypes(self.trunk.dim, settings.clusters)
-        self.clustering = CAPIProjectionHead(self.trunk.dim, settings.clusters, bias=True)
+        self.head = UnitPrototypes(self.backbone.dim, settings.clusters)
+        self.clustering = CAPIProjectionHead(self.backbone.dim, settings.clusters, bias=True)
         nn.init.normal_(self.clustering.layer.weight)
         nn.init.zeros_(self.clustering.layer.bias)
-        self.teacher = teacher_of(self.trunk)
+        self.teacher = teacher_of(self.backbone)
         self.criterion = CAPILoss(settings.teacher_temperature, settings.student_temperature)
 
     @classmethod
@@ -125,7 +125,7 @@ class CAPI(Method):
         hidden: Int[Tensor, "batch hidden"],
     ) -> Float[Tensor, "batch hidden clusters"]:
         """Return the student's logits of the patches ``hidden``."""
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         seen = encode_kept(vit, images, visible)[:, vit.num_prefix_tokens :]
         logits: Tensor = self.head(self.predictor(seen, visible, hidden))
         return logits
@@ -140,7 +140,7 @@ class CAPI(Method):
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
-        follow(self.trunk, self.teacher, momentum_at(progress, self.settings.momentum))
+        follow(self.backbone, self.teacher, momentum_at(progress, self.settings.momentum))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the default groups, and the clustering's with half the rate and its own decay."""

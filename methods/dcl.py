@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lightly.loss import DCLLoss
 
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -30,6 +30,6 @@ class DCL(SimCLR):
     paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
     Settings: ClassVar[type[Any]] = DCLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: DCLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: DCLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         self.criterion = DCLLoss(settings.temperature)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from lightly.loss import DCLLoss
 from torch import Tensor
 
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -38,8 +38,8 @@ class DCLW(SimCLR):
     paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
     Settings: ClassVar[type[Any]] = DCLWSettings
 
-    def __init__(self, trunk: Trunk | None, settings: DCLWSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: DCLWSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         self.criterion = DCLLoss(settings.temperature, weight_fn=self._weights)
 
     def _weights(

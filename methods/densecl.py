@@ -2,8 +2,8 @@
 
 Recipe: the authors' on ImageNet (https://github.com/WXinlong/DenseCL, configs/selfsup/densecl): SGD, rate 0.03 at 256 images, decay 1e-4, both heads
 2048 and 128 on 2048 features, temperature 0.2, two queues of 65536, teacher momentum 0.999, half the loss each; one direction; places are
-matched on the trunk's maps, and the dense queue holds one pooled key an image.
-Deviations: queues hold at most a quarter of the training images; heads keep their ratio to the trunk (hidden layers as wide as its features); no
+matched on the backbone's maps, and the dense queue holds one pooled key an image.
+Deviations: queues hold at most a quarter of the training images; heads keep their ratio to the backbone (hidden layers as wide as its features); no
 blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay. One device: batches are not
 shuffled for the keys' batch norm.
 Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 95.9 / 62.6, untrained 93.1 / 47.2.
@@ -21,7 +21,7 @@ from lightly.models.utils import select_most_similar
 from lightly.transforms.densecl_transform import DenseCLTransform
 from torch import Tensor, nn
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
@@ -40,7 +40,7 @@ class DenseCLSettings:
         queue: Keys of a queue, at most.
         momentum: Of the teacher.
         dense: Weight of the loss over places; that over images has the rest.
-        hidden: Hidden units of both heads, in multiples of the trunk's features.
+        hidden: Hidden units of both heads, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -66,13 +66,13 @@ class DenseCL(Method):
     )
     Settings: ClassVar[type[Any]] = DenseCLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: DenseCLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        if self.trunk.kind == "mlp":
+    def __init__(self, backbone: Backbone | None, settings: DenseCLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        if self.backbone.kind == "mlp":
             raise ValueError(
                 "DenseCL matches places of a map, and a multilayer perceptron has none: take another backbone."
             )
-        features, hidden = self.trunk.dim, settings.hidden * self.trunk.dim
+        features, hidden = self.backbone.dim, settings.hidden * self.backbone.dim
         self.projection = DenseCLProjectionHead(features, hidden, settings.dim)
         self.dense_projection = DenseCLProjectionHead(features, hidden, settings.dim)
         self.teacher = teacher_of(self._student())
@@ -105,7 +105,7 @@ class DenseCL(Method):
         follow(self._student(), self.teacher, self.settings.momentum)
 
     def _student(self) -> nn.ModuleList:
-        return nn.ModuleList([self.trunk, self.projection, self.dense_projection])
+        return nn.ModuleList([self.backbone, self.projection, self.dense_projection])
 
     def _dense_loss(self, places: Places, key_places: Places, queries: Places, keys: Places) -> Tensor:
         positives = select_most_similar(places, key_places, keys)
@@ -116,11 +116,11 @@ class DenseCL(Method):
 def _embed(
     network: nn.ModuleList, images: Float[Tensor, "batch channels size size"]
 ) -> tuple[Places, Float[Tensor, "batch dim"], Places]:
-    """Return the trunk's places, the embedding of the whole image, the embeddings of the places."""
-    trunk, projection, dense_projection = network
-    assert isinstance(trunk, Trunk)
-    feature_map = trunk.feature_map(images)
+    """Return the backbone's places, the embedding of the whole image, the embeddings of the places."""
+    backbone, projection, dense_projection = network
+    assert isinstance(backbone, Backbone)
+    feature_map = backbone.feature_map(images)
     assert feature_map is not None
     places = feature_map.flatten(2).transpose(1, 2)
-    # The mean over places is what a trunk with a map gives as features, and spares a second pass.
+    # The mean over places is what a backbone with a map gives as features, and spares a second pass.
     return places, projection(places.mean(dim=1)), dense_projection(places)

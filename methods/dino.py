@@ -4,7 +4,7 @@ Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/p
 512 features, bottleneck 256, 4096 prototypes of length one; the student's temperature 0.1, centre 0.9; two crops from 0.08 up, the second
 solarised with 0.2, no small crops. Batch norm in the head, teacher temperature 0.04 and momentum 0.99 are those of lightly's CIFAR-10
 benchmark (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py).
-Deviations: the whole head keeps its ratio to the trunk; its hidden weights start as Xavier's; momentum rises to 1, as in solo-learn; no
+Deviations: the whole head keeps its ratio to the backbone; its hidden weights start as Xavier's; momentum rises to 1, as in solo-learn; no
 blur up to 32 pixels; a warm-up of a tenth of the training; the prototypes are frozen for a fifth of it, not for one epoch; AdamW, rate
 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 0.3.
 Why frozen so long: at first only an eighth of what the teacher's outputs vary by is shared by two views of an image, too little for
@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Pooling, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Pooling, Recipe, input_of
 from methods.parts.distillation import PrototypeHead, ViewLoss
 from methods.parts.multi_crop import multi_crop
 from methods.parts.precision import in_float32
@@ -44,11 +44,11 @@ class DINOSettings:
         teacher_temperature: Of the teacher's.
         centre: Momentum of the centre.
         momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         bottleneck: Length of the vector that is compared with the prototypes, likewise.
         prototypes: Their number, likewise.
         frozen: Part of the training in which the prototypes stay as they are.
-        local_views: Small crops of an image; None for two on a transformer, none on other trunks.
+        local_views: Small crops of an image; None for two on a transformer, none on other backbones.
         min_scale: Smallest crop where there are no small ones, as a fraction of the image's area.
         border: With small crops: their largest, and the smallest large one, likewise.
         min_local_scale: Smallest small crop, likewise.
@@ -80,13 +80,13 @@ class DINO(Method):
     )
     Settings: ClassVar[type[Any]] = DINOSettings
 
-    def __init__(self, trunk: Trunk | None, settings: DINOSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        transformer = self.trunk.kind == "transformer"
+    def __init__(self, backbone: Backbone | None, settings: DINOSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        transformer = self.backbone.kind == "transformer"
         if settings.local_views is None:
             self.settings = replace(settings, local_views=2 if transformer else 0)
-        self.pooling: Pooling = "class" if transformer else self.trunk.pooling
-        features = self.trunk.dim
+        self.pooling: Pooling = "class" if transformer else self.backbone.pooling
+        features = self.backbone.dim
         prototypes = settings.prototypes * features
         self.head = PrototypeHead(
             features,
@@ -95,7 +95,7 @@ class DINO(Method):
             prototypes,
             fixed_length=True,
         )
-        self.teacher_trunk = teacher_of(self.trunk)
+        self.teacher_backbone = teacher_of(self.backbone)
         self.teacher_head = self.head.teacher()
         self.criterion = ViewLoss(
             prototypes, student_temp=settings.student_temperature, center_momentum=settings.centre
@@ -117,11 +117,11 @@ class DINO(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the cross-entropy of all pairs of a teacher's global view and another view of the student."""
         large, small = batch.views[:2], batch.views[2:]
-        student = [self.head(self.trunk.features(torch.cat(large), self.pooling))]
+        student = [self.head(self.backbone.features(torch.cat(large), self.pooling))]
         if small:
-            student.append(self.head(self.trunk.features(torch.cat(small), self.pooling)))
+            student.append(self.head(self.backbone.features(torch.cat(small), self.pooling)))
         with torch.no_grad():
-            teacher = self.teacher_head(self.teacher_trunk.features(torch.cat(large), self.pooling))
+            teacher = self.teacher_head(self.teacher_backbone.features(torch.cat(large), self.pooling))
         return Loss(in_float32(self._cross_entropy, teacher, *student), {})
 
     def before_step(self, progress: float) -> None:
@@ -132,12 +132,12 @@ class DINO(Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
         momentum = momentum_at(progress, self.settings.momentum)
-        follow(self.trunk, self.teacher_trunk, momentum)
+        follow(self.backbone, self.teacher_backbone, momentum)
         follow(self.head, self.teacher_head, momentum)
 
     def encoder(self) -> Encoder:
         """Return the teacher, which the paper evaluates; of a transformer the class token."""
-        return Encoder(self.teacher_trunk, input_of(self.traits), self.pooling)
+        return Encoder(self.teacher_backbone, input_of(self.traits), self.pooling)
 
     def _cross_entropy(self, teacher: Float[Tensor, "views prototypes"], *student: Tensor) -> Tensor:
         size = len(teacher) // 2

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lightly.loss import KoLeoLoss
 
-from methods.base import Batch, Loss, Recipe, Trunk
+from methods.base import Backbone, Batch, Loss, Recipe
 from methods.ibot import IBOT, IBOTSettings
 from methods.parts.masked import vit_of
 from methods.parts.precision import in_float32
@@ -45,8 +45,8 @@ class DINOv2(IBOT):
     )
     Settings: ClassVar[type[Any]] = DINOv2Settings
 
-    def __init__(self, trunk: Trunk | None, settings: DINOv2Settings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: DINOv2Settings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         self.koleo = KoLeoLoss()
 
     def forward(self, batch: Batch, progress: float) -> Loss:
@@ -67,7 +67,7 @@ class DINOv2(IBOT):
 
     def _rate_scales(self) -> dict[int, float]:
         """Return the factor of each parameter below the last norm: the head and the norm have the whole rate."""
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         depth, decay = len(vit.blocks), self.settings.layer_decay
         first = decay ** (depth + 1)
         scales = {id(p): first for p in (vit.cls_token, vit.pos_embed, self.mask_token)}

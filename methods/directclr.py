@@ -1,8 +1,8 @@
-"""DirectCLR: NT-Xent on the first features of the trunk itself, without a projection head.
+"""DirectCLR: NT-Xent on the first features of the backbone itself, without a projection head.
 
 Recipe: the authors' on ImageNet (https://github.com/facebookresearch/directclr): LARS, rate 0.3 at 256 images, decay 1e-6, temperature 0.1, the
 first 360 of 2048 features, SimCLR's views.
-Deviations: the same share of the trunk's features (0.176), not their number; half the colour jitter, no blur up to 32 pixels, as in ``simclr``;
+Deviations: the same share of the backbone's features (0.176), not their number; half the colour jitter, no blur up to 32 pixels, as in ``simclr``;
 LARS is solo-learn's clipped form; a warm-up of a tenth of the training, because ours is short.
 Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 97.2 / 65.7, untrained 93.1 / 47.2.
 On a transformer: AdamW as in ``simclr``.
@@ -16,7 +16,7 @@ import torch
 from lightly.loss import DirectCLRLoss
 from lightly.transforms.simclr_transform import SimCLRTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -40,7 +40,7 @@ class DirectCLRSettings:
 
 
 class DirectCLR(Method):
-    """The trunk and NT-Xent on a part of its features."""
+    """The backbone and NT-Xent on a part of its features."""
 
     title: ClassVar[str] = "DirectCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2110.09348"
@@ -51,9 +51,9 @@ class DirectCLR(Method):
     )
     Settings: ClassVar[type[Any]] = DirectCLRSettings
 
-    def __init__(self, trunk: Trunk | None, settings: DirectCLRSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.criterion = DirectCLRLoss(max(1, round(settings.share * self.trunk.dim)), settings.temperature)
+    def __init__(self, backbone: Backbone | None, settings: DirectCLRSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.criterion = DirectCLRLoss(max(1, round(settings.share * self.backbone.dim)), settings.temperature)
 
     @classmethod
     def views(cls, settings: DirectCLRSettings, traits: Traits) -> Callable[[Any], Any]:
@@ -65,5 +65,5 @@ class DirectCLR(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return NT-Xent over the first features of both views."""
-        features = self.trunk(torch.cat(batch.views))
+        features = self.backbone(torch.cat(batch.views))
         return Loss(in_float32(self.criterion, *features.chunk(2)), {})

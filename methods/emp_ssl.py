@@ -3,8 +3,8 @@
 Recipe: the authors' on CIFAR (https://github.com/tsb0601/EMP-SSL, main.py): patches of a quarter of the image, jitter 0.4, 0.4, 0.4 and 0.2, grey 0.2,
 solarisation 0.1; head 4096, 4096 and 1024 on 512 features, unit embeddings, coding rate with 0.2, similarity with weight 200.
 Deviations: 8 patches instead of 20 to 200, because 20 are ten times the images of a method with two views;
-the features are the trunk's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
-keeps its ratio to the trunk (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
+the features are the backbone's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
+keeps its ratio to the backbone (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
 the place of SGD with LARC and rate 0.3 at 100 images; a warm-up of a tenth of the training; biases and norms do not decay.
 AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``.
@@ -27,7 +27,7 @@ from lightly.transforms.vicreg_transform import VICRegViewTransform
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -42,7 +42,7 @@ class EMPSSLSettings:
         scale: Share of the image's area in a patch.
         similarity: Weight of the similarity to the mean; the coding rate has 1.
         eps: Distortion of the coding rate.
-        hidden: Width of the head, in multiples of the trunk's features.
+        hidden: Width of the head, in multiples of the backbone's features.
         dim: Length of an embedding, likewise.
     """
 
@@ -55,7 +55,7 @@ class EMPSSLSettings:
 
 
 class EMPSSL(Method):
-    """The trunk, a projection head, similarity and coding rate."""
+    """The backbone, a projection head, similarity and coding rate."""
 
     title: ClassVar[str] = "EMP-SSL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.03977"
@@ -66,9 +66,9 @@ class EMPSSL(Method):
     )
     Settings: ClassVar[type[Any]] = EMPSSLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: EMPSSLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: EMPSSLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = BarlowTwinsProjectionHead(features, settings.hidden * features, settings.dim * features)
 
     @classmethod
@@ -82,7 +82,7 @@ class EMPSSL(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return minus the coding rate minus the weighted similarity; both are its parts."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         patches = embeddings.unflatten(0, (len(batch.views), -1))
         rate = in_float32(self.coding_rate, patches)
         similarity = -in_float32(invariance_loss, patches)

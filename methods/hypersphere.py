@@ -2,7 +2,7 @@
 
 Recipe: the authors' on STL-10 (https://github.com/SsnL/align_uniform): embeddings of 128, distance to the power of 2, t = 2, both terms with weight 1,
 crops from 0.08 on, half of SimCLR's jitter.
-Deviations: SimCLR's head of two layers, as wide as the trunk, where the authors have one linear layer on AlexNet's last hidden one; hue by
+Deviations: SimCLR's head of two layers, as wide as the backbone, where the authors have one linear layer on AlexNet's last hidden one; hue by
 0.1 instead of 0.4; no blur; AdamW, rate 0.002 at 256 images, decay 5e-4, a warm-up of a tenth of the training and a cosine, in the place of
 SGD with rate 0.12 and three steps down; biases and norms do not decay.
 Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
@@ -21,7 +21,7 @@ from lightly.loss.hypersphere_loss import HypersphereLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 from lightly.transforms.simclr_transform import SimCLRTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -34,7 +34,7 @@ class HypersphereSettings:
     Attributes:
         t: Of the Gaussian potential between images.
         uniformity: Weight of the uniformity; alignment has 1.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -49,7 +49,7 @@ class HypersphereSettings:
 
 
 class Hypersphere(Method):
-    """The trunk, a projection head, alignment and uniformity."""
+    """The backbone, a projection head, alignment and uniformity."""
 
     title: ClassVar[str] = "Align and Uniform"
     paper: ClassVar[str] = "https://arxiv.org/abs/2005.10242"
@@ -60,9 +60,9 @@ class Hypersphere(Method):
     )
     Settings: ClassVar[type[Any]] = HypersphereSettings
 
-    def __init__(self, trunk: Trunk | None, settings: HypersphereSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: HypersphereSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = SimCLRProjectionHead(features, settings.hidden * features, settings.dim, batch_norm=False)
         self.criterion = HypersphereLoss(settings.t, settings.uniformity)
 
@@ -76,5 +76,5 @@ class Hypersphere(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return alignment plus uniformity."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         return Loss(in_float32(self.criterion, *embeddings.chunk(2)), {})

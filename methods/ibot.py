@@ -4,7 +4,7 @@ Recipe: ViT-S on ImageNet of the authors (https://github.com/bytedance/ibot, REA
 head for class token and patches, prototypes of free length, temperatures 0.1 and 0.04 to 0.07 over 30 of 800 epochs, half of the global
 views masked by blocks, crops split at 0.25. Blocks have one patch or more where the least masked view has fewer than four. The teacher's
 class token is evaluated.
-Deviations: as in ``dino``: the head's ratio to the trunk, its batch norm and its start, prototypes frozen for a fifth of the training,
+Deviations: as in ``dino``: the head's ratio to the backbone, its batch norm and its start, prototypes frozen for a fifth of the training,
 momentum 0.99 to 1 (0.996); rate 0.001 at 256 images (0.0005); two small crops (ten), from 0.15 of the area (0.05); no blur up to 32
 pixels; lightly's centre of the patches follows the masked ones only. The recipe was not chosen by scores.
 """
@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from lightly.models.utils import random_block_mask
 from torch import Tensor, nn
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.distillation import PatchLoss, PrototypeHead, ViewLoss
 from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.multi_crop import multi_crop
@@ -43,7 +43,7 @@ class IBOTSettings:
         temperature_warmup: Part of the training in which it rises.
         centre: Momentum of both centres.
         momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         bottleneck: Length of the vector that is compared with the prototypes, likewise.
         prototypes: Their number, likewise.
         frozen: Part of the training in which the prototypes stay as they are.
@@ -79,22 +79,22 @@ class IBOT(Method):
     title: ClassVar[str] = "iBOT"
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.07832"
     family: ClassVar[Family] = "self-distillation"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = IBOTSettings
 
-    def __init__(self, trunk: Trunk | None, settings: IBOTSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        vit_of(self.trunk, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: IBOTSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        vit_of(self.backbone, traits)
+        features = self.backbone.dim
         prototypes = settings.prototypes * features
         self.head = PrototypeHead(
             features, settings.hidden * features, int(settings.bottleneck * features), prototypes, fixed_length=False
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, features))
-        self.teacher_trunk = teacher_of(self.trunk)
+        self.teacher_backbone = teacher_of(self.backbone)
         self.teacher_head = self.head.teacher()
         arguments = {"student_temp": settings.student_temperature, "center_momentum": settings.centre}
         self.view_loss = ViewLoss(prototypes, **arguments)
@@ -143,13 +143,13 @@ class IBOT(Method):
         # The places are counted on the CPU, where the masks were drawn: a device would have to be waited for.
         places = batch.masks.flatten().nonzero().squeeze(1).to(large.device, non_blocking=True)
         with torch.no_grad():
-            seen = vit_of(self.teacher_trunk, self.traits).forward_features(large)
+            seen = vit_of(self.teacher_backbone, self.traits).forward_features(large)
             view_targets = self.teacher_head(seen[:, 0])
             patch_targets = self.teacher_head(self._patches(seen, places))
-        tokens = encode_masked(vit_of(self.trunk, self.traits), large, masks.flatten(1), self.mask_token)
+        tokens = encode_masked(vit_of(self.backbone, self.traits), large, masks.flatten(1), self.mask_token)
         views = [self.head(tokens[:, 0])]
         if len(batch.views) > 2:
-            views.append(self.head(self.trunk.features(torch.cat(batch.views[2:]), "class")))
+            views.append(self.head(self.backbone.features(torch.cat(batch.views[2:]), "class")))
         patches = self.head(self._patches(tokens, places))
         temperature = temperature_at(
             progress,
@@ -182,12 +182,12 @@ class IBOT(Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
         momentum = momentum_at(progress, self.settings.momentum)
-        follow(self.trunk, self.teacher_trunk, momentum)
+        follow(self.backbone, self.teacher_backbone, momentum)
         follow(self.head, self.teacher_head, momentum)
 
     def encoder(self) -> Encoder:
         """Return the teacher with its class token."""
-        return Encoder(self.teacher_trunk, input_of(self.traits), "class")
+        return Encoder(self.teacher_backbone, input_of(self.traits), "class")
 
     def _patches(self, tokens: Float[Tensor, "views tokens dim"], places: Tensor) -> Float[Tensor, "masked dim"]:
         return tokens[:, 1:].flatten(0, 1)[places]

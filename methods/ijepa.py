@@ -2,9 +2,9 @@
 
 Recipe: the authors' (https://github.com/facebookresearch/ijepa, configs/in1k_vith14_ep300.yaml): AdamW, decay 0.04 to 0.4, four target blocks and
 one context without them (``parts/blocks.py``), one crop from 0.3 without a flip, smooth L1 to the teacher's features, each
-normalised over its length (no gain), the teacher's momentum rising linearly to 1; the predictor is half as wide and half as deep as the trunk, as
+normalised over its length (no gain), the teacher's momentum rising linearly to 1; the predictor is half as wide and half as deep as the backbone, as
 theirs for ViT-B (384 and 6 to 768 and 12), with its heads.
-Deviations: the trunk's class token stays and is seen with the context; blocks may lie at the grid's lower and right edge; a warm-up of a
+Deviations: the backbone's class token stays and is seen with the context; blocks may lie at the grid's lower and right edge; a warm-up of a
 tenth of the training (40 of 300 epochs there); a rate of 5e-4 (1.25e-4 at 256 images) and a momentum from 0.99 (0.996).
 In so short a training nothing tried is better than the untrained network. On the development task of digits (60 epochs, vit_nano,
 seed 0: nearest neighbours, then one label a class, frozen): untrained 59.3 and 22.1; rate 2e-3 with momentum 0.996 54.5 and 19.3,
@@ -23,7 +23,7 @@ from lightly.models.utils import apply_masks
 from torch import Tensor
 from torch.nn.functional import layer_norm, smooth_l1_loss
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.blocks import Blocks
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import encode_kept, heads_of, vit_of
@@ -39,8 +39,8 @@ class IJEPASettings:
 
     Attributes:
         momentum: Of the teacher at the start; it ends at 1.
-        width: Of the predictor, as a fraction of the trunk's features.
-        depth: Of the predictor, as a fraction of the trunk's depth.
+        width: Of the predictor, as a fraction of the backbone's features.
+        depth: Of the predictor, as a fraction of the backbone's depth.
         targets: Blocks to predict in an image.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -58,23 +58,23 @@ class IJEPA(Method):
     title: ClassVar[str] = "I-JEPA"
     paper: ClassVar[str] = "https://arxiv.org/abs/2301.08243"
     family: ClassVar[Family] = "self-distillation"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=5e-4, weight_decay=0.04, final_weight_decay=0.4, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = IJEPASettings
 
-    def __init__(self, trunk: Trunk | None, settings: IJEPASettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        vit = vit_of(self.trunk, traits)
+    def __init__(self, backbone: Backbone | None, settings: IJEPASettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        vit = vit_of(self.backbone, traits)
         self.predictor = IJEPAPredictorTIMM(
             num_patches=patches_a_side(traits) ** 2,
             depth=max(1, round(settings.depth * len(vit.blocks))),
-            mlp_dim=self.trunk.dim,
-            predictor_embed_dim=int(settings.width * self.trunk.dim),
+            mlp_dim=self.backbone.dim,
+            predictor_embed_dim=int(settings.width * self.backbone.dim),
             num_heads=heads_of(vit),
         )
-        self.teacher = teacher_of(self.trunk)
+        self.teacher = teacher_of(self.backbone)
 
     @classmethod
     def views(cls, settings: IJEPASettings, traits: Traits) -> Callable[[Any], Any]:
@@ -103,7 +103,7 @@ class IJEPA(Method):
         targets: list[Int[Tensor, "batch patches"]],
     ) -> Float[Tensor, "blocks patches dim"]:
         """Return the predictions for each target block, all images of the first block first."""
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         seen = encode_kept(vit, images, context)[:, vit.num_prefix_tokens :]
         predictions: Tensor = self.predictor(seen, context, targets)
         return predictions
@@ -121,7 +121,7 @@ class IJEPA(Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
         start = self.settings.momentum
-        follow(self.trunk, self.teacher, start + (1.0 - start) * progress)
+        follow(self.backbone, self.teacher, start + (1.0 - start) * progress)
 
     def encoder(self) -> Encoder:
         """Return the teacher."""

@@ -3,7 +3,7 @@
 Recipe: the authors' on Imagenette (https://github.com/rbalestr-lab/lejepa, MINIMAL.md): AdamW, rate 0.002 at 256 images, four equal views (crops
 from 0.08 on, SimCLR's full jitter, solarisation 0.2), head 2048, 2048 and 16 on 512 features, weight 0.02 of the Gaussian's term, 256
 random directions a step.
-Deviations: the head keeps its ratio to the trunk (four times its features); decay 5e-4 on a convolutional trunk, the published 0.05 on a
+Deviations: the head keeps its ratio to the backbone (four times its features); decay 5e-4 on a convolutional backbone, the published 0.05 on a
 transformer; a warm-up of a tenth of the training; a cosine to zero instead of half the rate; no blur up to 32 pixels; biases and norms do
 not decay.
 
@@ -22,7 +22,7 @@ from lightly.transforms.multi_view_transform import MultiViewTransform
 from lightly.transforms.vicreg_transform import VICRegViewTransform
 from torch import Tensor
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -36,7 +36,7 @@ class LeJEPASettings:
         gaussian: Weight of the Gaussian's term; the distance to the mean has the rest.
         directions: Random directions a step, along which embeddings are compared with the Gaussian.
         views: Views of an image.
-        hidden: Width of the head, in multiples of the trunk's features.
+        hidden: Width of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -52,7 +52,7 @@ class LeJEPASettings:
 
 
 class LeJEPA(Method):
-    """The trunk, a projection head, the distance to the mean, the test against a Gaussian."""
+    """The backbone, a projection head, the distance to the mean, the test against a Gaussian."""
 
     title: ClassVar[str] = "LeJEPA"
     paper: ClassVar[str] = "https://arxiv.org/abs/2511.08544"
@@ -63,9 +63,9 @@ class LeJEPA(Method):
     )
     Settings: ClassVar[type[Any]] = LeJEPASettings
 
-    def __init__(self, trunk: Trunk | None, settings: LeJEPASettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.projection = LeJEPAProjectionHead(self.trunk.dim, settings.hidden * self.trunk.dim, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: LeJEPASettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.projection = LeJEPAProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
         self.regulariser = SIGReg(num_vectors=settings.directions)
 
     @classmethod
@@ -77,7 +77,7 @@ class LeJEPA(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted sum of both terms, which are its parts."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         views = embeddings.unflatten(0, (len(batch.views), -1))
         invariance = in_float32(_distance_to_mean, views)
         gaussian = in_float32(self.regulariser, views)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lightly.loss import MACLLoss
 
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -38,6 +38,6 @@ class MACL(SimCLR):
     paper: ClassVar[str] = "https://arxiv.org/abs/2207.07874"
     Settings: ClassVar[type[Any]] = MACLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: MACLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: MACLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         self.criterion = MACLLoss(settings.temperature, settings.alpha, settings.threshold)

@@ -21,7 +21,7 @@ from lightly.models.utils import get_at_index, repeat_token, set_at_index
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import encode_kept, random_patches, vit_of
 from methods.parts.patches import patch_pixels, patches_a_side
@@ -37,8 +37,8 @@ class MAESettings:
 
     Attributes:
         masked: Share of the patches that is hidden.
-        width: Of the decoder, in multiples of the trunk's features.
-        depth: Of the decoder, as a fraction of the trunk's depth.
+        width: Of the decoder, in multiples of the backbone's features.
+        depth: Of the decoder, as a fraction of the backbone's depth.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
@@ -49,23 +49,23 @@ class MAESettings:
 
 
 class MAE(Method):
-    """The trunk on the visible patches, a decoder on all; the mean of the patch tokens is evaluated."""
+    """The backbone on the visible patches, a decoder on all; the mean of the patch tokens is evaluated."""
 
     title: ClassVar[str] = "MAE"
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.06377"
     family: ClassVar[Family] = "reconstruction"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), warmup=0.05
     )
     Settings: ClassVar[type[Any]] = MAESettings
 
-    def __init__(self, trunk: Trunk | None, settings: MAESettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        vit = vit_of(self.trunk, traits)
-        width = settings.width * self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: MAESettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        vit = vit_of(self.backbone, traits)
+        width = settings.width * self.backbone.dim
         self.patch = vit.patch_embed.patch_size[0]
-        self.embed = nn.Linear(self.trunk.dim, width)
+        self.embed = nn.Linear(self.backbone.dim, width)
         self.decoder = MaskedVisionTransformerDecoderTIMM(
             num_patches=patches_a_side(traits) ** 2,
             embed_dim=width,
@@ -99,7 +99,7 @@ class MAE(Method):
         hidden: Int[Tensor, "batch hidden"],
     ) -> Float[Tensor, "batch hidden pixels"]:
         """Return the pixels of the patches ``hidden`` as they are guessed from those ``kept``."""
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         tokens = self.embed(encode_kept(vit, images, kept))
         prefix = vit.num_prefix_tokens
         patches = repeat_token(self.decoder.mask_token, (len(images), patches_a_side(self.traits) ** 2))

@@ -3,7 +3,7 @@
 Recipe: the authors' on CIFAR (https://github.com/ThomasYerxa/mmcr): Adam, rate 0.001, decay 1e-6, head 512 and 128 on 512 features, crops from
 0.08 on, half of SimCLR's jitter; the nuclear norm of the means alone, no teacher.
 Deviations: 2 views and a batch of 256 instead of 40 views of 32 images; the rate is for 256 images instead of 32 × 40 and follows a warm-up of a
-tenth of the training and a cosine; the head's hidden layer keeps its ratio to the trunk (as wide as its features); no blur up to 32 pixels;
+tenth of the training and a cosine; the head's hidden layer keeps its ratio to the backbone (as wide as its features); no blur up to 32 pixels;
 biases and norms do not decay.
 On a transformer: AdamW as in ``simclr``.
 
@@ -23,7 +23,7 @@ from lightly.transforms.simclr_transform import SimCLRViewTransform
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -35,7 +35,7 @@ class MMCRSettings:
 
     Attributes:
         views: Views of an image.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -49,7 +49,7 @@ class MMCRSettings:
 
 
 class MMCR(Method):
-    """The trunk, a projection head, the nuclear norm of the images' means."""
+    """The backbone, a projection head, the nuclear norm of the images' means."""
 
     title: ClassVar[str] = "MMCR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2303.03307"
@@ -60,10 +60,10 @@ class MMCR(Method):
     )
     Settings: ClassVar[type[Any]] = MMCRSettings
 
-    def __init__(self, trunk: Trunk | None, settings: MMCRSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        hidden = settings.hidden * self.trunk.dim
-        self.projection = MMCRProjectionHead(self.trunk.dim, hidden, settings.dim, num_layers=1)
+    def __init__(self, backbone: Backbone | None, settings: MMCRSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        hidden = settings.hidden * self.backbone.dim
+        self.projection = MMCRProjectionHead(self.backbone.dim, hidden, settings.dim, num_layers=1)
 
     @classmethod
     def views(cls, settings: MMCRSettings, traits: Traits) -> Callable[[Any], Any]:
@@ -73,7 +73,7 @@ class MMCR(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return minus the nuclear norm of the images' means."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         return Loss(in_float32(capacity_loss, *embeddings.chunk(len(batch.views))), {})
 
 

@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/mocov2plus.yaml): SGD, rate 0.3 at 256 images,
 decay 1e-4, a head of 2048 and 256 on 512 features without batch norm, temperature 0.2, a queue of 32768 for each direction, teacher momentum
 0.99 to 0.999, the mean of both directions.
-Deviations: the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the trunk (four times its
+Deviations: the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the backbone (four times its
 features); bilinear crops (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms
 do not decay. As in solo-learn, batches are not shuffled among devices for the keys' batch norm (there is one device): queries
 and keys have separate batch statistics, and the head has none.
@@ -22,7 +22,7 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from lightly.transforms.moco_transform import MoCoV2Transform
 from torch import nn
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
@@ -39,7 +39,7 @@ class MoCoSettings:
         queue: Keys of a queue, at most.
         momentum: Of the teacher at the start.
         final_momentum: At the end.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -65,11 +65,11 @@ class MoCo(Method):
     )
     Settings: ClassVar[type[Any]] = MoCoSettings
 
-    def __init__(self, trunk: Trunk | None, settings: MoCoSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: MoCoSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = MoCoProjectionHead(features, settings.hidden * features, settings.dim)
-        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        self.teacher = teacher_of(nn.Sequential(self.backbone, self.projection))
         length = queue_length(settings.queue, traits)
         self.first = QueueLoss(settings.temperature, length, settings.dim)
         self.second = QueueLoss(settings.temperature, length, settings.dim)
@@ -82,7 +82,7 @@ class MoCo(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean of both directions."""
-        queries = [self.projection(self.trunk(view)) for view in batch.views]
+        queries = [self.projection(self.backbone(view)) for view in batch.views]
         with torch.no_grad():
             keys = [self.teacher(view) for view in batch.views]
         first = in_float32(self.first, queries[0], keys[1])
@@ -95,5 +95,5 @@ class MoCo(Method):
         """Turn the queues and move the teacher."""
         self.first.memory_bank.turn()
         self.second.memory_bank.turn()
-        student = nn.Sequential(self.trunk, self.projection)
+        student = nn.Sequential(self.backbone, self.projection)
         follow(student, self.teacher, momentum_at(progress, self.settings.momentum, self.settings.final_momentum))

@@ -7,7 +7,7 @@ the class tokens of all anchors pass the head as one batch; gradients clipped at
 Deviations: rate 0.001 at 256 images (1.5e-4) and teacher momentum 0.97 to 1 (0.996), because our training is short; the prototypes are
 frozen for half of it, else all assignments become alike (see ``dino``; with rate 0.002, momentum 0.99 and prototypes that learn from
 the start the loss stood at the logarithm of their number on digits); two focal views (ten), from 0.15 of the area (0.05, a handful of
-pixels here); half the jitter; bicubic crops; the head's hidden layer keeps a ratio to the trunk; no blur up to 32 pixels.
+pixels here); half the jitter; bicubic crops; the head's hidden layer keeps a ratio to the backbone; no blur up to 32 pixels.
 The recipe was not chosen by scores.
 """
 
@@ -23,7 +23,7 @@ from lightly.models.modules.heads import MSNProjectionHead
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, normalize
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Needs, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.masked import encode_kept, random_patches, vit_of
 from methods.parts.multi_crop import local_size, multi_crop
 from methods.parts.patches import patch_size, patches_a_side
@@ -45,7 +45,7 @@ class MSNSettings:
         prior: Weight of what keeps the prototypes in use.
         masked: Share of an anchor's patches that is dropped.
         momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         prototypes: Their number.
         frozen: Part of the training in which the prototypes stay as they are.
@@ -76,19 +76,19 @@ class MSN(Method):
     title: ClassVar[str] = "MSN"
     paper: ClassVar[str] = "https://arxiv.org/abs/2204.07141"
     family: ClassVar[Family] = "self-distillation"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=3.0, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = MSNSettings
 
-    def __init__(self, trunk: Trunk | None, settings: MSNSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: MSNSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = MSNProjectionHead(features, settings.hidden * features, settings.dim)
         self.prototypes = nn.Parameter(torch.empty(settings.prototypes, settings.dim))
         nn.init.uniform_(self.prototypes, -1 / math.sqrt(settings.dim), 1 / math.sqrt(settings.dim))
-        self.teacher_trunk = teacher_of(self.trunk)
+        self.teacher_backbone = teacher_of(self.backbone)
         self.teacher_projection = teacher_of(self.projection)
         self.criterion = MSNLoss()
 
@@ -125,14 +125,14 @@ class MSN(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the cross-entropy of the anchors' assignments with the target's, and the prior on their mean."""
         target, anchor, *focal = batch.views
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         kept, focal_kept = (indices.to(anchor.device, non_blocking=True) for indices in batch.masks)
         tokens = [encode_kept(vit, anchor, kept)[:, 0]]
         if focal:
             tokens.append(encode_kept(vit, torch.cat(focal), focal_kept)[:, 0])
         anchors = self.projection(torch.cat(tokens))
         with torch.no_grad():
-            targets = self.teacher_projection(self.teacher_trunk.features(target, "class"))
+            targets = self.teacher_projection(self.teacher_backbone.features(target, "class"))
         return Loss(in_float32(self.assignment_loss, anchors, targets, self.prototypes), {})
 
     def assignment_loss(
@@ -160,7 +160,7 @@ class MSN(Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student."""
         momentum = momentum_at(progress, self.settings.momentum)
-        follow(self.trunk, self.teacher_trunk, momentum)
+        follow(self.backbone, self.teacher_backbone, momentum)
         follow(self.projection, self.teacher_projection, momentum)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -172,4 +172,4 @@ class MSN(Method):
 
     def encoder(self) -> Encoder:
         """Return the teacher with its class token."""
-        return Encoder(self.teacher_trunk, input_of(self.traits), "class")
+        return Encoder(self.teacher_backbone, input_of(self.traits), "class")

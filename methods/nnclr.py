@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/nnclr.yaml): LARS, rate 0.4 at 256 images, decay
 1e-5, a projection of 2048, 2048 and 256 on 512 features, a prediction of 4096 and 256, temperature 0.2, a queue of 65536 embeddings of
 the first view, the mean of both directions.
-Deviations: the queue holds at most a quarter of the training images; hidden layers keep their ratio to the trunk (four and eight times its
+Deviations: the queue holds at most a quarter of the training images; hidden layers keep their ratio to the backbone (four and eight times its
 features); lightly's NT-Xent, with all 2N - 1 other embeddings in the denominator (solo-learn: the N of the other view); bilinear crops (lightly);
 no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short.
 Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 95.2 / 74.6, untrained 93.1 / 47.2.
@@ -19,7 +19,7 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import NNCLRPredictionHead, NNCLRProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
@@ -33,7 +33,7 @@ class NNCLRSettings:
     Attributes:
         temperature: Of the softmax over similarities.
         queue: Embeddings of the queue, at most.
-        hidden: Hidden units of the projection, in multiples of the trunk's features; the prediction has twice as many.
+        hidden: Hidden units of the projection, in multiples of the backbone's features; the prediction has twice as many.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -46,7 +46,7 @@ class NNCLRSettings:
 
 
 class NNCLR(Method):
-    """The trunk, projection and prediction, a queue in which neighbours are looked up."""
+    """The backbone, projection and prediction, a queue in which neighbours are looked up."""
 
     title: ClassVar[str] = "NNCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2104.14548"
@@ -57,10 +57,10 @@ class NNCLR(Method):
     )
     Settings: ClassVar[type[Any]] = NNCLRSettings
 
-    def __init__(self, trunk: Trunk | None, settings: NNCLRSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        hidden = settings.hidden * self.trunk.dim
-        self.projection = NNCLRProjectionHead(self.trunk.dim, hidden, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: NNCLRSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        hidden = settings.hidden * self.backbone.dim
+        self.projection = NNCLRProjectionHead(self.backbone.dim, hidden, settings.dim)
         self.prediction = NNCLRPredictionHead(settings.dim, 2 * hidden, settings.dim)
         self.queue = Queue(queue_length(settings.queue, traits), settings.dim)
         self.criterion = NTXentLoss(settings.temperature)
@@ -74,7 +74,7 @@ class NNCLR(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean of both directions: a view's neighbour against the other view's prediction."""
-        projections = [self.projection(self.trunk(view)) for view in batch.views]
+        projections = [self.projection(self.backbone(view)) for view in batch.views]
         predictions = [self.prediction(projection) for projection in projections]
         with torch.no_grad(), torch.autocast(projections[0].device.type, enabled=False):
             neighbours = [self.queue.nearest(projection.float()) for projection in projections]

@@ -25,7 +25,7 @@ from lightly.transforms.torchvision_v2_compatibility import torchvision_transfor
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.memory import Memory
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -60,19 +60,19 @@ class PIRLSettings:
 
 
 class PIRL(Method):
-    """The trunk, a head for images, a head for tiles and one for all tiles together, a memory of images."""
+    """The backbone, a head for images, a head for tiles and one for all tiles together, a memory of images."""
 
     title: ClassVar[str] = "PIRL"
     paper: ClassVar[str] = "https://arxiv.org/abs/1912.01991"
     family: ClassVar[Family] = "contrastive"
-    needs: ClassVar[Needs] = Needs(trunk="convolutional")
+    needs: ClassVar[Needs] = Needs(backbone="convolutional")
     recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
     Settings: ClassVar[type[Any]] = PIRLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: PIRLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.projection = nn.Linear(self.trunk.dim, settings.dim)
-        self.tile_projection = nn.Linear(self.trunk.dim, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: PIRLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.projection = nn.Linear(self.backbone.dim, settings.dim)
+        self.tile_projection = nn.Linear(self.backbone.dim, settings.dim)
         self.jigsaw_projection = nn.Linear(tiles_a_side(traits.size) ** 2 * settings.dim, settings.dim)
         self.memory = Memory(traits.images, settings.dim, settings.momentum)
         self.negatives = max(1, min(settings.negatives, traits.images // 4))
@@ -108,9 +108,9 @@ class PIRL(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted loss of jigsaw and image against the memory."""
         images, jigsaws = batch.views
-        tiles = self.tile_projection(self.trunk(jigsaws.flatten(0, 1)))
+        tiles = self.tile_projection(self.backbone(jigsaws.flatten(0, 1)))
         jigsaw = self.jigsaw_projection(tiles.view(len(jigsaws), -1))
-        image = self.projection(self.trunk(images))
+        image = self.projection(self.backbone(images))
         embeddings = normalize(image.detach().float(), dim=1)
         positives = self.memory.recall(batch.indices, embeddings)
         negatives, others = self.memory.others(batch.indices, self.negatives, batch.generator)

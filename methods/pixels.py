@@ -5,12 +5,12 @@ from typing import Any, ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Family, Method, Needs, Pooling, Recipe, Trunk
+from methods.base import Backbone, Family, Method, Needs, Pooling, Recipe
 from methods.traits import Traits
 
 
-class FlattenedImage(Trunk):
-    """A trunk without parameters: the prepared image as one vector."""
+class FlattenedImage(Backbone):
+    """A backbone without parameters: the prepared image as one vector."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "none"
 
@@ -35,8 +35,8 @@ class Pixels(Method):
     title: ClassVar[str] = "Pixels"
     paper: ClassVar[str] = "none: the image itself"
     family: ClassVar[Family] = "floor and ceiling"
-    needs: ClassVar[Needs] = Needs(training=False, trunk="none")
+    needs: ClassVar[Needs] = Needs(training=False, backbone="none")
     recipe: ClassVar[Recipe] = Recipe(version=1)
 
-    def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
+    def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
         super().__init__(FlattenedImage(traits), settings, traits)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from lightly.loss import PMSNCustomLoss
 from torch import Tensor
 
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.msn import MSN, MSNSettings
 from methods.traits import Traits
 
@@ -35,8 +35,8 @@ class PMSN(MSN):
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.07277"
     Settings: ClassVar[type[Any]] = PMSNSettings
 
-    def __init__(self, trunk: Trunk | None, settings: PMSNSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: PMSNSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         self.criterion = PMSNCustomLoss(self.power_law)
 
     def power_law(self, mean: Float[Tensor, " prototypes"]) -> Float[Tensor, " prototypes"]:

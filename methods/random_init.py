@@ -1,4 +1,4 @@
-"""The floor with a network: the trunk as it is initialised, with running statistics from one pass over ``train``."""
+"""The floor with a network: the backbone as it is initialised, with running statistics from one pass over ``train``."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from methods.base import Family, Method, Needs, Recipe
 
 
 class RandomInit(Method):
-    """An untrained trunk."""
+    """An untrained backbone."""
 
     title: ClassVar[str] = "Random initialisation"
     paper: ClassVar[str] = "none: the network before training"

@@ -3,7 +3,7 @@
 Recipe: the authors' on CIFAR-10 (https://github.com/gidariss/FeatureLearningRotNet, config/CIFAR10_RotNet_NIN4blocks.py): Nesterov SGD, rate
 0.2 at 256 images, decay 5e-4; a shifted crop, a flip, then all four rotations of each image in one batch.
 Deviations: a cosine instead of three steps of 0.2, because the length of the training varies; biases and norms do not decay; the crop is
-shifted by an eighth of the image (4 of 32 pixels there); features are the trunk's last, where the paper's are best two blocks before
+shifted by an eighth of the image (4 of 32 pixels there); features are the backbone's last, where the paper's are best two blocks before
 the end, because every method here is measured at the same place.
 On a transformer: AdamW as in ``simclr``.
 
@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.precision import in_float32
 from methods.parts.shifted import shifted_view
 from methods.traits import Traits
@@ -29,7 +29,7 @@ TURNS = 4
 
 
 class Rotation(Method):
-    """A linear layer on the trunk, four classes."""
+    """A linear layer on the backbone, four classes."""
 
     title: ClassVar[str] = "RotNet"
     paper: ClassVar[str] = "https://arxiv.org/abs/1803.07728"
@@ -39,9 +39,9 @@ class Rotation(Method):
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
 
-    def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.classifier = nn.Linear(self.trunk.dim, TURNS)
+    def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.classifier = nn.Linear(self.backbone.dim, TURNS)
 
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
@@ -51,7 +51,7 @@ class Rotation(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean cross-entropy over all turns."""
         images, turns = turned(batch.views[0])
-        logits = self.classifier(self.trunk(images))
+        logits = self.classifier(self.backbone(images))
         accuracy = (logits.detach().argmax(dim=1) == turns).float().mean()
         loss = in_float32(lambda scores: nn.functional.cross_entropy(scores, turns), logits)
         return Loss(loss, {"turns_accuracy": accuracy})

@@ -3,7 +3,7 @@
 Recipe: the authors' on CIFAR-10 (https://github.com/google-research/simclr, README): LARS, rate 1.0 at 256 images, decay 1e-4,
 temperature 0.5, half the colour jitter, no blur up to 32 pixels; both views pass the network as one batch [Chen 2020, algorithm 1].
 The head is solo-learn's (scripts/pretrain/cifar/simclr.yaml): 2048 and 256 on 512 features, without batch norm.
-Deviations: the head's hidden layer keeps its ratio to the trunk (four times its features); bilinear crops (lightly); LARS is solo-learn's
+Deviations: the head's hidden layer keeps its ratio to the backbone (four times its features); bilinear crops (lightly); LARS is solo-learn's
 clipped form; a warm-up of a tenth of the training, because ours is short.
 Why not solo-learn's rate 0.4, temperature 0.2, full jitter: on the development task of digits (60 epochs, resnet9_slim, one label a
 class, frozen) 68.3 against 76.9.
@@ -20,7 +20,7 @@ from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 from lightly.transforms.simclr_transform import SimCLRTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -32,7 +32,7 @@ class SimCLRSettings:
 
     Attributes:
         temperature: Of the softmax over similarities.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -46,7 +46,7 @@ class SimCLRSettings:
 
 
 class SimCLR(Method):
-    """The trunk, a projection head, NT-Xent."""
+    """The backbone, a projection head, NT-Xent."""
 
     title: ClassVar[str] = "SimCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2002.05709"
@@ -57,9 +57,9 @@ class SimCLR(Method):
     )
     Settings: ClassVar[type[Any]] = SimCLRSettings
 
-    def __init__(self, trunk: Trunk | None, settings: SimCLRSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: SimCLRSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = SimCLRProjectionHead(features, settings.hidden * features, settings.dim, batch_norm=False)
         self.criterion = NTXentLoss(settings.temperature)
 
@@ -73,5 +73,5 @@ class SimCLR(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return NT-Xent over both views."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         return Loss(in_float32(self.criterion, *embeddings.chunk(2)), {})

@@ -21,7 +21,7 @@ from lightly.models.utils import get_at_index, random_grid_token_mask
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.patches import patch_pixels, patches_a_side
@@ -46,20 +46,20 @@ class SimMIMSettings:
 
 
 class SimMIM(Method):
-    """The trunk on visible patches and mask tokens, a linear layer; the mean of the patch tokens is evaluated."""
+    """The backbone on visible patches and mask tokens, a linear layer; the mean of the patch tokens is evaluated."""
 
     title: ClassVar[str] = "SimMIM"
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.09886"
     family: ClassVar[Family] = "reconstruction"
-    needs: ClassVar[Needs] = Needs(trunk="transformer")
+    needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, clip=5.0, warmup=0.1)
     Settings: ClassVar[type[Any]] = SimMIMSettings
 
-    def __init__(self, trunk: Trunk | None, settings: SimMIMSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.patch = vit_of(self.trunk, traits).patch_embed.patch_size[0]
-        self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, self.trunk.dim), std=0.02))
-        self.pixels = nn.Linear(self.trunk.dim, traits.channels * self.patch**2)
+    def __init__(self, backbone: Backbone | None, settings: SimMIMSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.patch = vit_of(self.backbone, traits).patch_embed.patch_size[0]
+        self.mask_token = nn.Parameter(nn.init.trunc_normal_(torch.zeros(1, 1, self.backbone.dim), std=0.02))
+        self.pixels = nn.Linear(self.backbone.dim, traits.channels * self.patch**2)
 
     @classmethod
     def views(cls, settings: SimMIMSettings, traits: Traits) -> Callable[[Any], Any]:
@@ -84,7 +84,7 @@ class SimMIM(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean distance of the hidden pixels."""
         images = batch.views[0]
-        vit = vit_of(self.trunk, self.traits)
+        vit = vit_of(self.backbone, self.traits)
         hidden = batch.masks.to(images.device)
         tokens = encode_masked(vit, images, self._mask(hidden), self.mask_token)[:, vit.num_prefix_tokens :]
         target = get_at_index(patch_pixels(images, self.patch, normalised=False), hidden)

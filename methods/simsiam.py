@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/simsiam.yaml): SGD, rate 0.5 at 256 images,
 decay 1e-5, crops from 0.08, half the colour jitter of SimCLR; a projection of three layers of 2048 on 512 features, the last batch norm
 without scale; a predictor with 512 hidden units whose rate is constant [Chen & He 2020, section 4.2 and appendix A].
-Deviations: all widths keep their ratio to the trunk (four times its features, the predictor's hidden layer once); bilinear crops
+Deviations: all widths keep their ratio to the backbone (four times its features, the predictor's hidden layer once); bilinear crops
 (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
 On a transformer: AdamW as in ``simclr``.
 In a short training it falls behind the untrained network. On the development task of digits (60 epochs, resnet9_slim, seed 0), kNN / one
@@ -20,7 +20,7 @@ from lightly.loss import NegativeCosineSimilarity
 from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from lightly.transforms.simsiam_transform import SimSiamTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -31,7 +31,7 @@ class SimSiamSettings:
     """What is particular to SimSiam.
 
     Attributes:
-        dim: Width of the projection and length of an embedding, in multiples of the trunk's features.
+        dim: Width of the projection and length of an embedding, in multiples of the backbone's features.
         hidden: Hidden units of the predictor, likewise.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -42,7 +42,7 @@ class SimSiamSettings:
 
 
 class SimSiam(Method):
-    """The trunk, a projection and a predictor."""
+    """The backbone, a projection and a predictor."""
 
     title: ClassVar[str] = "SimSiam"
     paper: ClassVar[str] = "https://arxiv.org/abs/2011.10566"
@@ -53,9 +53,9 @@ class SimSiam(Method):
     )
     Settings: ClassVar[type[Any]] = SimSiamSettings
 
-    def __init__(self, trunk: Trunk | None, settings: SimSiamSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: SimSiamSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         width = settings.dim * features
         self.projection = SimSiamProjectionHead(features, width, width)
         self.prediction = SimSiamPredictionHead(width, settings.hidden * features, width)
@@ -72,7 +72,7 @@ class SimSiam(Method):
 
         Every view passes the network by itself, so that batch norm sees one view at a time.
         """
-        embeddings = [self.projection(self.trunk(view)) for view in batch.views]
+        embeddings = [self.projection(self.backbone(view)) for view in batch.views]
         predictions = [self.prediction(embedding) for embedding in embeddings]
         stopped = torch.stack([embedding.detach() for embedding in embeddings])
         others = (stopped.sum(0) - stopped) / (len(stopped) - 1)

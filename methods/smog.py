@@ -8,7 +8,7 @@ Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of SGD wit
 the training images and the number of groups keeps its ratio to it, at least 32; embeddings have length one before they move a group or
 enter the bank (lightly's have length eleven, and move a fresh group ten times as far as its momentum says); groups start in random
 directions, not in those of one orthant; the views change places at random in half of the steps, not every second one; the heads keep their
-ratio to the trunk (four times its features); bilinear crops; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is
+ratio to the backbone (four times its features); bilinear crops; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is
 short; biases and norms do not decay.
 On development tasks (resnet9_slim, seed 0, kNN / one label a class frozen): digits (60 epochs) untrained 93.1 / 47.2, as it is here 85.5 / 56.8;
 FashionMNIST (1 epoch) untrained 81.4 / 34.6, as it is here 82.2 / 43.7. The published SGD was not measured.
@@ -27,7 +27,7 @@ from lightly.transforms.smog_transform import SmoGViewTransform
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
@@ -49,7 +49,7 @@ class SMoGSettings:
         temperature: Of the softmax over groups.
         bank: Embeddings that are remembered for the resets, at most; never more than a quarter of ``train``.
         resets: How often in a training the groups become the centres of the bank, and the teacher the student.
-        hidden: Hidden units of both heads, in multiples of the trunk's features.
+        hidden: Hidden units of both heads, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -77,13 +77,13 @@ class SMoG(Method):
     )
     Settings: ClassVar[type[Any]] = SMoGSettings
 
-    def __init__(self, trunk: Trunk | None, settings: SMoGSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: SMoGSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         hidden = settings.hidden * features
         self.projection = SMoGProjectionHead(features, hidden, settings.dim)
         self.prediction = SMoGPredictionHead(settings.dim, hidden, settings.dim)
-        self.teacher = teacher_of(nn.Sequential(self.trunk, self.projection))
+        self.teacher = teacher_of(nn.Sequential(self.backbone, self.projection))
         self.bank = Queue(queue_length(settings.bank, traits), settings.dim)
         nn.init.zeros_(self.bank.keys)  # Only what came from an image is clustered.
         count = groups_for(len(self.bank.keys), settings.groups)
@@ -108,7 +108,7 @@ class SMoG(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the cross-entropy of the student's group and its teacher's, and move the groups."""
         seen, target = batch.views if torch.rand(()) < 0.5 else reversed(batch.views)
-        embeddings = self.projection(self.trunk(seen))
+        embeddings = self.projection(self.backbone(seen))
         with torch.no_grad():
             targets = self.teacher(target)
         return Loss(in_float32(self._grouped, self.prediction(embeddings), embeddings, targets), {})
@@ -119,7 +119,7 @@ class SMoG(Method):
 
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student; at a reset it becomes the student, and the groups the bank's centres."""
-        student = nn.Sequential(self.trunk, self.projection)
+        student = nn.Sequential(self.backbone, self.projection)
         self.bank.turn()
         resets = self.settings.resets
         # Not at the very end, where nothing would learn from it.

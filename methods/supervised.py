@@ -1,4 +1,4 @@
-"""The ceiling: the trunk trained with all labels.
+"""The ceiling: the backbone trained with all labels.
 
 Recipe: the supervised baseline of https://github.com/gidariss/FeatureLearningRotNet (config/CIFAR10_supervised_NIN.py):
 Nesterov SGD, rate 0.2 at 256 images, decay 5e-4, shifted crops and flips.
@@ -18,14 +18,14 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from methods.base import Batch, Family, Loss, Method, Needs, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.precision import in_float32
 from methods.parts.shifted import shifted_view
 from methods.traits import Traits
 
 
 class Supervised(Method):
-    """Cross-entropy of a linear layer on the trunk."""
+    """Cross-entropy of a linear layer on the backbone."""
 
     title: ClassVar[str] = "Supervised"
     paper: ClassVar[str] = "https://arxiv.org/abs/1803.07728"
@@ -38,9 +38,9 @@ class Supervised(Method):
         version=2, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
     )
 
-    def __init__(self, trunk: Trunk | None, settings: Any, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.classifier = nn.Linear(self.trunk.dim, traits.classes)
+    def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.classifier = nn.Linear(self.backbone.dim, traits.classes)
 
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
@@ -52,7 +52,7 @@ class Supervised(Method):
         labels = batch.labels
         if labels is None:
             raise ValueError("Supervised training needs the labels of its batch.")
-        logits = self.classifier(self.trunk(batch.views[0]))
+        logits = self.classifier(self.backbone(batch.views[0]))
         accuracy = (logits.detach().argmax(dim=1) == labels).float().mean()
         loss = in_float32(lambda scores: torch.nn.functional.cross_entropy(scores, labels), logits)
         return Loss(loss, {"train_accuracy": accuracy})

@@ -5,7 +5,7 @@ crops: a head of 2048 and 128 on 512 features, temperature 0.1, three Sinkhorn r
 training on; the number of prototypes is in proportion to its 3000 for 50,000 images, at least 64. They are frozen for a hundredth of the
 training, as in lightly's benchmark of 100 epochs.
 Deviations: Sinkhorn's epsilon 0.02 in the place of 0.05 and half the colour jitter; AdamW, rate 0.002 at 256 images, decay 5e-4, in the
-place of LARS with rate 0.6; the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the trunk
+place of LARS with rate 0.6; the queue holds at most a quarter of the training images; the head's hidden layer keeps its ratio to the backbone
 (four times its features); bilinear crops (lightly); no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short;
 biases and norms do not decay.
 Why: codes sharper than predictions by more than the views disagree; else all codes become equal. On the development task of digits (60 epochs,
@@ -29,7 +29,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
@@ -50,7 +50,7 @@ class SwAVSettings:
         frozen: Fraction of the training in which the prototypes stay as they are.
         queue: Embeddings of earlier batches, for each view, at most; never more than a quarter of ``train``.
         queue_from: Fraction of the training after which they take part in the codes.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -70,7 +70,7 @@ class SwAVSettings:
 
 
 class SwAV(Method):
-    """The trunk, a projection head, prototypes on the unit sphere."""
+    """The backbone, a projection head, prototypes on the unit sphere."""
 
     title: ClassVar[str] = "SwAV"
     paper: ClassVar[str] = "https://arxiv.org/abs/2006.09882"
@@ -81,9 +81,9 @@ class SwAV(Method):
     )
     Settings: ClassVar[type[Any]] = SwAVSettings
 
-    def __init__(self, trunk: Trunk | None, settings: SwAVSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        features = self.trunk.dim
+    def __init__(self, backbone: Backbone | None, settings: SwAVSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        features = self.backbone.dim
         self.projection = SwaVProjectionHead(features, settings.hidden * features, settings.dim)
         self.prototypes = SwaVPrototypes(settings.dim, prototypes_for(traits, settings.prototypes))
         # Similarities are cosines: the bias of lightly's layer would favour some clusters.
@@ -104,7 +104,7 @@ class SwAV(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean of both directions."""
-        embeddings = [self.projection(self.trunk(view)) for view in batch.views]
+        embeddings = [self.projection(self.backbone(view)) for view in batch.views]
         self.first_queue.put(embeddings[0])
         self.second_queue.put(embeddings[1])
         queued = progress >= self.settings.queue_from

@@ -2,7 +2,7 @@
 
 Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py): head 1024
 and 256 on 512 features, covariance kept with 0.9, its weight 8, teacher momentum 0.996 to 1, one direction, BYOL's views [Zhu 2022].
-Deviations: the head's hidden layer keeps its ratio to the trunk (twice its features); no blur up to 32 pixels; biases and norms do not decay;
+Deviations: the head's hidden layer keeps its ratio to the backbone (twice its features); no blur up to 32 pixels; biases and norms do not decay;
 the covariance starts at the first batch's instead of zero, from where the loss climbs for twenty steps before it can fall; AdamW, rate 0.002 at 256
 images, decay 5e-4, in the place of SGD with rate 0.3; a warm-up of a tenth of the training.
 Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
@@ -25,7 +25,7 @@ from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform,
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
@@ -40,7 +40,7 @@ class TiCoSettings:
         beta: Share of the covariance that a step keeps.
         rho: Weight of the covariance's term.
         momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -66,9 +66,9 @@ class TiCo(Method):
     Settings: ClassVar[type[Any]] = TiCoSettings
     covariance: Float[Tensor, "dim dim"]
 
-    def __init__(self, trunk: Trunk | None, settings: TiCoSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.projection = TiCoProjectionHead(self.trunk.dim, settings.hidden * self.trunk.dim, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: TiCoSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.projection = TiCoProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
         self.teacher = teacher_of(self._student())
         self.criterion = TiCoLoss(settings.beta, settings.rho)
         self.register_buffer("covariance", torch.zeros(settings.dim, settings.dim))
@@ -92,7 +92,7 @@ class TiCo(Method):
         follow(self._student(), self.teacher, momentum_at(progress, self.settings.momentum))
 
     def _student(self) -> nn.Sequential:
-        return nn.Sequential(self.trunk, self.projection)
+        return nn.Sequential(self.backbone, self.projection)
 
     def _loss(self, embedding: Float[Tensor, "batch dim"], target: Float[Tensor, "batch dim"]) -> Tensor:
         unit = normalize(embedding.detach(), dim=1)

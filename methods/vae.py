@@ -5,7 +5,7 @@ Recipe: lightning-bolts ``basic_vae`` on CIFAR-10 (https://github.com/Lightning-
 averaged over the code's dimensions.
 Deviations: the divergence in closed form (Kingma and Welling 2013, appendix B), not from one sample; the variance is a softplus, not
 an exponential, which overflows after one bad step and its gradient with it; the decoder is the small one of ``parts/decoder.py``, which
-fits any trunk and image size, where bolts mirrors its ResNet-18.
+fits any backbone and image size, where bolts mirrors its ResNet-18.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
-from methods.base import Batch, Encoder, Family, Loss, Method, Recipe, Trunk, input_of
+from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Recipe, input_of
 from methods.parts.decoder import Decoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
@@ -33,17 +33,17 @@ class VAESettings:
 
     Attributes:
         dim: Length of the code.
-        layer: What is evaluated: the trunk's features or the latent code, the mean.
+        layer: What is evaluated: the backbone's features or the latent code, the mean.
         divergence: Weight of the divergence.
     """
 
     dim: int = 256
-    layer: Literal["trunk", "latent"] = "trunk"
+    layer: Literal["backbone", "latent"] = "backbone"
     divergence: float = 0.1
 
 
 class VAE(Method):
-    """A mean and a variance on the trunk, a sample, a convolutional decoder."""
+    """A mean and a variance on the backbone, a sample, a convolutional decoder."""
 
     title: ClassVar[str] = "Variational autoencoder"
     paper: ClassVar[str] = "https://arxiv.org/abs/1312.6114"
@@ -51,11 +51,11 @@ class VAE(Method):
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
     Settings: ClassVar[type[Any]] = VAESettings
 
-    def __init__(self, trunk: Trunk | None, settings: VAESettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.mean = nn.Linear(self.trunk.dim, settings.dim)
-        self.spread = nn.Linear(self.trunk.dim, settings.dim)
-        self.decoder = Decoder(settings.dim, self.trunk.dim, traits.size, traits.channels)
+    def __init__(self, backbone: Backbone | None, settings: VAESettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.mean = nn.Linear(self.backbone.dim, settings.dim)
+        self.spread = nn.Linear(self.backbone.dim, settings.dim)
+        self.decoder = Decoder(settings.dim, self.backbone.dim, traits.size, traits.channels)
 
     @classmethod
     def views(cls, settings: VAESettings, traits: Traits) -> Callable[[Any], Any]:
@@ -66,13 +66,13 @@ class VAE(Method):
         self, images: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch channels size size"]:
         """Return reconstructions of prepared images, from the means of their codes."""
-        reconstructions: Tensor = self.decoder(self.mean(self.trunk(images)))
+        reconstructions: Tensor = self.decoder(self.mean(self.backbone(images)))
         return reconstructions
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return reconstruction error plus weighted divergence."""
         images = batch.views[0]
-        features = self.trunk(images)
+        features = self.backbone(images)
         mean = self.mean(features).float()
         variance = variance_of(self.spread(features))
         noise = torch.randn(mean.shape, generator=batch.generator, device=mean.device)
@@ -83,8 +83,10 @@ class VAE(Method):
         )
 
     def encoder(self) -> Encoder:
-        """Return the trunk, with the code on it where the latent layer is evaluated."""
-        return Encoder(self.trunk, input_of(self.traits), code=self.mean if self.settings.layer == "latent" else None)
+        """Return the backbone, with the code on it where the latent layer is evaluated."""
+        return Encoder(
+            self.backbone, input_of(self.traits), code=self.mean if self.settings.layer == "latent" else None
+        )
 
 
 def variance_of(spread: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:

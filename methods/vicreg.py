@@ -3,7 +3,7 @@
 Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/vicreg.yaml): a head of three layers of 2048 on 512
 features, weights 25, 25 and 1, crops from 0.2 on, half the jitter of SimCLR, solarisation 0.1, no blur.
 Deviations: the variance's weight is 50 here, which is solo-learn's 25: it sums that term over both views, lightly and the authors take their
-mean; the head keeps its ratio to the trunk (four times its features); bilinear crops (lightly) instead of bicubic; AdamW, rate 0.002 at 256
+mean; the head keeps its ratio to the backbone (four times its features); bilinear crops (lightly) instead of bicubic; AdamW, rate 0.002 at 256
 images, decay 5e-4, a warm-up of a tenth of the training, in the place of LARS with rate 0.3 for 1000 epochs; biases and norms do not decay, as
 in solo-learn.
 Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
@@ -19,7 +19,7 @@ from lightly.loss import VICRegLoss
 from lightly.models.modules.heads import VICRegProjectionHead
 from lightly.transforms.vicreg_transform import VICRegTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -33,7 +33,7 @@ class VICRegSettings:
         invariance: Weight of the distance between the views.
         variance: Weight of the hinge on the deviations, the mean over both views.
         covariance: Weight of the squared covariances, the sum over both views.
-        dim: Width of the head and length of an embedding, in multiples of the trunk's features.
+        dim: Width of the head and length of an embedding, in multiples of the backbone's features.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
@@ -45,7 +45,7 @@ class VICRegSettings:
 
 
 class VICReg(Method):
-    """The trunk, a projection head, three terms."""
+    """The backbone, a projection head, three terms."""
 
     title: ClassVar[str] = "VICReg"
     paper: ClassVar[str] = "https://arxiv.org/abs/2105.04906"
@@ -56,10 +56,10 @@ class VICReg(Method):
     )
     Settings: ClassVar[type[Any]] = VICRegSettings
 
-    def __init__(self, trunk: Trunk | None, settings: VICRegSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        width = settings.dim * self.trunk.dim
-        self.projection = VICRegProjectionHead(self.trunk.dim, width, width)
+    def __init__(self, backbone: Backbone | None, settings: VICRegSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        width = settings.dim * self.backbone.dim
+        self.projection = VICRegProjectionHead(self.backbone.dim, width, width)
         self.criterion = VICRegLoss(settings.invariance, settings.variance, settings.covariance)
 
     @classmethod
@@ -70,5 +70,5 @@ class VICReg(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted sum of the three terms."""
-        first, second = (self.projection(self.trunk(view)) for view in batch.views)
+        first, second = (self.projection(self.backbone(view)) for view in batch.views)
         return Loss(in_float32(self.criterion, first, second), {})

@@ -3,8 +3,8 @@
 Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py): weights 25, 25
 and 1, three quarters of the loss on whole images, 16 and 4 matches, two global views and no small ones [Bardes 2022, for a ResNet]; head of
 2048 on 512 features, local head of 128.
-Deviations: the global head keeps its ratio to the trunk (four times its features), the local one its published size; places are those of the
-trunk's own map, whatever its size, and all of them where it has fewer than 16; no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4,
+Deviations: the global head keeps its ratio to the backbone (four times its features), the local one its published size; places are those of the
+backbone's own map, whatever its size, and all of them where it has fewer than 16; no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4,
 a warm-up of a tenth of the training, in the place of LARS with rate 0.3; biases and norms do not decay.
 AdamW was not compared with the published optimiser.
 On a transformer: AdamW as in ``simclr``; the map is that of the patch tokens.
@@ -24,7 +24,7 @@ from lightly.models.modules.heads import BarlowTwinsProjectionHead, VicRegLLocal
 from lightly.transforms.vicregl_transform import VICRegLTransform
 from torch import Tensor
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -38,7 +38,7 @@ class VICRegLSettings:
         alpha: Weight of the loss on whole images; that on places has the rest.
         matches: Pairs of places that are kept, the best first, where the first view's places look for partners.
         few_matches: Likewise, where the second view's look for them.
-        dim: Width of the global head and length of its embedding, in multiples of the trunk's features.
+        dim: Width of the global head and length of its embedding, in multiples of the backbone's features.
         local_dim: Width of the local head and length of its embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -52,7 +52,7 @@ class VICRegLSettings:
 
 
 class VICRegL(Method):
-    """The trunk, a head for images and one for places, VICReg on both."""
+    """The backbone, a head for images and one for places, VICReg on both."""
 
     title: ClassVar[str] = "VICRegL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.01571"
@@ -63,15 +63,15 @@ class VICRegL(Method):
     )
     Settings: ClassVar[type[Any]] = VICRegLSettings
 
-    def __init__(self, trunk: Trunk | None, settings: VICRegLSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        if self.trunk.kind == "mlp":
+    def __init__(self, backbone: Backbone | None, settings: VICRegLSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        if self.backbone.kind == "mlp":
             raise ValueError(
                 "VICRegL matches places of a map, and a multilayer perceptron has none: take another backbone."
             )
-        width = settings.dim * self.trunk.dim
-        self.projection = BarlowTwinsProjectionHead(self.trunk.dim, width, width)
-        self.local_projection = VicRegLLocalProjectionHead(self.trunk.dim, settings.local_dim, settings.local_dim)
+        width = settings.dim * self.backbone.dim
+        self.projection = BarlowTwinsProjectionHead(self.backbone.dim, width, width)
+        self.local_projection = VicRegLLocalProjectionHead(self.backbone.dim, settings.local_dim, settings.local_dim)
         self.criterion = VICRegLLoss(alpha=settings.alpha, num_matches=(settings.matches, settings.few_matches))
 
     @classmethod
@@ -99,9 +99,9 @@ class VICRegL(Method):
     def _embed(
         self, images: Float[Tensor, "batch channels size size"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch h w local_dim"]]:
-        feature_map = self.trunk.feature_map(images)
+        feature_map = self.backbone.feature_map(images)
         assert feature_map is not None
-        # The mean over places is what a trunk with a map gives as features, and spares a second pass.
+        # The mean over places is what a backbone with a map gives as features, and spares a second pass.
         return self.projection(feature_map.mean(dim=(2, 3))), self.local_projection(feature_map.permute(0, 2, 3, 1))
 
     def _loss(self, *tensors: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 Recipe: the authors' on Imagenette (https://github.com/HaiyuWu/visreg, imagenette.yaml): four equal views, no small ones, head 2048, 2048 and 128 on 512
 features, weight 0.6 of the three regularisers, gradients clipped at 1.
-Deviations: AdamW with rate 0.002 at 256 images instead of 0.001 at 64; decay 5e-4 on a convolutional trunk, the published 0.05 on a transformer;
-1024 random directions a step instead of 4096, whose sorting took more time than a small trunk; the head keeps its ratio to the trunk (four
+Deviations: AdamW with rate 0.002 at 256 images instead of 0.001 at 64; decay 5e-4 on a convolutional backbone, the published 0.05 on a transformer;
+1024 random directions a step instead of 4096, whose sorting took more time than a small backbone; the head keeps its ratio to the backbone (four
 times its features); views of lightly's VICReg with full jitter, no blur up to 32 pixels; a warm-up of a tenth of the training; biases and
 norms do not decay.
 """
@@ -18,7 +18,7 @@ from lightly.models.modules.heads import LeJEPAProjectionHead
 from lightly.transforms.multi_view_transform import MultiViewTransform
 from lightly.transforms.vicreg_transform import VICRegViewTransform
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -32,7 +32,7 @@ class VISRegSettings:
         regularisation: Weight of centre, scale and shape; the distance to the mean has the rest.
         directions: Random directions a step, along which embeddings are compared with the Gaussian.
         views: Views of an image.
-        hidden: Width of the head, in multiples of the trunk's features.
+        hidden: Width of the head, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -48,7 +48,7 @@ class VISRegSettings:
 
 
 class VISReg(Method):
-    """The trunk, a projection head, the distance to the mean and three regularisers."""
+    """The backbone, a projection head, the distance to the mean and three regularisers."""
 
     title: ClassVar[str] = "VISReg"
     paper: ClassVar[str] = "https://arxiv.org/abs/2606.02572"
@@ -59,9 +59,9 @@ class VISReg(Method):
     )
     Settings: ClassVar[type[Any]] = VISRegSettings
 
-    def __init__(self, trunk: Trunk | None, settings: VISRegSettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
-        self.projection = LeJEPAProjectionHead(self.trunk.dim, settings.hidden * self.trunk.dim, settings.dim)
+    def __init__(self, backbone: Backbone | None, settings: VISRegSettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
+        self.projection = LeJEPAProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
         self.criterion = VISRegLoss(settings.regularisation, settings.directions)
 
     @classmethod
@@ -73,6 +73,6 @@ class VISReg(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted sum of the distance to the mean and the three regularisers."""
-        embeddings = self.projection(self.trunk(torch.cat(batch.views)))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         views = embeddings.unflatten(0, (len(batch.views), -1))
         return Loss(in_float32(lambda z: self.criterion(local_proj=z[:0], global_proj=z), views), {})

@@ -5,7 +5,7 @@ head 1024 on 512 features, whitening of random sub-batches of 128, crops from 0.
 Deviations: embeddings of 32 instead of 64, so that a batch of 64 can be whitened too; sub-batches are equal parts of any batch, at least 128 images
 each, instead of exactly 128, or all of a smaller batch; the covariance is shrunk by 1e-4 of its mean variance, so that a degenerate batch has a
 Cholesky factor; both views have a gradient, as in the authors' code and lightly (solo-learn's second has none); the head's hidden layer
-keeps its ratio to the trunk (twice its features); bilinear crops; a warm-up of a tenth of the training; biases and norms do not decay.
+keeps its ratio to the backbone (twice its features); bilinear crops; a warm-up of a tenth of the training; biases and norms do not decay.
 On a transformer: AdamW as in ``simclr``.
 
 lightly's ``WMSELoss`` takes only batches that its sub-batch divides, and its ``WMSETransform`` always normalises: the whitening and the
@@ -23,7 +23,7 @@ from lightly.models.modules.heads import BYOLProjectionHead
 from lightly.transforms.simclr_transform import SimCLRTransform
 from torch import Tensor
 
-from methods.base import Batch, Family, Loss, Method, Recipe, Trunk
+from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.traits import Traits
@@ -36,7 +36,7 @@ class WMSESettings:
     Attributes:
         sub_batch: Images that are whitened together, at least, where the batch has so many.
         shrinkage: Share of the identity in the covariance, in units of the embeddings' mean variance.
-        hidden: Hidden units of the head, in multiples of the trunk's features.
+        hidden: Hidden units of the head, in multiples of the backbone's features.
         dim: Length of an embedding; a batch has at least twice as many images.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -51,7 +51,7 @@ class WMSESettings:
 
 
 class WMSE(Method):
-    """The trunk, a projection head, whitening, the distance between unit vectors."""
+    """The backbone, a projection head, whitening, the distance between unit vectors."""
 
     title: ClassVar[str] = "W-MSE"
     paper: ClassVar[str] = "https://arxiv.org/abs/2007.06346"
@@ -62,14 +62,14 @@ class WMSE(Method):
     )
     Settings: ClassVar[type[Any]] = WMSESettings
 
-    def __init__(self, trunk: Trunk | None, settings: WMSESettings, traits: Traits) -> None:
-        super().__init__(trunk, settings, traits)
+    def __init__(self, backbone: Backbone | None, settings: WMSESettings, traits: Traits) -> None:
+        super().__init__(backbone, settings, traits)
         if settings.sub_batch < 2 * settings.dim:
             raise ValueError(
                 f"W-MSE cannot whiten {settings.dim} dimensions by sub-batches of {settings.sub_batch} images: "
                 f"take sub_batch={2 * settings.dim} or more."
             )
-        self.projection = BYOLProjectionHead(self.trunk.dim, settings.hidden * self.trunk.dim, settings.dim)
+        self.projection = BYOLProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
         self.whitening = Whitening2d(settings.dim, track_running_stats=False, eps=settings.shrinkage)
 
     @classmethod
@@ -88,7 +88,7 @@ class WMSE(Method):
                 f"W-MSE cannot whiten {self.settings.dim} dimensions by a batch of {images} images: "
                 f"take a batch of {2 * self.settings.dim} or more, or --set dim={images // 2}."
             )
-        first, second = (self.projection(self.trunk(view)) for view in batch.views)
+        first, second = (self.projection(self.backbone(view)) for view in batch.views)
         order = torch.randperm(images, device=first.device)
         return Loss(
             in_float32(lambda a, b: norm_mse_loss(self.whiten(a), self.whiten(b)), first[order], second[order]), {}

@@ -13,7 +13,7 @@ from protocols.parts.training import Training
 
 @dataclass(frozen=True)
 class LinearSgd(EvaluationProtocol):
-    """A linear layer on the raw features of the frozen trunk, in eval mode and without gradient; its last epoch counts.
+    """A linear layer on the raw features of the frozen backbone, in eval mode and without gradient; its last epoch counts.
 
     SimCLR (arXiv:2002.05709, appendix B.6) with the figures of lightly's benchmarks.
 

@@ -1,4 +1,4 @@
-"""Backbones: a name becomes a trunk that fits the data set's images; imports torch only when one is built."""
+"""Backbones: a name becomes a backbone that fits the data set's images; imports torch only when one is built."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -7,16 +7,16 @@ from bench.backbones.catalogue import find
 from methods.traits import Traits
 
 if TYPE_CHECKING:
-    from methods.base import Trunk
+    from methods.base import Backbone
 
 
-def build(name: str, traits: Traits) -> "Trunk":
-    """Return an untrained trunk for images of ``traits.size`` pixels and ``traits.channels`` channels.
+def build(name: str, traits: Traits) -> "Backbone":
+    """Return an untrained backbone for images of ``traits.size`` pixels and ``traits.channels`` channels.
 
     Its weights are drawn from torch's global generator, which the caller seeds. Raises SslbenchError for an unknown
     name, or for a size that the backbone does not take.
     """
     entry = find(name)
     builder = getattr(importlib.import_module(f"bench.backbones.{entry.module}"), entry.builder)
-    trunk: Trunk = builder(traits, **dict(entry.arguments))
-    return trunk
+    built: Backbone = builder(traits, **dict(entry.arguments))
+    return built

@@ -10,7 +10,7 @@ flattened map.
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench.backbones.convolutional import ConvolutionalTrunk
+from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
 from methods.traits import Traits
 
@@ -18,7 +18,7 @@ _CHANNELS = (64, 192, 384, 256, 256)
 _POOLED = (0, 1, 4)
 
 
-class AlexNet(ConvolutionalTrunk):
+class AlexNet(ConvolutionalBackbone):
     """AlexNet with batch norm; 256 features."""
 
     def __init__(self, traits: Traits) -> None:

@@ -1,4 +1,4 @@
-"""The base of all convolutional trunks: a last map, averaged."""
+"""The base of all convolutional backbones: a last map, averaged."""
 
 from typing import ClassVar, Literal
 
@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from methods.base import Pooling, Trunk
+from methods.base import Backbone, Pooling
 
 
-class ConvolutionalTrunk(Trunk):
-    """A trunk whose features are the mean over its last map; subclasses give the map."""
+class ConvolutionalBackbone(Backbone):
+    """A backbone whose features are the mean over its last map; subclasses give the map."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "convolutional"
 
@@ -28,7 +28,7 @@ class ConvolutionalTrunk(Trunk):
     ) -> Float[Tensor, "batch dim"]:
         """Return the mean over the last map; raises ValueError for another pooling than ``average``."""
         if pooling != "average":
-            raise ValueError(f"A convolutional trunk has no pooling '{pooling}': take 'average'.")
+            raise ValueError(f"A convolutional backbone has no pooling '{pooling}': take 'average'.")
         last = self.feature_map(images)
         if last.requires_grad and not last.is_contiguous():
             # The gradient of a mean has no layout of its own; in another than the map's, every layer below would be slow.

@@ -6,13 +6,13 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from methods.base import Pooling, Trunk
+from methods.base import Backbone, Pooling
 from methods.traits import Traits
 
 _HIDDEN = (512, 256, 128)
 
 
-class MLP(Trunk):
+class MLP(Backbone):
     """Linear layers with ReLU; 128 features, no map, no pooling."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "mlp"

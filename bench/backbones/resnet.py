@@ -8,12 +8,12 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench.backbones.convolutional import ConvolutionalTrunk
+from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
 from methods.traits import Traits
 
 
-class ResNet(ConvolutionalTrunk):
+class ResNet(ConvolutionalBackbone):
     """torchvision's network of that ``name`` without its classifier."""
 
     def __init__(self, traits: Traits, name: str) -> None:

@@ -8,7 +8,7 @@ max-pool, so that features do not depend on the map's size; the stem halves imag
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bench.backbones.convolutional import ConvolutionalTrunk
+from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
 from methods.traits import Traits
 
@@ -31,7 +31,7 @@ class _Residual(nn.Module):
         return x + branch
 
 
-class ResNet9(ConvolutionalTrunk):
+class ResNet9(ConvolutionalBackbone):
     """ResNet-9 of ``width``, 2·, 4·, 8·``width`` channels; 8·``width`` features."""
 
     def __init__(self, traits: Traits, width: int) -> None:

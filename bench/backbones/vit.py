@@ -16,12 +16,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from bench.errors import SslbenchError
-from methods.base import Pooling, Trunk
+from methods.base import Backbone, Pooling
 from methods.parts.patches import patch_size
 from methods.traits import Traits
 
 
-class ViT(Trunk):
+class ViT(Backbone):
     """A pre-norm ViT with a class token and fixed positions; ``width`` features.
 
     Attributes:

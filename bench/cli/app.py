@@ -58,7 +58,7 @@ def run(
     budget: Annotated[
         str, typer.Option(help="smoke, quick, standard, long, or a number of epochs such as 100ep.")
     ] = "standard",
-    backbone: Annotated[str | None, typer.Option(help="The trunk; each data set has a default.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="The backbone; each data set has a default.")] = None,
     protocol: Annotated[
         list[str] | None, typer.Option(help="A protocol instead of the default set; may be repeated.")
     ] = None,

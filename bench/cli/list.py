@@ -28,7 +28,9 @@ def _methods() -> list[Row]:
     found = []
     for name in method_names():
         method = load_method(name)
-        needs = [f"{method.needs.trunk} backbone"] if method.needs.trunk in ("convolutional", "transformer") else []
+        needs = (
+            [f"{method.needs.backbone} backbone"] if method.needs.backbone in ("convolutional", "transformer") else []
+        )
         needs += ["labels"] if method.needs.labels else []
         needs += [] if method.needs.training else ["no training"]
         found.append(

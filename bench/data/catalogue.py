@@ -1,4 +1,4 @@
-"""What data sets there are: sizes, traits that cannot be seen from the pixels, budgets, default trunks. Imports no torch."""
+"""What data sets there are: sizes, traits that cannot be seen from the pixels, budgets, default backbones. Imports no torch."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Entry:
         test: Images of the official test part; 0 where there is none, so that a stratified fifth of ``train`` is taken.
         unlabelled: Images without a label.
         horizontal_flip: Whether a mirrored image keeps its class.
-        backbone: Default trunk.
+        backbone: Default backbone.
         epochs: Budget -> epochs over ``train`` and ``unlabelled``.
         source: Paper or origin.
     """
@@ -122,11 +122,11 @@ def epochs(name: str, budget: str) -> int:
 
 
 TRANSFORMER = {"resnet9_slim": "vit_nano", "resnet18": "vit_tiny"}
-"""Beside each default trunk, the one of methods that need a transformer."""
+"""Beside each default backbone, the one of methods that need a transformer."""
 
 
 def default_backbone(name: str, *, transformer: bool = False) -> str:
-    """Return the name of the trunk that a data set gets where none is named, of either family."""
+    """Return the name of the backbone that a data set gets where none is named, of either family."""
     backbone = resolve(name).backbone
     return TRANSFORMER[backbone] if transformer else backbone
 

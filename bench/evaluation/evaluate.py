@@ -32,7 +32,7 @@ class Evaluation:
     Args:
         encoder: In eval mode on its device.
         dataset: With its test labels under seal.
-        backbone: The trunk's name, for ``scratch`` protocols.
+        backbone: The backbone's name, for ``scratch`` protocols.
         seed: The run's.
         on_images: Told (images done, of how many) while features are extracted.
         go_on: Called before every batch that passes the network; raises where the run is to stop.

@@ -102,8 +102,8 @@ def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool
     trained, views = None, None
     precision = "32-true"
     if method.needs.training:
-        assert method.trunk is not None
-        precision = choose_precision(sitting.device, method.trunk.kind)
+        assert method.backbone is not None
+        precision = choose_precision(sitting.device, method.backbone.kind)
         trained, views = _train(method, identity, dataset, sitting)
     encoder = method.encoder().to(sitting.device).eval()
     if method.needs.statistics:
@@ -134,9 +134,9 @@ def _note_stored(identity: Identity, sitting: Sitting, *, trained: bool) -> None
 def build_method(identity: Identity, dataset: Dataset) -> Method:
     """Return the run's method, untrained, drawn from torch's global generator."""
     method = load_method(identity.method)
-    trunk = None if method.needs.trunk in ("none", "own") else build(identity.backbone, dataset.traits)
+    backbone = None if method.needs.backbone in ("none", "own") else build(identity.backbone, dataset.traits)
     traits = seen_traits(dataset, identity.settings.get("share"), labels=method.needs.labels)
-    return method(trunk, settings_of(method, identity.settings), traits)
+    return method(backbone, settings_of(method, identity.settings), traits)
 
 
 def pretraining_set(
@@ -177,10 +177,10 @@ def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sittin
         sitting.say(f"{identity.method}: views run image by image in workers ({views.reason})")
     training = Training(
         identity=identity,
-        recipe=recipe_of(type(method), method.trunk.kind, identity.settings),
+        recipe=recipe_of(type(method), method.backbone.kind, identity.settings),
         views=views,
         device=sitting.device,
-        precision=choose_precision(sitting.device, method.trunk.kind),
+        precision=choose_precision(sitting.device, method.backbone.kind),
         threads=sitting.threads,
         checkpoint=sitting.checkpoint,
         checkpoint_seconds=sitting.checkpoint_seconds,

@@ -20,7 +20,7 @@ class Selection:
 
     Attributes:
         dataset: As records name it.
-        backbone: The trunk's name.
+        backbone: The backbone's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.
     """

@@ -70,17 +70,17 @@ def frozen_candidates() -> list[Candidate]:
 
 
 def finetune_candidates() -> list[Candidate]:
-    """Both optimisers, both starts (with a zero head only for AdamW), three decades of the trunk's rate."""
+    """Both optimisers, both starts (with a zero head only for AdamW), three decades of the backbone's rate."""
     heads = {("sgd", "probe"): 1e-2, ("adamw", "zero"): 1e-2, ("adamw", "probe"): 1e-3}
     return [
-        Candidate("finetune", optimizer, start, trunk, head, STEPS)
+        Candidate("finetune", optimizer, start, backbone_rate, head, STEPS)
         for (optimizer, start), head in heads.items()
-        for trunk in (1e-4, 1e-3, 1e-2)
+        for backbone_rate in (1e-4, 1e-3, 1e-2)
     ]
 
 
 def neighbours(best: Candidate) -> list[Candidate]:
-    """Around the best: a third and thrice the trunk's rate, twice the steps."""
+    """Around the best: a third and thrice the backbone's rate, twice the steps."""
     return [
         replace(best, trunk_rate=best.trunk_rate / 3),
         replace(best, trunk_rate=best.trunk_rate * 3),
@@ -89,7 +89,7 @@ def neighbours(best: Candidate) -> list[Candidate]:
 
 
 def scratch_candidates() -> list[Candidate]:
-    """Rates of the random start, at twice the steps; trunk and head learn at one rate."""
+    """Rates of the random start, at twice the steps; backbone and head learn at one rate."""
     rates = {"sgd": (1e-2, 5e-2, 2e-1), "adamw": (3e-4, 1e-3, 5e-3)}
     return [
         Candidate("scratch", optimizer, "zero", rate, rate, 2 * STEPS)
@@ -280,7 +280,7 @@ def report(
 def _title(candidate: Candidate) -> str:
     if candidate.family == "frozen":
         return f"λ = {candidate.penalty:g}"
-    rates = f"trunk {candidate.trunk_rate:.2g}, head {candidate.head_rate:.2g}"
+    rates = f"backbone {candidate.trunk_rate:.2g}, head {candidate.head_rate:.2g}"
     return f"{candidate.optimizer}, {candidate.start} start, {rates}, {candidate.steps} steps"
 
 

@@ -36,7 +36,7 @@ def placed(request: Request, named: Sequence[str]) -> tuple[list[tuple[str, str]
         return places, skipped
     default = datasets.default_backbone(request.source.name)
     transformer = datasets.default_backbone(request.source.name, transformer=True)
-    needs_transformer = [name for name in named if load_method(name).needs.trunk == "transformer"]
+    needs_transformer = [name for name in named if load_method(name).needs.backbone == "transformer"]
     apart = [name for name in named if load_method(name).family == "floor and ceiling"]
     first = [name for name in named if name not in needs_transformer]
     if needs_transformer and first == apart:
@@ -48,7 +48,7 @@ def placed(request: Request, named: Sequence[str]) -> tuple[list[tuple[str, str]
 def unfit(method: type["Method"], backbone: str) -> str | None:
     """Return why a method cannot use a backbone, or None."""
     kind = backbones.find(backbone).kind
-    needed = method.needs.trunk
+    needed = method.needs.backbone
     if needed in ("any", "none") or needed == kind:
         return None
     return f"needs a {needed} backbone, {backbone} is {'an' if kind[0] in 'aeiou' else 'a'} {kind} one"

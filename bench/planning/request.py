@@ -58,7 +58,7 @@ class Request:
         methods: Their names; empty for all.
         source: The data set.
         budget: As ``--budget`` names it.
-        backbone: The trunk, or None for the default of the data set.
+        backbone: The backbone, or None for the default of the data set.
         protocols: Their ids; empty for the default set.
         seeds: Of the runs.
         settings: ``KEY=VALUE``, as ``--set`` takes them.

@@ -63,7 +63,7 @@ def resolve(request: Request) -> Resolved:
     for name, backbone in places:
         method = load_method(name)
         kind = backbones.find(backbone).kind
-        usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.trunk == "none")}
+        usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.backbone == "none")}
         if not usable:
             raise SslbenchError(f"method {name} has no network, and {', '.join(e.id for e in entries)} trains one")
         changed: dict[str, Any] = dict(typed_settings(name, method, kind, parse_settings(request.settings)))

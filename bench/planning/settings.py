@@ -29,7 +29,7 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def typed_settings(name: str, method: type["Method"], kind: str, changed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the changes with the types of the method's fields; what equals the default on a trunk of this kind is dropped.
+    """Return the changes with the types of the method's fields; what equals the default on a backbone of this kind is dropped.
 
     Raises:
         SslbenchError: An unknown key, with the nearest one, or a value of another type.
@@ -59,7 +59,7 @@ def settings_of(method: type["Method"], changed: Mapping[str, Any]) -> Any:
 
 
 def recipe_of(method: type["Method"], kind: str, changed: Mapping[str, Any]) -> "Recipe":
-    """Return the recipe on a trunk of this kind, with the changes in it."""
+    """Return the recipe on a backbone of this kind, with the changes in it."""
     recipe = method.transformer_recipe if kind == "transformer" and method.transformer_recipe else method.recipe
     own = {key.removeprefix(RECIPE): _frozen(value) for key, value in changed.items() if key.startswith(RECIPE)}
     return dataclasses.replace(recipe, **own)

@@ -14,7 +14,7 @@ from bench.errors import SslbenchError
 from bench.pretrained import weight_matching, weights_file
 from bench.pretrained.method import Built
 from bench.pretrained.names import CHECKPOINT
-from methods.base import InputSpec, Pooling, Trunk, input_of
+from methods.base import Backbone, InputSpec, Pooling, input_of
 from methods.traits import Traits
 
 
@@ -68,37 +68,37 @@ class Checkpoint:
         Grey images are spread to three channels where the file's first layer takes three. Images are normalised as the file
         says, else by the data set's mean and deviation.
         """
-        backbone = self.backbone()
+        name = self.backbone()
         about = weights_file.metadata(self.file)
         exported = "input" in about
         spec = exported_input(about, str(self.file)) if exported else input_of(traits)
         spec = replace(spec, size=size or spec.size)
         tensors = weights_file.read_weights(self.file)
-        trunk = _trunk(backbone, spec, traits)
-        found = weight_matching.fit(trunk, tensors)
+        backbone = _built(name, spec, traits)
+        found = weight_matching.fit(backbone, tensors)
         if not exported and traits.channels == 1:
             coloured = InputSpec(spec.size, 3, spec.mean * 3, spec.std * 3)
-            other = _trunk(backbone, coloured, traits)
+            other = _built(name, coloured, traits)
             if (fits := weight_matching.fit(other, tensors)).share > found.share:
-                spec, trunk, found = coloured, other, fits
-        weight_matching.check(trunk, tensors, found, backbone, str(self.file))
-        weight_matching.load(trunk, tensors, found)
-        pooling = _pooling(about.get("pooling", trunk.pooling), str(self.file))
-        code = _code(tensors, trunk) if exported else None
-        notes = weight_matching.lines(trunk, tensors, found, backbone, str(self.file))
-        return Built(trunk, spec, pooling, lambda: _trunk(backbone, spec, traits), tuple(notes), code)
+                spec, backbone, found = coloured, other, fits
+        weight_matching.check(backbone, tensors, found, name, str(self.file))
+        weight_matching.load(backbone, tensors, found)
+        pooling = _pooling(about.get("pooling", backbone.pooling), str(self.file))
+        code = _code(tensors, backbone) if exported else None
+        notes = weight_matching.lines(backbone, tensors, found, name, str(self.file))
+        return Built(backbone, spec, pooling, lambda: _built(name, spec, traits), tuple(notes), code)
 
 
-def _trunk(backbone: str, spec: InputSpec, traits: Traits) -> Trunk:
+def _built(name: str, spec: InputSpec, traits: Traits) -> Backbone:
     of = replace(traits, size=spec.size, channels=spec.channels, mean=spec.mean, std=spec.std)
-    return backbones.build(backbone, of)
+    return backbones.build(name, of)
 
 
-def _code(tensors: Mapping[str, Tensor], trunk: Trunk) -> nn.Linear | None:
-    """Return the linear code that an exported encoder has on its trunk, if it has one."""
+def _code(tensors: Mapping[str, Tensor], backbone: Backbone) -> nn.Linear | None:
+    """Return the linear code that an exported encoder has on its backbone, if it has one."""
     if "code.weight" not in tensors:
         return None
-    code = nn.Linear(trunk.dim, len(tensors["code.weight"]))
+    code = nn.Linear(backbone.dim, len(tensors["code.weight"]))
     code.load_state_dict({name: tensors[f"code.{name}"] for name in ("weight", "bias")})
     return code
 

@@ -64,9 +64,9 @@ def _check_plain(name: str, identity: Identity, about: dict[str, str], tensors: 
     try:
         if identity.method == "pixels":
             raise ValueError("it has no network")
-        trunk = build(identity.backbone, traits)
-        code = nn.Linear(trunk.dim, len(tensors["code.weight"])) if "code.weight" in tensors else None
-        Encoder(trunk, spec, None, code).load_state_dict(tensors)
+        backbone = build(identity.backbone, traits)
+        code = nn.Linear(backbone.dim, len(tensors["code.weight"])) if "code.weight" in tensors else None
+        Encoder(backbone, spec, None, code).load_state_dict(tensors)
     except (RuntimeError, ValueError) as error:
         line = str(error).splitlines()[0]
         raise SslbenchError(f"{name} cannot be exported: it is not a plain {identity.backbone} ({line})") from error

@@ -9,7 +9,7 @@ from torch import nn
 
 from bench.errors import SslbenchError
 from bench.filenames import slug
-from methods.base import Encoder, Family, InputSpec, Method, Needs, Pooling, Recipe, Trunk
+from methods.base import Backbone, Encoder, Family, InputSpec, Method, Needs, Pooling, Recipe
 from methods.traits import Traits
 
 
@@ -18,18 +18,18 @@ class Built:
     """An encoder that was built.
 
     Attributes:
-        trunk: With its weights.
+        backbone: With its weights.
         input: What it expects.
         pooling: How its features are pooled.
         untrained: Returns the same network from a random start, drawn from torch's global generator.
         notes: Lines that the user should read: what of a file did not fit.
-        code: A linear layer on the trunk whose outputs are the features, or None.
+        code: A linear layer on the backbone whose outputs are the features, or None.
     """
 
-    trunk: Trunk
+    backbone: Backbone
     input: InputSpec
     pooling: Pooling
-    untrained: Callable[[], Trunk]
+    untrained: Callable[[], Backbone]
     notes: tuple[str, ...] = ()
     code: nn.Linear | None = None
 
@@ -74,30 +74,30 @@ class OwnEncoder(Encoder):
     """An encoder that knows how to build its network again from a random start."""
 
     def __init__(self, built: Built) -> None:
-        super().__init__(built.trunk, built.input, built.pooling, built.code)
-        self.untrained_trunk = built.untrained
+        super().__init__(built.backbone, built.input, built.pooling, built.code)
+        self.untrained_backbone = built.untrained
 
     def from_random_start(self) -> Encoder:
         """Return the same network from a random start, drawn from torch's global generator."""
-        return self.untrained(self.untrained_trunk())
+        return self.untrained(self.untrained_backbone())
 
 
 class FromElsewhere(Method):
     """The base of all; ``method_of`` makes the class of one origin."""
 
     family: ClassVar[Family] = "elsewhere"
-    needs: ClassVar[Needs] = Needs(training=False, trunk="own")
+    needs: ClassVar[Needs] = Needs(training=False, backbone="own")
     recipe: ClassVar[Recipe] = Recipe(version=1)
     Settings: ClassVar[type[Any]] = Resized
     origin: ClassVar[Origin]
     planned: ClassVar[str | None] = None
     """The name of its records as planned; a file that changed since is an error."""
 
-    def __init__(self, trunk: Trunk | None, settings: Resized, traits: Traits) -> None:
+    def __init__(self, backbone: Backbone | None, settings: Resized, traits: Traits) -> None:
         if self.planned not in (None, record_name(self.origin)):
             raise SslbenchError(f"{self.origin.name}: changed since the run was planned; give the command again")
         self.built = self.origin.build(traits, settings.size)
-        super().__init__(self.built.trunk, settings, traits)
+        super().__init__(self.built.backbone, settings, traits)
 
     def encoder(self) -> Encoder:
         """Return the encoder as it came."""

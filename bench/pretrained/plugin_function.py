@@ -52,7 +52,7 @@ class Function:
     def build(self, traits: Traits, size: int | None) -> Built:
         """Build it; what ``INPUT`` does not say is the data set's."""
         net = self._module()
-        spec, trunk = self._fitting(net, traits, size)
+        spec, backbone = self._fitting(net, traits, size)
         start = copy.deepcopy(net)
 
         def untrained() -> Network:
@@ -60,7 +60,7 @@ class Function:
             from_random_start(fresh, self.name)
             return Network(fresh, (spec.channels, spec.size, spec.size), self.name)
 
-        return Built(trunk, spec, trunk.pooling, untrained)
+        return Built(backbone, spec, backbone.pooling, untrained)
 
     def _module(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -75,7 +75,7 @@ class Function:
         return found.eval()
 
     def _fitting(self, net: nn.Module, traits: Traits, size: int | None) -> tuple[InputSpec, Network]:
-        """Return the input and the trunk: three channels also for grey images where the network takes no other."""
+        """Return the input and the backbone: three channels also for grey images where the network takes no other."""
         problem: Exception | None = None
         for spec in self._inputs(traits, size):
             try:

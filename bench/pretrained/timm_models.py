@@ -49,19 +49,19 @@ class TimmModel:
         configured: dict[str, Any] = vars(net)["pretrained_cfg"]
         channels, own, _ = configured["input_size"]
         try:
-            trunk = Network(net, (channels, asked := size or traits.size, asked), self.name, _map)
+            backbone = Network(net, (channels, asked := size or traits.size, asked), self.name, _map)
         except (RuntimeError, AssertionError, ValueError) as error:
             if size is not None:
                 raise SslbenchError(
                     f"{self.name}: cannot take images of {size} pixels ({_first(error)}); its own are of {own}"
                 ) from error
-            trunk = Network(net, (channels, asked := own, own), self.name, _map)
+            backbone = Network(net, (channels, asked := own, own), self.name, _map)
         mean, std = (tuple(map(float, configured[name])) for name in ("mean", "std"))
 
         def untrained() -> Network:
             return Network(_create(self.model, None), (channels, asked, asked), self.name, _map)
 
-        return Built(trunk, InputSpec(asked, channels, mean, std), trunk.pooling, untrained, notes)
+        return Built(backbone, InputSpec(asked, channels, mean, std), backbone.pooling, untrained, notes)
 
     def _with_weights(self) -> tuple[nn.Module, tuple[str, ...]]:
         if self.file is None:

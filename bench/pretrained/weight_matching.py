@@ -1,4 +1,4 @@
-"""Weights of a file to a trunk: which names mean which tensors, and what did not fit.
+"""Weights of a file to a backbone: which names mean which tensors, and what did not fit.
 
 Whatever wraps a network only puts something before its names (``module.encoder_q.``, ``backbone.``, ``teacher.``), so every
 beginning that occurs is tried and the one with most matching weights is taken.
@@ -14,7 +14,7 @@ from bench.backbones.resnet import ResNet
 from bench.errors import SslbenchError
 
 SMALLEST_SHARE = 0.9
-"""Least share of a trunk's weights that a file must hold."""
+"""Least share of a backbone's weights that a file must hold."""
 LISTED = 6
 _RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """Place in our ``layers`` -> name in torchvision's and timm's networks."""
@@ -24,15 +24,15 @@ _RATHER_NOT = ("student", "encoder_k", "momentum", "target", "ema", "key")
 
 @dataclass(frozen=True)
 class Fit:
-    """How the tensors of a file fit a trunk.
+    """How the tensors of a file fit a backbone.
 
     Attributes:
         prefix: What stands before the names that were taken; with its dot, or empty.
-        taken: The trunk's name -> the file's name.
-        misshapen: The trunk's name -> the file's name, of another shape.
-        missing: The trunk's names that the file does not have.
+        taken: The backbone's name -> the file's name.
+        misshapen: The backbone's name -> the file's name, of another shape.
+        missing: The backbone's names that the file does not have.
         left: Names in the file that were not taken.
-        share: Of the trunk's weights, by number, that fit.
+        share: Of the backbone's weights, by number, that fit.
     """
 
     prefix: str
@@ -43,43 +43,43 @@ class Fit:
     share: float
 
 
-def fit(trunk: nn.Module, tensors: Mapping[str, Tensor]) -> Fit:
-    """Return how a file's tensors fit a trunk, under the spelling and the beginning that fit best."""
-    state = {name: tensor for name, tensor in trunk.state_dict().items() if not _counts(name)}
+def fit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> Fit:
+    """Return how a file's tensors fit a backbone, under the spelling and the beginning that fit best."""
+    state = {name: tensor for name, tensor in backbone.state_dict().items() if not _counts(name)}
     total = sum(tensor.numel() for tensor in state.values())
-    fits = [_fit(state, total, tensors, spelling, prefix) for spelling, prefix in _candidates(trunk, state, tensors)]
+    fits = [_fit(state, total, tensors, spelling, prefix) for spelling, prefix in _candidates(backbone, state, tensors)]
     nothing = Fit("", {}, {}, tuple(state), tuple(tensors), 0.0)
     return max(fits, key=lambda one: (one.share, -_unwanted(one.prefix), -len(one.prefix)), default=nothing)
 
 
-def load(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> None:
-    """Copy what fits into the trunk."""
-    counters = {name: found.prefix + _spelt(name, found) for name in trunk.state_dict() if _counts(name)}
+def load(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> None:
+    """Copy what fits into the backbone."""
+    counters = {name: found.prefix + _spelt(name, found) for name in backbone.state_dict() if _counts(name)}
     names = dict(found.taken) | {name: key for name, key in counters.items() if key in tensors}
-    trunk.load_state_dict({name: tensors[key] for name, key in names.items()}, strict=False)
+    backbone.load_state_dict({name: tensors[key] for name, key in names.items()}, strict=False)
 
 
-def check(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> None:
+def check(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> None:
     """Raise SslbenchError where too little fits to call it this network, or where its first layer does not.
 
     Args:
-        trunk: The network.
+        backbone: The network.
         tensors: Of the file.
         found: What ``fit`` said of them.
-        what: The trunk, for the message.
+        what: The backbone, for the message.
         where: The file, for the message.
     """
     if not found.taken:
         raise SslbenchError(f"{where}: nothing in it fits {what}; it holds {_some(_groups(tuple(tensors), ''))}")
-    first = next(name for name, tensor in trunk.state_dict().items() if tensor.ndim in (2, 4))
+    first = next(name for name, tensor in backbone.state_dict().items() if tensor.ndim in (2, 4))
     if first in found.misshapen:
-        shapes = _shapes(first, trunk, tensors, found)
+        shapes = _shapes(first, backbone, tensors, found)
         raise SslbenchError(
             f"{where}: its first layer does not fit {what} at this image size: {shapes}; a network of another image size "
             "is built by --set size=N (ResNets have a 3×3 stem up to 64 pixels, ImageNet's 7×7 above)"
         )
     if found.share < SMALLEST_SHARE:
-        wrong = [_shapes(name, trunk, tensors, found) for name in found.misshapen] + [
+        wrong = [_shapes(name, backbone, tensors, found) for name in found.misshapen] + [
             f"{name} not there" for name in _groups(found.missing, "layers." if first.startswith("layers.") else "")
         ]
         raise SslbenchError(
@@ -87,7 +87,7 @@ def check(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str
         )
 
 
-def lines(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> list[str]:
+def lines(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> list[str]:
     """Return what the user should read: how much fits, and what does not."""
     place = f" (from '{found.prefix}')" if found.prefix else ""
     said = [
@@ -95,7 +95,8 @@ def lines(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str
     ]
     if found.misshapen:
         said.append(
-            "  another shape, not taken: " + _some([_shapes(name, trunk, tensors, found) for name in found.misshapen])
+            "  another shape, not taken: "
+            + _some([_shapes(name, backbone, tensors, found) for name in found.misshapen])
         )
     if found.missing:
         said.append("  not in the file: " + _some(list(found.missing)))
@@ -105,10 +106,10 @@ def lines(trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str
 
 
 def _candidates(
-    trunk: nn.Module, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+    backbone: nn.Module, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield spelling (file's name -> trunk's name) and beginning, for all that fit at least in one tensor."""
-    for spelling in _spellings(trunk, state):
+    """Yield spelling (file's name -> backbone's name) and beginning, for all that fit at least in one tensor."""
+    for spelling in _spellings(backbone, state):
         prefixes = {
             ".".join(parts[:start]) + ("." if start else "")
             for parts in (name.split(".") for name in tensors)
@@ -118,10 +119,10 @@ def _candidates(
         yield from ((spelling, prefix) for prefix in sorted(prefixes))
 
 
-def _spellings(trunk: nn.Module, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
-    """Return the ways to write the trunk's names: ours, without the first part (timm's, lightly's), and torchvision's."""
+def _spellings(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
+    """Return the ways to write the backbone's names: ours, without the first part (timm's, lightly's), and torchvision's."""
     ways = [{name: name for name in state}, {name.partition(".")[2]: name for name in state if "." in name}]
-    if isinstance(trunk, ResNet):
+    if isinstance(backbone, ResNet):
         ways.append({_torchvision(name): name for name in state})
     return ways
 
@@ -162,8 +163,8 @@ def _all(found: Fit) -> list[str]:
     return [*found.taken, *found.misshapen, *found.missing]
 
 
-def _shapes(name: str, trunk: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> str:
-    theirs, ours = tensors[found.misshapen[name]], trunk.state_dict()[name]
+def _shapes(name: str, backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> str:
+    theirs, ours = tensors[found.misshapen[name]], backbone.state_dict()[name]
     return f"{found.misshapen[name].removeprefix(found.prefix)} is {_shape(theirs)} in the file, {_shape(ours)} here"
 
 

@@ -1,4 +1,4 @@
-"""Any network as a trunk: its features and its map are found by looking at what it returns."""
+"""Any network as a backbone: its features and its map are found by looking at what it returns."""
 
 from collections.abc import Callable
 from typing import ClassVar, Literal
@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench.errors import SslbenchError
-from methods.base import Pooling, Trunk
+from methods.base import Backbone, Pooling
 
 
-class Network(Trunk):
+class Network(Backbone):
     """A module that gives B×D, or a map B×D×h×w which is averaged.
 
     Args:

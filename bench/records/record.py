@@ -24,7 +24,7 @@ class Identity:
         task: ``test``, or ``val`` for the development task.
         method: The method's id.
         method_version: ``recipe.version``.
-        backbone: The trunk's name; ``own`` for a network from elsewhere.
+        backbone: The backbone's name; ``own`` for a network from elsewhere.
         backbone_version: Its version.
         harness_version: ``bench.HARNESS_VERSION``.
         budget: ``smoke``, ``quick``, ``standard``, ``long`` or ``100ep``; ``none`` for an encoder that was pretrained elsewhere.

@@ -17,7 +17,7 @@ class System:
         name: How a reader sees it.
         method: As ``sslbench run`` takes it.
         protocol: The protocol's id.
-        backbone: The trunk; the study's own unless named.
+        backbone: The backbone; the study's own unless named.
         budget: The study's own unless named.
         settings: What ``--set`` would change.
         share: Of the images pretrained on; all unless named.

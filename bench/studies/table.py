@@ -48,7 +48,7 @@ class Row:
     Attributes:
         name: How a reader sees it.
         protocol: As it was measured.
-        backbone: The trunk.
+        backbone: The backbone.
         seeds: How many.
         draws: How many label sets.
         scores: By metric; empty where nothing was measured.

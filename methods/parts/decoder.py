@@ -50,24 +50,24 @@ class Decoder(nn.Module):
 
 
 class MirroredDecoder(nn.Module):
-    """The hidden layers of a trunk of linear layers in reverse, then a linear layer to the pixels.
+    """The hidden layers of a backbone of linear layers in reverse, then a linear layer to the pixels.
 
     Each pixel has weights of its own there: with a ReLU behind them, a pixel whose input is negative for every image has no gradient
     and stays black for ever.
     """
 
-    def __init__(self, dim: int, trunk: nn.Module, size: int, channels: int) -> None:
+    def __init__(self, dim: int, backbone: nn.Module, size: int, channels: int) -> None:
         """Build it for vectors of ``dim`` and images of ``size`` and ``channels``.
 
         Raises:
-            ValueError: The trunk has layers with weights that are not linear.
+            ValueError: The backbone has layers with weights that are not linear.
         """
         super().__init__()
-        weighted = [module for module in trunk.modules() if next(module.parameters(recurse=False), None) is not None]
+        weighted = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
         hidden = [module.out_features for module in weighted if isinstance(module, nn.Linear)]
         if not hidden or len(hidden) < len(weighted):
             raise ValueError(
-                "a mirrored decoder needs a trunk of linear layers: take backbone mlp, or decoder=convolutional"
+                "a mirrored decoder needs a backbone of linear layers: take backbone mlp, or decoder=convolutional"
             )
         layers: list[nn.Module] = []
         for wide, narrow in pairwise((dim, *reversed(hidden))):

@@ -15,7 +15,7 @@ from lightly.models.utils import random_token_mask
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.parts.patches import patch_size
 from methods.traits import Traits
 
@@ -46,17 +46,17 @@ def random_patches(
     return kept, hidden
 
 
-def vit_of(trunk: Trunk, traits: Traits) -> VisionTransformer:
-    """Return timm's network of a trunk; raises ValueError where it has none, or cuts other patches than masks are drawn for."""
-    vit = getattr(trunk, "vit", None)
+def vit_of(backbone: Backbone, traits: Traits) -> VisionTransformer:
+    """Return timm's network of a backbone; raises ValueError where it has none, or cuts other patches than masks are drawn for."""
+    vit = getattr(backbone, "vit", None)
     if not isinstance(vit, VisionTransformer):
         raise ValueError(
-            f"A masked method needs a vision transformer of timm, not {type(trunk).__name__}: take vit_nano."
+            f"A masked method needs a vision transformer of timm, not {type(backbone).__name__}: take vit_nano."
         )
     if vit.patch_embed.patch_size != (patch_size(traits.size),) * 2:
         raise ValueError(
             f"Masks are drawn for patches of {patch_size(traits.size)} pixels at images of {traits.size}: "
-            f"{type(trunk).__name__} cuts {vit.patch_embed.patch_size}."
+            f"{type(backbone).__name__} cuts {vit.patch_embed.patch_size}."
         )
     return vit
 
@@ -89,6 +89,6 @@ def encode_masked(
 
 
 def _wrapped(vit: VisionTransformer, mask_token: nn.Parameter | None) -> MaskedVisionTransformerTIMM:
-    # Made for each call: kept in a method, it would hold the trunk's weights under a second name. Unless told to skip, it
+    # Made for each call: kept in a method, it would hold the backbone's weights under a second name. Unless told to skip, it
     # starts weights anew and replaces positions.
     return MaskedVisionTransformerTIMM(vit, mask_token, weight_initialization="skip", pos_embed_initialization="skip")

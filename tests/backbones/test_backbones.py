@@ -1,4 +1,4 @@
-"""Trunks fit every image size that a data set may have, and say what they are."""
+"""Backbones fit every image size that a data set may have, and say what they are."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from timm.models.vision_transformer import VisionTransformer
 from bench.backbones import build
 from bench.backbones.catalogue import CATALOGUE, find
 from bench.errors import SslbenchError
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.traits import Traits
 
 
@@ -18,30 +18,30 @@ def traits_of(size: int, channels: int) -> Traits:
     return Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
 
 
-def trunk_of(name: str, size: int = 8, channels: int = 1) -> Trunk:
+def backbone_of(name: str, size: int = 8, channels: int = 1) -> Backbone:
     torch.manual_seed(0)
     return build(name, traits_of(size, channels))
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_every_trunk_takes_every_size(name: str, size: int, channels: int) -> None:
-    trunk = trunk_of(name, size, channels).eval()
+def test_every_backbone_takes_every_size(name: str, size: int, channels: int) -> None:
+    backbone = backbone_of(name, size, channels).eval()
     images = torch.rand(2, channels, size, size)
     with torch.no_grad():
-        features, feature_map = trunk(images), trunk.feature_map(images)
-    assert features.shape == (2, trunk.dim) == (2, find(name).dim)
-    assert trunk.kind == find(name).kind
+        features, feature_map = backbone(images), backbone.feature_map(images)
+    assert features.shape == (2, backbone.dim) == (2, find(name).dim)
+    assert backbone.kind == find(name).kind
     if feature_map is None:
-        assert trunk.kind == "mlp"
+        assert backbone.kind == "mlp"
     else:
-        assert feature_map.shape[:2] == (2, trunk.dim)
+        assert feature_map.shape[:2] == (2, backbone.dim)
         assert feature_map.shape[2] == feature_map.shape[3] >= 2
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_the_global_generator_alone_decides_the_weights(name: str) -> None:
-    first, again = trunk_of(name), trunk_of(name)
+    first, again = backbone_of(name), backbone_of(name)
     other = build(name, traits_of(8, 1))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
@@ -49,97 +49,97 @@ def test_the_global_generator_alone_decides_the_weights(name: str) -> None:
 
 def test_resnets_keep_the_resolution_up_to_64_pixels_and_have_the_imagenet_stem_above() -> None:
     images = {size: torch.rand(1, 3, size, size) for size in (32, 64, 128)}
-    sides = {size: trunk_of("resnet18", size, 3).feature_map(x) for size, x in images.items()}
+    sides = {size: backbone_of("resnet18", size, 3).feature_map(x) for size, x in images.items()}
     assert {size: m.shape[-1] for size, m in sides.items() if m is not None} == {32: 4, 64: 8, 128: 4}
 
 
 def test_resnet9_has_the_published_parameters() -> None:
     # cifar10-fast's ResNet-9 has 6,573,120 with its 10-way classifier (512·10, no bias).
-    parameters = sum(p.numel() for p in trunk_of("resnet9", 32, 3).parameters())
+    parameters = sum(p.numel() for p in backbone_of("resnet9", 32, 3).parameters())
     assert parameters == 6_573_120 - 5_120
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(8, 17), (28, 50), (32, 65), (96, 145), (128, 65), (224, 197)])
 def test_a_vit_cuts_patches_that_fit_the_image(size: int, tokens: int) -> None:
-    trunk = trunk_of("vit_nano", size, 3)
-    assert trunk.tokens(torch.rand(1, 3, size, size)).shape == (1, tokens, 64)  # type: ignore[operator]
+    backbone = backbone_of("vit_nano", size, 3)
+    assert backbone.tokens(torch.rand(1, 3, size, size)).shape == (1, tokens, 64)  # type: ignore[operator]
 
 
 def test_a_vit_pools_the_class_token_or_the_patches() -> None:
-    trunk = trunk_of("vit_nano").eval()
+    backbone = backbone_of("vit_nano").eval()
     images = torch.rand(2, 1, 8, 8)
-    feature_map = trunk.feature_map(images)
+    feature_map = backbone.feature_map(images)
     assert feature_map is not None
-    torch.testing.assert_close(trunk.features(images, "patches"), feature_map.mean(dim=(2, 3)))
-    assert not torch.allclose(trunk.features(images, "class"), trunk.features(images, "patches"))
+    torch.testing.assert_close(backbone.features(images, "patches"), feature_map.mean(dim=(2, 3)))
+    assert not torch.allclose(backbone.features(images, "class"), backbone.features(images, "patches"))
 
 
 def test_a_patch_token_stands_where_its_patch_stands() -> None:
-    trunk = trunk_of("vit_nano").eval()
+    backbone = backbone_of("vit_nano").eval()
     images = torch.zeros(1, 1, 8, 8)
     changed = images.clone()
     changed[0, 0, 2:4, 6:8] = 1.0
-    first, second = trunk.feature_map(images), trunk.feature_map(changed)
+    first, second = backbone.feature_map(images), backbone.feature_map(changed)
     assert first is not None and second is not None
     moved = (first - second).norm(dim=1)[0]
     assert moved.argmax() == 1 * 4 + 3
 
 
 def test_positions_that_can_be_resampled_leave_the_native_size_as_it_was_to_the_last_bit() -> None:
-    trunk = trunk_of("vit_nano", 28).eval()
+    backbone = backbone_of("vit_nano", 28).eval()
     plain = VisionTransformer(
         28, 4, 1, num_classes=0, global_pool="", embed_dim=64, depth=4, num_heads=4, dynamic_img_size=False
     ).eval()
-    plain.load_state_dict(trunk.vit.state_dict())  # type: ignore[union-attr]
+    plain.load_state_dict(backbone.vit.state_dict())  # type: ignore[union-attr]
     images = torch.rand(3, 1, 28, 28)
-    assert torch.equal(trunk.tokens(images), plain.forward_features(images))  # type: ignore[operator]
+    assert torch.equal(backbone.tokens(images), plain.forward_features(images))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(("size", "crop"), [(8, 4), (8, 12), (28, 12), (96, 48)])
 def test_a_vit_takes_smaller_and_larger_crops(size: int, crop: int) -> None:
-    trunk = trunk_of("vit_nano", size).eval()
+    backbone = backbone_of("vit_nano", size).eval()
     images = torch.rand(2, 1, crop, crop)
-    feature_map = trunk.feature_map(images)
-    assert trunk(images).shape == (2, 64)
-    assert feature_map is not None and feature_map.shape[-1] == crop // trunk.patch  # type: ignore[operator]
+    feature_map = backbone.feature_map(images)
+    assert backbone(images).shape == (2, 64)
+    assert feature_map is not None and feature_map.shape[-1] == crop // backbone.patch  # type: ignore[operator]
 
 
 def test_a_patch_of_a_crop_stands_where_its_patch_stands() -> None:
-    trunk = trunk_of("vit_nano", 28).eval()
+    backbone = backbone_of("vit_nano", 28).eval()
     images = torch.zeros(1, 1, 12, 12)
     changed = images.clone()
     changed[0, 0, 4:8, 8:12] = 1.0
-    first, second = trunk.feature_map(images), trunk.feature_map(changed)
+    first, second = backbone.feature_map(images), backbone.feature_map(changed)
     assert first is not None and second is not None
     assert (first - second).norm(dim=1)[0].argmax() == 1 * 3 + 2
 
 
 def test_a_vit_refuses_a_crop_that_its_patch_does_not_divide() -> None:
     with pytest.raises(ValueError, match="10 pixels cannot be cut into patches of 4"):
-        trunk_of("vit_nano", 28)(torch.rand(2, 1, 10, 10))
+        backbone_of("vit_nano", 28)(torch.rand(2, 1, 10, 10))
 
 
 @pytest.mark.parametrize(("name", "millions"), [("vit_tiny", 5.52), ("vit_small", 21.67)])
 def test_vits_have_the_size_of_their_namesakes(name: str, millions: float) -> None:
     # timm's vit_tiny_patch16_224 and vit_small_patch16_224 without classifier: 5.52 and 21.67 million.
-    assert sum(p.numel() for p in trunk_of(name, 224, 3).parameters()) == pytest.approx(millions * 1e6, rel=1e-3)
+    assert sum(p.numel() for p in backbone_of(name, 224, 3).parameters()) == pytest.approx(millions * 1e6, rel=1e-3)
 
 
 def test_lightly_masked_wrapper_takes_the_vit() -> None:
     from lightly.models.modules import MaskedVisionTransformerTIMM
 
-    trunk = trunk_of("vit_nano").eval()
-    wrapped = MaskedVisionTransformerTIMM(trunk.vit, weight_initialization="skip", pos_embed_initialization="skip")
+    backbone = backbone_of("vit_nano").eval()
+    wrapped = MaskedVisionTransformerTIMM(backbone.vit, weight_initialization="skip", pos_embed_initialization="skip")
     images = torch.rand(2, 1, 8, 8)
-    torch.testing.assert_close(wrapped.encode(images), trunk.tokens(images))  # type: ignore[operator]
+    torch.testing.assert_close(wrapped.encode(images), backbone.tokens(images))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_pooling_that_the_trunk_lacks_is_refused(name: str) -> None:
-    trunk = trunk_of(name)
-    wrong = "class" if trunk.kind != "transformer" else "average"
+def test_a_pooling_that_the_backbone_lacks_is_refused(name: str) -> None:
+    backbone = backbone_of(name)
+    wrong = "class" if backbone.kind != "transformer" else "average"
     with pytest.raises(ValueError, match=f"no pooling '{wrong}'"):
-        trunk.features(torch.rand(2, 1, 8, 8), wrong)
+        backbone.features(torch.rand(2, 1, 8, 8), wrong)
 
 
 def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
@@ -151,7 +151,7 @@ def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
 
 def test_a_vit_refuses_a_size_that_its_patch_does_not_divide() -> None:
     with pytest.raises(SslbenchError, match="30 pixels into patches of 4"):
-        trunk_of("vit_nano", 30, 3)
+        backbone_of("vit_nano", 30, 3)
 
 
 def test_the_catalogue_imports_no_torch() -> None:

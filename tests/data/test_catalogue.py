@@ -44,7 +44,7 @@ def test_unknown_data_set_names_the_nearest() -> None:
         catalogue.resolve("folder:")
 
 
-def test_small_images_get_the_small_trunk_by_default() -> None:
+def test_small_images_get_the_small_backbone_by_default() -> None:
     slim = {name for name in catalogue.names() if catalogue.default_backbone(name) == "resnet9_slim"}
     assert slim == {"digits", "mnist", "fashion_mnist", "kmnist"}
     assert catalogue.default_backbone("folder:pictures") == "resnet18"

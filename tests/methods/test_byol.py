@@ -41,7 +41,7 @@ def test_the_loss_is_the_sum_of_both_directions() -> None:
     first, second = torch.randn(8, 1, 8, 8), torch.randn(8, 1, 8, 8)
 
     def direction(seen: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        student, teacher = method.prediction(method.projection(method.trunk(seen))), method.teacher(target)
+        student, teacher = method.prediction(method.projection(method.backbone(seen))), method.teacher(target)
         cosines = (student * teacher).sum(1) / (student.norm(dim=1) * teacher.norm(dim=1))
         return (2 - 2 * cosines).mean()
 
@@ -53,7 +53,7 @@ def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
     method = byol()
     before = [p.clone() for p in method.teacher.parameters()]
     with torch.no_grad():
-        for p in (*method.trunk.parameters(), *method.projection.parameters()):
+        for p in (*method.backbone.parameters(), *method.projection.parameters()):
             p.add_(1.0)
     method.after_step(1.0)
     assert all(torch.equal(a, b) for a, b in zip(before, method.teacher.parameters(), strict=True))
@@ -66,7 +66,7 @@ def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
 def test_every_dimension_of_an_embedding_of_digits_varies_equally(who: str) -> None:
     """Else, within some steps, one direction carries nearly all that varies: it is predicted, and the rest is not learnt."""
     method = byol()
-    embed = method.teacher if who == "teacher" else torch.nn.Sequential(method.trunk, method.projection)
+    embed = method.teacher if who == "teacher" else torch.nn.Sequential(method.backbone, method.projection)
     with torch.no_grad():
         embeddings = embed(digits())
     torch.testing.assert_close(embeddings.mean(dim=0), torch.zeros(256), rtol=0, atol=1e-4)

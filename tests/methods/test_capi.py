@@ -92,7 +92,7 @@ def test_the_clustering_learns_from_its_own_loss_alone_and_the_teacher_from_none
     method.zero_grad()
     loss.parts["clustering"].backward()
     assert all(p.grad is not None for p in method.clustering.parameters())
-    assert all(p.grad is None for p in (*method.teacher.parameters(), *method.trunk.parameters()))
+    assert all(p.grad is None for p in (*method.teacher.parameters(), *method.backbone.parameters()))
     assert all(p.grad is None for p in (*method.head.parameters(), *method.predictor.parameters()))
 
 
@@ -118,9 +118,9 @@ def test_the_teacher_follows_rests_at_the_end_and_is_evaluated() -> None:
     method = capi()
     before = method.teacher.vit.norm.weight.clone()
     with torch.no_grad():
-        method.trunk.vit.norm.weight.add_(1.0)
+        method.backbone.vit.norm.weight.add_(1.0)
     method.after_step(1.0)
     assert torch.equal(before, method.teacher.vit.norm.weight)
     method.after_step(0.0)
     torch.testing.assert_close(method.teacher.vit.norm.weight, before + 1.0 - SETTINGS.momentum)
-    assert method.encoder().trunk is method.teacher
+    assert method.encoder().backbone is method.teacher

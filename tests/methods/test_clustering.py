@@ -78,7 +78,7 @@ def test_the_loss_of_swav_is_the_swapped_prediction_of_the_paper(progress: float
     """Equation 2 with the codes of section 3.1: three Sinkhorn rounds, rows and columns in turn; the queue takes part later on."""
     method = swav().eval()
     batch = batch_of()
-    embeddings = [normalize(method.projection(method.trunk(view)), dim=1) for view in batch.views]
+    embeddings = [normalize(method.projection(method.backbone(view)), dim=1) for view in batch.views]
     prototypes = method.prototypes.heads[0].weight
     queues = [method.first_queue.keys, method.second_queue.keys] if progress else [embeddings[0][:0]] * 2
     cosines, codes = [], []
@@ -149,7 +149,7 @@ def test_smog_keeps_its_groups_without_gradient_and_its_teacher_follows() -> Non
 def test_smog_resets_teacher_and_groups_at_its_part_of_the_training_only() -> None:
     method = smog(resets=4)
     steps(method, 0, 4)
-    student = list(method.trunk.parameters()) + list(method.projection.parameters())
+    student = list(method.backbone.parameters()) + list(method.projection.parameters())
     before = method.teacher_groups.group_features.clone()
     assert any(not torch.equal(a, b) for a, b in zip(student, method.teacher.parameters(), strict=True))
     steps(method, 4, 5)

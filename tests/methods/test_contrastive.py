@@ -90,7 +90,7 @@ def test_directclr_pulls_only_at_its_share_of_the_features() -> None:
     method.criterion(features, torch.randn(8, 128)).backward()
     pulled = features.grad.abs().sum(0) > 0
     assert pulled[:22].all() and not pulled[22:].any()  # 360 of 2048, of 128
-    assert {id(p) for p in method.parameters()} == {id(p) for p in method.trunk.parameters()}
+    assert {id(p) for p in method.parameters()} == {id(p) for p in method.backbone.parameters()}
 
 
 @pytest.mark.parametrize("cls", [MoCo, DenseCL])
@@ -115,7 +115,7 @@ def test_moco_teaches_by_batch_statistics_and_ends_with_its_final_momentum() -> 
     assert not torch.allclose(together[:4], alone, atol=1e-3)
     before = [p.clone() for p in method.teacher.parameters()]
     with torch.no_grad():
-        for p in (*method.trunk.parameters(), *method.projection.parameters()):
+        for p in (*method.backbone.parameters(), *method.projection.parameters()):
             p.add_(1.0)
     method.after_step(1.0)
     for old, new in zip(before, method.teacher.parameters(), strict=True):
@@ -142,7 +142,7 @@ def test_nnclr_takes_the_neighbour_of_one_view_for_the_prediction_of_the_other()
     method.queue.put(torch.randn(16, 256))
     method.queue.turn()
     views = digits(0), digits(0).roll(1, dims=3)
-    projections = [method.projection(method.trunk(view)) for view in views]
+    projections = [method.projection(method.backbone(view)) for view in views]
     predictions = [method.prediction(z) for z in projections]
 
     def direction(z: Tensor, p: Tensor) -> Tensor:
@@ -160,12 +160,12 @@ def test_nnclr_takes_the_neighbour_of_one_view_for_the_prediction_of_the_other()
 
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
 def test_the_mean_of_densecl_s_places_is_what_the_encoder_gives(backbone: str) -> None:
-    trunk = method_of(DenseCL, backbone).trunk.eval()
-    feature_map = trunk.feature_map(digits(0))
-    torch.testing.assert_close(feature_map.mean(dim=(2, 3)), trunk(digits(0)), rtol=1e-4, atol=1e-5)
+    backbone = method_of(DenseCL, backbone).backbone.eval()
+    feature_map = backbone.feature_map(digits(0))
+    torch.testing.assert_close(feature_map.mean(dim=(2, 3)), backbone(digits(0)), rtol=1e-4, atol=1e-5)
 
 
-def test_densecl_compares_each_place_with_its_most_similar_one_by_the_trunks_map() -> None:
+def test_densecl_compares_each_place_with_its_most_similar_one_by_the_backbones_map() -> None:
     method = method_of(DenseCL)
     torch.manual_seed(1)
     places, key_places = torch.randn(2, 5, 7), torch.randn(2, 5, 7)
@@ -186,8 +186,8 @@ def test_densecl_remembers_one_pooled_key_an_image() -> None:
     method = method_of(DenseCL)
     method(batch_of(digits(0), digits(8)), 0.0)
     with torch.no_grad():
-        trunk, _, dense = copy.deepcopy(method.teacher)
-        pooled = dense(trunk.feature_map(digits(8)).flatten(2).transpose(1, 2)).mean(dim=1)
+        backbone, _, dense = copy.deepcopy(method.teacher)
+        pooled = dense(backbone.feature_map(digits(8)).flatten(2).transpose(1, 2)).mean(dim=1)
     method.after_step(0.0)
     assert method.dense_criterion.memory_bank.position == 8
     torch.testing.assert_close(method.dense_criterion.memory_bank.keys[:8], normalize(pooled, dim=1))

@@ -152,7 +152,7 @@ def test_the_teacher_takes_no_gradient_follows_and_is_evaluated_by_its_class_tok
     assert all(p.grad is None and not p.requires_grad for p in teachers.values())
     before = {key: p.clone() for key, p in teachers.items()}
     with torch.no_grad():
-        for p in (*method.trunk.parameters(), *method.head.parameters()):
+        for p in (*method.backbone.parameters(), *method.head.parameters()):
             p.add_(1.0)
     method.after_step(1.0)
     assert all(torch.equal(p, before[key]) for key, p in teachers.items()), "at the end its momentum is one"
@@ -160,25 +160,25 @@ def test_the_teacher_takes_no_gradient_follows_and_is_evaluated_by_its_class_tok
     for key, p in teachers.items():
         torch.testing.assert_close(p, before[key] + 1 - settings.momentum, rtol=1e-3, atol=1e-5)
     encoder = method.encoder()
-    assert encoder.trunk is method.teacher_trunk and encoder.pooling == "class"
+    assert encoder.backbone is method.teacher_backbone and encoder.pooling == "class"
 
 
 def test_dinos_teacher_sees_the_large_crops_alone() -> None:
     method = built(DINO, DINOSettings())
     sizes: list[int] = []
-    method.teacher_trunk.vit.patch_embed.register_forward_pre_hook(lambda _, x: sizes.append(x[0].shape[-1]))
+    method.teacher_backbone.vit.patch_embed.register_forward_pre_hook(lambda _, x: sizes.append(x[0].shape[-1]))
     method(batch_of(method), 0.5)
     assert sizes == [8]
 
 
 def test_dinos_convolutional_teacher_uses_the_statistics_of_its_batch_and_keeps_its_own() -> None:
     method = built(DINO, DINOSettings(), "resnet9_slim")
-    before = {key: b.clone() for key, b in method.teacher_trunk.named_buffers() if "running" in key}
+    before = {key: b.clone() for key, b in method.teacher_backbone.named_buffers() if "running" in key}
     method.after_step(0.0)
-    assert before and all(torch.equal(b, before[k]) for k, b in method.teacher_trunk.named_buffers() if k in before)
+    assert before and all(torch.equal(b, before[k]) for k, b in method.teacher_backbone.named_buffers() if k in before)
     method(batch_of(method), 0.5)
-    assert all(not torch.equal(b, before[k]) for k, b in method.teacher_trunk.named_buffers() if k in before)
-    assert method.encoder().pooling == method.trunk.pooling
+    assert all(not torch.equal(b, before[k]) for k, b in method.teacher_backbone.named_buffers() if k in before)
+    assert method.encoder().pooling == method.backbone.pooling
 
 
 def paint(views: Tensor, masks: Tensor, value: float) -> Tensor:
@@ -239,7 +239,7 @@ def test_rates_of_dinov2_fall_towards_the_image() -> None:
     method = built(DINOv2, DINOv2Settings())
     groups = method.parameter_groups()
     scale = {id(p): group["rate_scale"] for group in groups for p in group["params"]}
-    vit = method.trunk.vit
+    vit = method.backbone.vit
     assert len(scale) == sum(p.requires_grad for p in method.parameters())
     assert scale[id(vit.patch_embed.proj.weight)] == pytest.approx(0.9**5 * 0.2)
     assert [scale[id(block.norm1.weight)] for block in vit.blocks] == pytest.approx([0.9**4, 0.9**3, 0.9**2, 0.9])

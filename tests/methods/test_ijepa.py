@@ -77,7 +77,7 @@ def test_the_teacher_takes_no_gradient_and_follows_linearly_to_rest() -> None:
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
     before = method.teacher.vit.norm.weight.clone()
     with torch.no_grad():
-        method.trunk.vit.norm.weight.add_(1.0)
+        method.backbone.vit.norm.weight.add_(1.0)
     method.after_step(1.0)
     assert torch.equal(before, method.teacher.vit.norm.weight)
     method.after_step(0.5)
@@ -87,7 +87,7 @@ def test_the_teacher_takes_no_gradient_and_follows_linearly_to_rest() -> None:
 
 def test_the_teacher_is_evaluated() -> None:
     method = ijepa()
-    assert method.encoder().trunk is method.teacher and method.encoder().pooling == "patches"
+    assert method.encoder().backbone is method.teacher and method.encoder().pooling == "patches"
 
 
 def test_the_view_is_one_crop_that_is_never_flipped() -> None:
@@ -96,7 +96,7 @@ def test_the_view_is_one_crop_that_is_never_flipped() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["vit_tiny", "vit_small"])
-def test_the_predictor_keeps_its_ratio_to_the_trunk(backbone: str) -> None:
+def test_the_predictor_keeps_its_ratio_to_the_backbone(backbone: str) -> None:
     method = ijepa(backbone)
-    assert method.predictor.predictor_embed.out_features == method.trunk.dim // 2
+    assert method.predictor.predictor_embed.out_features == method.backbone.dim // 2
     assert len(method.predictor.decoder.blocks) == 6

@@ -42,7 +42,7 @@ def evaluation_of(method: Any, dataset: Dataset, backbone: str = "resnet9_slim")
 
 
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
-def test_the_latent_features_are_what_the_decoder_gets_and_the_map_is_the_trunks(
+def test_the_latent_features_are_what_the_decoder_gets_and_the_map_is_the_backbones(
     cls: Any, settings: Any, digits: Dataset
 ) -> None:
     method = method_of(cls, settings, digits.traits).eval()
@@ -51,20 +51,20 @@ def test_the_latent_features_are_what_the_decoder_gets_and_the_map_is_the_trunks
     features, found = encoder.features(images), encoder.feature_map(images)
     assert features.shape == (5, DIM) and encoder.dim == DIM
     torch.testing.assert_close(method.decoder(features), method.reconstruct(images))
-    assert found.shape[1] == encoder.map_dim == method.trunk.dim
-    torch.testing.assert_close(found, method.trunk.feature_map(images))
+    assert found.shape[1] == encoder.map_dim == method.backbone.dim
+    torch.testing.assert_close(found, method.backbone.feature_map(images))
 
 
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
-def test_by_default_the_trunk_is_evaluated_and_stored_encoders_still_fit(
+def test_by_default_the_backbone_is_evaluated_and_stored_encoders_still_fit(
     cls: Any, settings: Any, digits: Dataset
 ) -> None:
-    encoder = method_of(cls, settings, digits.traits, layer="trunk").encoder()
-    assert settings().layer == "trunk" and encoder.dim == encoder.trunk.dim
-    assert list(encoder.state_dict()) == [f"trunk.{key}" for key in encoder.trunk.state_dict()]
+    encoder = method_of(cls, settings, digits.traits, layer="backbone").encoder()
+    assert settings().layer == "backbone" and encoder.dim == encoder.backbone.dim
+    assert list(encoder.state_dict()) == [f"backbone.{key}" for key in encoder.backbone.state_dict()]
 
 
-def test_a_network_from_scratch_has_the_code_too_and_the_trunk_that_it_has_without(digits: Dataset) -> None:
+def test_a_network_from_scratch_has_the_code_too_and_the_backbone_that_it_has_without(digits: Dataset) -> None:
     def scratch(layer: str, purpose: str) -> dict[str, Tensor]:
         method = method_of(Autoencoder, AutoencoderSettings, digits.traits, layer=layer)
         task: Task = evaluation_of(method, digits).task("scratch-1")
@@ -72,7 +72,7 @@ def test_a_network_from_scratch_has_the_code_too_and_the_trunk_that_it_has_witho
         return task.scratch_encoder(task.generator(purpose)).state_dict()
 
     latent, again, other, plain = (
-        scratch("latent", "a"), scratch("latent", "a"), scratch("latent", "b"), scratch("trunk", "a")
+        scratch("latent", "a"), scratch("latent", "a"), scratch("latent", "b"), scratch("backbone", "a")
     )  # fmt: skip
     pretrained = method_of(Autoencoder, AutoencoderSettings, digits.traits).encoder().state_dict()
     assert {key: value.shape for key, value in latent.items()} == {key: v.shape for key, v in pretrained.items()}

@@ -186,7 +186,7 @@ def test_every_image_size_works(cls: type[Method], settings: Any, size: int, cha
 
 
 @pytest.mark.parametrize(("cls", "settings"), METHODS)
-def test_the_names_of_the_weights_are_the_trunk_s_once(cls: type[Method], settings: Any) -> None:
+def test_the_names_of_the_weights_are_the_backbone_s_once(cls: type[Method], settings: Any) -> None:
     method = method_of(cls, settings)
     keys = list(method.state_dict())
     assert len([key for key in keys if key.endswith("patch_embed.proj.weight")]) == 1

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from bench.backbones import build
-from methods.base import Trunk
+from methods.base import Backbone
 from methods.parts.masked import drawing_from, encode_kept, encode_masked, random_patches, vit_of
 from methods.parts.patches import patch_pixels
 from methods.traits import Traits
@@ -18,7 +18,7 @@ from methods.traits import Traits
 TRAITS = Traits(1, 8, 10, (0.3,), (0.37,), False, 1000, 1000)
 
 
-def trunk_of(name: str = "vit_nano") -> Trunk:
+def backbone_of(name: str = "vit_nano") -> Backbone:
     torch.manual_seed(0)
     return build(name, TRAITS).eval()
 
@@ -65,7 +65,7 @@ def test_every_patch_is_kept_or_masked_and_all_are_masked_equally_often(patches:
 
 
 def test_masked_pixels_do_not_reach_the_tokens_that_are_kept() -> None:
-    vit = vit_of(trunk_of(), TRAITS)
+    vit = vit_of(backbone_of(), TRAITS)
     images = digits()
     keep, masked = random_patches(16, 16, 0.75, torch.Generator().manual_seed(0))
     changed = hide(images, torch.zeros(16, 16, dtype=torch.bool).scatter(1, masked, True))
@@ -75,7 +75,7 @@ def test_masked_pixels_do_not_reach_the_tokens_that_are_kept() -> None:
 
 
 def test_pixels_behind_a_mask_token_do_not_reach_the_network() -> None:
-    vit, token = vit_of(trunk_of(), TRAITS), nn.Parameter(torch.randn(1, 1, 64))
+    vit, token = vit_of(backbone_of(), TRAITS), nn.Parameter(torch.randn(1, 1, 64))
     images = digits()
     masked = torch.rand(16, 16, generator=torch.Generator().manual_seed(0)) < 0.5
     changed = hide(images, masked)
@@ -83,10 +83,10 @@ def test_pixels_behind_a_mask_token_do_not_reach_the_network() -> None:
     assert not torch.allclose(encode_masked(vit, images, ~masked, token), encode_masked(vit, changed, ~masked, token))
 
 
-def test_without_a_mask_the_tokens_are_the_trunk_s() -> None:
-    trunk = trunk_of()
-    vit, images = vit_of(trunk, TRAITS), digits()
-    whole = trunk.tokens(images)  # type: ignore[operator]
+def test_without_a_mask_the_tokens_are_the_backbone_s() -> None:
+    backbone = backbone_of()
+    vit, images = vit_of(backbone, TRAITS), digits()
+    whole = backbone.tokens(images)  # type: ignore[operator]
     keep = torch.arange(16).expand(16, -1)
     nothing = torch.zeros(16, 16, dtype=torch.bool)
     torch.testing.assert_close(encode_kept(vit, images, keep), whole)
@@ -94,23 +94,23 @@ def test_without_a_mask_the_tokens_are_the_trunk_s() -> None:
 
 
 def test_a_masked_run_leaves_weights_positions_and_names_alone() -> None:
-    trunk = trunk_of()
-    before = copy.deepcopy(trunk.state_dict())
-    encode_kept(vit_of(trunk, TRAITS), digits(), torch.arange(4).expand(16, -1))
-    encode_masked(vit_of(trunk, TRAITS), digits(), torch.ones(16, 16) > 0, nn.Parameter(torch.zeros(1, 1, 64)))
-    assert list(before) == list(trunk.state_dict())
-    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
-    assert not trunk.vit.pos_embed.requires_grad  # type: ignore[union-attr]
+    backbone = backbone_of()
+    before = copy.deepcopy(backbone.state_dict())
+    encode_kept(vit_of(backbone, TRAITS), digits(), torch.arange(4).expand(16, -1))
+    encode_masked(vit_of(backbone, TRAITS), digits(), torch.ones(16, 16) > 0, nn.Parameter(torch.zeros(1, 1, 64)))
+    assert list(before) == list(backbone.state_dict())
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+    assert not backbone.vit.pos_embed.requires_grad  # type: ignore[union-attr]
 
 
-def test_a_masked_method_refuses_a_convolutional_trunk() -> None:
+def test_a_masked_method_refuses_a_convolutional_backbone() -> None:
     with pytest.raises(ValueError, match="needs a vision transformer of timm, not ResNet9"):
-        vit_of(trunk_of("resnet9_slim"), TRAITS)
+        vit_of(backbone_of("resnet9_slim"), TRAITS)
 
 
 def test_a_masked_method_refuses_other_patches_than_masks_are_drawn_for() -> None:
     with pytest.raises(ValueError, match=r"4 pixels at images of 32.*\(2, 2\)"):
-        vit_of(trunk_of(), Traits(1, 32, 10, (0.3,), (0.37,), False, 1000, 1000))
+        vit_of(backbone_of(), Traits(1, 32, 10, (0.3,), (0.37,), False, 1000, 1000))
 
 
 def test_the_pixels_of_a_patch_stand_at_its_number() -> None:

@@ -42,7 +42,7 @@ def class_of(name: str) -> type[Method]:
 
 
 def takes(name: str, backbone: str) -> bool:
-    return class_of(name).needs.trunk in ("any", "none", find(backbone).kind)
+    return class_of(name).needs.backbone in ("any", "none", find(backbone).kind)
 
 
 TRAINED = [name for name in ALL if class_of(name).needs.training]
@@ -57,8 +57,8 @@ def backbone_of(name: str) -> str:
 def method_of(name: str, backbone: str, seed: int = 0) -> Method:
     torch.manual_seed(seed)
     cls = class_of(name)
-    trunk = None if cls.needs.trunk == "none" else build(backbone, TRAITS)
-    return cls(trunk, cls.Settings(), TRAITS)
+    backbone = None if cls.needs.backbone == "none" else build(backbone, TRAITS)
+    return cls(backbone, cls.Settings(), TRAITS)
 
 
 def pixels_of(start: int) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ def optimizer_of(method: Method) -> torch.optim.Optimizer:
 
 
 def recipe_of(method: Method) -> methods.base.Recipe:
-    return (method.trunk.kind == "transformer" and method.transformer_recipe) or method.recipe
+    return (method.backbone.kind == "transformer" and method.transformer_recipe) or method.recipe
 
 
 def step(
@@ -223,18 +223,18 @@ def test_the_encoder_gives_features_that_do_not_depend_on_the_batch(name: str, b
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_only_what_is_evaluated_counts_as_the_encoder(name: str) -> None:
-    """The trunk, or its teacher; of the same form, so that it can be fine-tuned, and from a random start too."""
+    """The backbone, or its teacher; of the same form, so that it can be fine-tuned, and from a random start too."""
     method = method_of(name, backbone_of(name))
     encoder = method.encoder()
     assert {id(p) for p in encoder.parameters()} <= {id(p) for p in method.parameters()}
-    shapes = {key: p.shape for key, p in encoder.trunk.named_parameters()}
-    assert shapes == {key: p.shape for key, p in method.trunk.named_parameters()}
+    shapes = {key: p.shape for key, p in encoder.backbone.named_parameters()}
+    assert shapes == {key: p.shape for key, p in method.backbone.named_parameters()}
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if class_of(n).needs.trunk != "none"])
-def test_a_method_that_needs_a_trunk_says_so(name: str) -> None:
+@pytest.mark.parametrize("name", [n for n in ALL if class_of(n).needs.backbone != "none"])
+def test_a_method_that_needs_a_backbone_says_so(name: str) -> None:
     cls = class_of(name)
-    with pytest.raises(ValueError, match="needs a trunk"):
+    with pytest.raises(ValueError, match="needs a backbone"):
         cls(None, cls.Settings(), TRAITS)
 
 

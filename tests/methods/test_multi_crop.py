@@ -53,10 +53,10 @@ def test_large_views_come_first_and_small_ones_are_whole_patches_of_a_transforme
     views = cls.views(cls.Settings(), traits)(image_of(size, channels))
     small = 0 if cls in (DINO, SimSiam, FastSiam) else 2
     assert [v.shape[-1] for v in views] == [size] * (count - small) + [local_size(traits)] * small
-    trunk = build("vit_nano", traits)
+    backbone = build("vit_nano", traits)
     for view in views:
         assert view.shape == (channels, view.shape[-1], view.shape[-1]) and view.min() >= 0 and view.max() <= 1
-        assert torch.isfinite(trunk(view[None])).all()
+        assert torch.isfinite(backbone(view[None])).all()
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 64, 96, 128, 224])

@@ -1,4 +1,4 @@
-"""Autoencoder and VAE: any image size, any trunk, and finite whatever the network says."""
+"""Autoencoder and VAE: any image size, any backbone, and finite whatever the network says."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ def test_a_decoder_gives_images_of_any_size(size: int) -> None:
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "alexnet", "mlp", "vit_nano"])
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
-def test_a_code_of_ten_works_on_every_trunk_and_size(name: str, backbone: str, size: int, channels: int) -> None:
+def test_a_code_of_ten_works_on_every_backbone_and_size(name: str, backbone: str, size: int, channels: int) -> None:
     traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
-    trunk = build(backbone, traits)
+    backbone = build(backbone, traits)
     method: Method
     if name == "autoencoder":
-        method = Autoencoder(trunk, AutoencoderSettings(dim=10), traits)
+        method = Autoencoder(backbone, AutoencoderSettings(dim=10), traits)
     else:
-        method = VAE(trunk, VAESettings(dim=10), traits)
+        method = VAE(backbone, VAESettings(dim=10), traits)
     loss = method(batch_of(torch.randn(2, channels, size, size)), 0.0)
     loss.total.backward()
     learning = [p for p in method.parameters() if p.requires_grad]

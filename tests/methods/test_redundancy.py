@@ -29,7 +29,7 @@ def built(cls: Any, backbone: str = "resnet9_slim", traits: Traits = TRAITS) -> 
 def on_embeddings(cls: Any, **settings: Any) -> Any:
     """The method without networks: its views are embeddings."""
     method = cls(build("mlp", TRAITS), cls.Settings(**settings), TRAITS)
-    method.trunk = method.projection = nn.Identity()
+    method.backbone = method.projection = nn.Identity()
     if cls is TiCo:
         method.teacher = nn.Identity()
     return method
@@ -86,10 +86,10 @@ def test_the_teacher_of_tico_has_no_gradient_and_moves_after_a_step() -> None:
     images = torch.from_numpy(load_digits().images[:32, None]).float() / 16
     method(batch_of([images, images.flip(3)]), 0.0).total.backward()
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
-    assert all(p.grad is not None for p in [*method.trunk.parameters(), *method.projection.parameters()])
+    assert all(p.grad is not None for p in [*method.backbone.parameters(), *method.projection.parameters()])
     before = [p.clone() for p in method.teacher.parameters()]
     with torch.no_grad():
-        for p in method.trunk.parameters():
+        for p in method.backbone.parameters():
             p.add_(1.0)
     method.after_step(0.0)
     moved = next(method.teacher.parameters()) - before[0]

@@ -49,7 +49,7 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
 def test_simsiam_is_the_mean_negative_cosine_of_both_directions() -> None:
     method = built(SimSiam, SimSiamSettings(), "resnet9_slim")
     batch = batch_of(method)
-    first, second = (method.projection(method.trunk(view)) for view in batch.views)
+    first, second = (method.projection(method.backbone(view)) for view in batch.views)
     by_hand = -(cosines(method.prediction(first), second) + cosines(method.prediction(second), first)).mean() / 2
     torch.testing.assert_close(method(batch, 0.0).total, by_hand)
 
@@ -57,7 +57,7 @@ def test_simsiam_is_the_mean_negative_cosine_of_both_directions() -> None:
 def test_fastsiam_compares_each_prediction_with_the_mean_of_the_three_others() -> None:
     method = built(FastSiam, FastSiamSettings(), "resnet9_slim")
     batch = batch_of(method)
-    embeddings = [method.projection(method.trunk(view)) for view in batch.views]
+    embeddings = [method.projection(method.backbone(view)) for view in batch.views]
     distances = []
     for i in range(4):
         others = [embeddings[j] for j in range(4) if j != i]
@@ -71,11 +71,11 @@ def test_no_gradient_flows_through_the_targets(cls: Any, settings: Any) -> None:
     method = built(cls, settings, "resnet9_slim")
     batch = batch_of(method)
     with torch.no_grad():
-        numbers = torch.stack([method.projection(method.trunk(view)) for view in batch.views])
+        numbers = torch.stack([method.projection(method.backbone(view)) for view in batch.views])
     loss = torch.zeros(())
     for i, view in enumerate(batch.views):
         others = torch.cat([numbers[:i], numbers[i + 1 :]]).mean(0)
-        loss = loss - cosines(method.prediction(method.projection(method.trunk(view))), others).mean() / len(numbers)
+        loss = loss - cosines(method.prediction(method.projection(method.backbone(view))), others).mean() / len(numbers)
     loss.backward()
     by_hand = [p.grad.clone() for p in method.parameters()]
     method.zero_grad()
@@ -140,10 +140,10 @@ def test_the_teacher_of_msn_takes_no_gradient_and_is_what_is_evaluated(cls: Any,
     teachers = [p for key, p in method.named_parameters() if key.startswith("teacher")]
     assert all(p.grad is None and not p.requires_grad for p in teachers)
     encoder = method.encoder()
-    assert encoder.trunk is method.teacher_trunk and encoder.pooling == "class"
+    assert encoder.backbone is method.teacher_backbone and encoder.pooling == "class"
     before = [p.clone() for p in teachers]
     with torch.no_grad():
-        for p in (*method.trunk.parameters(), *method.projection.parameters()):
+        for p in (*method.backbone.parameters(), *method.projection.parameters()):
             p.add_(1.0)
     method.after_step(0.0)
     for old, new in zip(before, teachers, strict=True):

@@ -32,7 +32,7 @@ SPREADING = [VICReg, TiCo, FroSSL, MMCR, Hypersphere, LeJEPA, VISReg, EMPSSL]
 def on_embeddings(cls: Any, **settings: Any) -> Any:
     """The method without networks: its views are embeddings."""
     method = cls(build("mlp", TRAITS), cls.Settings(**settings), TRAITS)
-    method.trunk = method.projection = nn.Identity()
+    method.backbone = method.projection = nn.Identity()
     if cls is TiCo:
         method.teacher = nn.Identity()
     return method

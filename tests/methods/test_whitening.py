@@ -26,7 +26,7 @@ def digits(count: int) -> Tensor:
 
 def embeddings_of_digits(method: WMSE, count: int) -> Tensor:
     with torch.no_grad():
-        return method.projection(method.trunk(digits(count)))
+        return method.projection(method.backbone(digits(count)))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_loss_is_that_of_lightly_where_lightly_takes_the_batch() -> None:
     torch.manual_seed(1)
     first = torch.randn(128, 32)
     second = first + torch.randn(128, 32)
-    method.trunk = method.projection = nn.Identity()  # type: ignore[assignment]
+    method.backbone = method.projection = nn.Identity()  # type: ignore[assignment]
     ours = method(Batch([first, second], None, torch.arange(128), None, torch.Generator()), 0.0).total
     lightly = WMSELoss(32, track_running_stats=False, w_size=128)(torch.cat([first, second]))
     torch.testing.assert_close(ours, lightly, rtol=1e-3, atol=1e-4)
@@ -72,7 +72,7 @@ def test_the_loss_is_the_distance_of_unit_vectors_after_cholesky_whitening() -> 
         centred = view.double().numpy() - view.double().numpy().mean(axis=0)
         white = np.linalg.solve(np.linalg.cholesky(np.cov(centred.T)), centred.T).T
         units.append(white / np.linalg.norm(white, axis=1, keepdims=True))
-    method.trunk = method.projection = nn.Identity()  # type: ignore[assignment]
+    method.backbone = method.projection = nn.Identity()  # type: ignore[assignment]
     ours = method(Batch(views, None, torch.arange(100), None, torch.Generator()), 0.0).total
     assert ours.item() == pytest.approx(((units[0] - units[1]) ** 2).sum(axis=1).mean(), rel=1e-2)
 
@@ -80,7 +80,7 @@ def test_the_loss_is_the_distance_of_unit_vectors_after_cholesky_whitening() -> 
 def test_both_views_have_a_gradient() -> None:
     method = method_of()
     views = [torch.randn(64, 32, requires_grad=True) for _ in range(2)]
-    method.trunk = method.projection = nn.Identity()  # type: ignore[assignment]
+    method.backbone = method.projection = nn.Identity()  # type: ignore[assignment]
     method(Batch(views, None, torch.arange(64), None, torch.Generator()), 0.0).total.backward()  # type: ignore[arg-type]
     assert all(view.grad is not None and view.grad.abs().max() > 0 for view in views)
 

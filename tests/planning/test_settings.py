@@ -72,7 +72,7 @@ def test_a_mistake_is_named_in_one_line(pair, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_rate_is_changed_where_it_differs_from_the_recipe_of_this_kind_of_trunk():
+def test_a_rate_is_changed_where_it_differs_from_the_recipe_of_this_kind_of_backbone():
     pairs = parse_settings(["recipe.rate=0.5"])
     assert typed_settings("example", Example, "convolutional", pairs) == {}
     assert typed_settings("example", Example, "transformer", pairs) == {"recipe.rate": 0.5}

@@ -91,7 +91,7 @@ def test_the_usual_forms_of_a_checkpoint_give_its_weights(form, weights, digits,
     file = tmp_path / "weights.pth"
     torch.save(FORMS[form](weights), file)
     built = Checkpoint(file, "resnet18").build(digits.traits, None)
-    ours, theirs = built.trunk.state_dict(), without_head(weights)
+    ours, theirs = built.backbone.state_dict(), without_head(weights)
     assert len(ours) == len(theirs)
     assert all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
     assert (built.input.channels, len(built.input.mean)) == (3, 3), "grey images are spread to three channels"
@@ -200,7 +200,7 @@ def test_timms_cache_is_read_and_nothing_is_downloaded(digits, tmp_path, monkeyp
     (repository / "snapshots" / ("0" * 40)).mkdir(parents=True)
     safetensors.torch.save_file(network.state_dict(), repository / "snapshots" / ("0" * 40) / "model.safetensors")
     built = TimmModel("test_resnet", None).build(digits.traits, None)
-    assert torch.equal(next(built.trunk.parameters()), next(network.parameters()))
+    assert torch.equal(next(built.backbone.parameters()), next(network.parameters()))
 
 
 ENCODER = """
@@ -230,7 +230,7 @@ def plugin(folder: Path, name: str, text: str):
 def test_a_function_that_returns_a_module_is_an_encoder(digits, tmp_path):
     origin = plugin(tmp_path, "maps_of_twelve", ENCODER)
     built = origin.build(digits.traits, None)
-    assert (built.trunk.dim, built.input.size, built.input.channels) == (6, 12, 3)
+    assert (built.backbone.dim, built.input.size, built.input.channels) == (6, 12, 3)
     encoder = OwnEncoder(built).eval()
     images = prepare(digits.test_images[:3], built.input, "cpu")
     maps = encoder.feature_map(images)
@@ -357,9 +357,9 @@ def test_list_methods_shows_the_forms(sslbench):
     [("resnet9_slim", "average", None), ("resnet9_slim", "average", 10), ("vit_nano", "class", None)],
 )
 def test_an_exported_file_keeps_input_pooling_and_latent_code(backbone, pooling, code, digits, tmp_path):
-    trunk = build(backbone, digits.traits)
-    latent = None if code is None else nn.Linear(trunk.dim, code)
-    encoder = Encoder(trunk, input_of(digits.traits), pooling, latent).eval()
+    network = build(backbone, digits.traits)
+    latent = None if code is None else nn.Linear(network.dim, code)
+    encoder = Encoder(network, input_of(digits.traits), pooling, latent).eval()
     spec = {"size": 8, "channels": 1, "mean": list(digits.traits.mean), "std": list(digits.traits.std)}
     about = {
         "backbone": backbone,
@@ -376,5 +376,5 @@ def test_an_exported_file_keeps_input_pooling_and_latent_code(backbone, pooling,
     )
     features = [extract(e, digits.test_images[:32], lambda x, e=e: prepare(x, e.input, "cpu")) for e in (encoder, back)]
     assert torch.equal(*features)
-    assert features[0].shape[1] == (code or trunk.dim)
+    assert features[0].shape[1] == (code or network.dim)
     assert back.from_random_start().dim == encoder.dim

@@ -192,7 +192,7 @@ def test_a_rate_that_is_too_high_is_an_error_in_one_line(network_task: Task) -> 
         lowshot("lowshot-1", training=training).predict(network_task)
 
 
-def test_linear_sgd_leaves_the_trunk_alone_and_learns(make_task: Callable[..., Task], test_labels: Tensor) -> None:
+def test_linear_sgd_leaves_the_backbone_alone_and_learns(make_task: Callable[..., Task], test_labels: Tensor) -> None:
     made = []
     task = make_task(network=True)
 

@@ -1,6 +1,6 @@
 """SimCLR as lightly's example scripts train it: a LightningModule, a DataLoader with workers, one PIL image after the other.
 
-After ``examples/pytorch_lightning/simclr.py`` of lightly 1.6; trunk, head, batch and pipeline are those of our ``simclr``, so that only the loop differs.
+After ``examples/pytorch_lightning/simclr.py`` of lightly 1.6; backbone, head, batch and pipeline are those of our ``simclr``, so that only the loop differs.
 """
 
 import logging
@@ -24,11 +24,11 @@ for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilitie
 
 
 class SimCLR(pl.LightningModule):
-    """The example's module around a trunk of ours."""
+    """The example's module around a backbone of ours."""
 
-    def __init__(self, trunk: nn.Module, dim: int) -> None:
+    def __init__(self, backbone: nn.Module, dim: int) -> None:
         super().__init__()
-        self.backbone = trunk
+        self.backbone = backbone
         self.projection_head = SimCLRProjectionHead(dim, 4 * dim, 256, batch_norm=False)
         self.criterion = NTXentLoss()
 
@@ -79,7 +79,7 @@ def trainer(precision: str, **options: Any) -> pl.Trainer:
 
 
 def lightly_loop(
-    trunk: nn.Module, dim: int, transform: Any, dataset: Dataset, batch: int, workers: int, precision: str
+    backbone: nn.Module, dim: int, transform: Any, dataset: Dataset, batch: int, workers: int, precision: str
 ) -> Callable[[Callable[[], None]], object]:
     """Return the script's training, which calls back after every step."""
     traits = dataset.traits
@@ -89,6 +89,8 @@ def lightly_loop(
     def loop(after_step: Callable[[], None]) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return trainer(precision, max_epochs=1, callbacks=[_AfterStep(after_step)]).fit(SimCLR(trunk, dim), loader)
+            return trainer(precision, max_epochs=1, callbacks=[_AfterStep(after_step)]).fit(
+                SimCLR(backbone, dim), loader
+            )
 
     return loop

@@ -9,22 +9,22 @@ from torch.func import functional_call, stack_module_state, vmap
 from bench.backbones import build
 from bench.data import load
 from bench.device import cores, set_threads, threads_of_run
-from methods.base import Trunk
+from methods.base import Backbone
 
 CASES = [("resnet9_slim", 20, 10), ("resnet9_slim", 5, 128), ("vit_nano", 20, 10)]
 """Backbone, draws, images a step."""
 
 
 class Classifier(nn.Module):
-    """A trunk with a linear head."""
+    """A backbone with a linear head."""
 
-    def __init__(self, trunk: Trunk, classes: int) -> None:
+    def __init__(self, backbone: Backbone, classes: int) -> None:
         super().__init__()
-        self.trunk, self.head = trunk, nn.Linear(trunk.dim, classes)
+        self.backbone, self.head = backbone, nn.Linear(backbone.dim, classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return class scores."""
-        scores: torch.Tensor = self.head(self.trunk.features(images, self.trunk.pooling))
+        scores: torch.Tensor = self.head(self.backbone.features(images, self.backbone.pooling))
         return scores
 
 

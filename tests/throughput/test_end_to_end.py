@@ -48,7 +48,7 @@ def test_bare(benchmark, case):
 
 
 def test_compiled(benchmark, case):
-    case.method.trunk.compile()
+    case.method.backbone.compile()
     _measure(benchmark, "bare step, torch.compile", bare_step(case), case, case.training.precision)
 
 
@@ -60,7 +60,7 @@ def test_harness(benchmark, case):
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_lightly(benchmark, case, fashion, precision):
-    trunk = build("resnet9_slim", fashion.traits)
+    backbone = build("resnet9_slim", fashion.traits)
     transform = type(case.method).views(case.method.settings, fashion.traits)
-    loop = lightly_loop(trunk, trunk.dim, transform, fashion, BATCH, cores(), precision)
+    loop = lightly_loop(backbone, backbone.dim, transform, fashion, BATCH, cores(), precision)
     step_by_step(loop, lambda advance: _measure(benchmark, f"lightly, {precision}", advance, case, precision))

@@ -15,7 +15,7 @@ GROUP = "training step: FashionMNIST, 28 pixels, batch 256"
 
 @pytest.fixture
 def case(request, fashion, device):
-    """The method on the data set's default trunk of its family."""
+    """The method on the data set's default backbone of its family."""
     made = Case(identity_of(request.param, "fashion_mnist", real_images(), None, BATCH), fashion, device)
     yield made
     made.close()

@@ -44,7 +44,7 @@ class Case:
     def __init__(self, identity: Identity, dataset: Dataset, device: torch.device) -> None:
         seeds.seed_everything(0, "init")
         self.method: Method = build_method(identity, dataset).to(device)
-        assert self.method.trunk is not None
+        assert self.method.backbone is not None
         traits = dataset.traits
         views = compile_views(
             type(self.method).views(self.method.settings, traits),
@@ -59,10 +59,10 @@ class Case:
         self.data: PretrainingSet = pretraining_set(type(self.method), dataset, device)
         self.training = Training(
             identity,
-            recipe_of(load_method(identity.method), self.method.trunk.kind, identity.settings),
+            recipe_of(load_method(identity.method), self.method.backbone.kind, identity.settings),
             views,
             device,
-            choose_precision(device, self.method.trunk.kind),
+            choose_precision(device, self.method.backbone.kind),
             cores(),
         )
 
