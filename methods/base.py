@@ -150,7 +150,7 @@ class Batch(NamedTuple):
     """One batch of pretraining.
 
     Attributes:
-        views: In the order of the pipeline. Images are float32 B×C×H×W, normalised; jigsaws B×P×C×H×W; grids as lightly gives them.
+        views: In the order of the pipeline. Images are float32 B×C×H×W, normalised; jigsaws B×P×C×H×W; wide_table as lightly gives them.
         masks: What the method's ``collate`` drew for this batch, or None.
         indices: Position of each image in the pretraining set, int64 B.
         labels: int64 B where ``needs.labels``, else None.

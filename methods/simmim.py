@@ -3,7 +3,7 @@
 Recipe: the authors' (https://github.com/microsoft/SimMIM): AdamW, decay 0.05, sixty percent masked, in squares of two by two patches
 where the grid is as fine as theirs (224 pixels in patches of 16), L1 on the hidden pixels alone, crops from 0.67, gradients clipped
 at 5.
-Deviations: fixed positions (theirs are learned and relative); a cosine where they divide the rate by ten near the end; on grids below
+Deviations: fixed positions (theirs are learned and relative); a cosine where they divide the rate by ten near the end; on wide_table below
 twelve patches a side, single patches are masked: two by two would be a quarter of the digits' image; warm-up a tenth of the training,
 because ours is short; the rate.
 Why not 8e-4 of lightly's Imagenette benchmark (https://github.com/lightly-ai/lightly, imagenette_benchmark.py): on the development task of

@@ -92,8 +92,8 @@ class VICRegL(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted loss over images and places of both views."""
-        (first, second), grids = (self._embed(view) for view in batch.views[:2]), batch.views[2:]
-        places = [cell_centres(grid, *first[1].shape[1:3]) for grid in grids]
+        (first, second), wide_table = (self._embed(view) for view in batch.views[:2]), batch.views[2:]
+        places = [cell_centres(grid, *first[1].shape[1:3]) for grid in wide_table]
         return Loss(in_float32(self._loss, *first, *second, *places), {})
 
     def _embed(
@@ -105,9 +105,9 @@ class VICRegL(Method):
         return self.projection(feature_map.mean(dim=(2, 3))), self.local_projection(feature_map.permute(0, 2, 3, 1))
 
     def _loss(self, *tensors: Tensor) -> Tensor:
-        first, second, grids = tensors[:2], tensors[2:4], tensors[4:]
+        first, second, wide_table = tensors[:2], tensors[2:4], tensors[4:]
         # lightly returns one number in a tensor of one dimension.
-        loss: Tensor = self.criterion(global_view_features=[first, second], global_view_grids=grids).squeeze()
+        loss: Tensor = self.criterion(global_view_features=[first, second], global_view_grids=wide_table).squeeze()
         return loss
 
 

@@ -134,11 +134,12 @@ def run(
             backbone,
         )
         _leave(lambda: run_study(study, setting, launch))
-    from bench.planning.request import Request, Source
+    from bench.data.spec import DatasetSpec
+    from bench.planning.request import Request
 
     request = Request(
         methods=_named(methods, all_methods),
-        source=Source(dataset, data_root, image_size, False if no_flip else None, on),
+        source=DatasetSpec(dataset, data_root, image_size, False if no_flip else None, on),
         budget=budget,
         backbone=backbone,
         protocols=protocol or (),
@@ -234,7 +235,7 @@ def leaderboard(
     plugin: PLUGIN = None,
 ) -> None:
     """Show the tables that have records; without a choice, also write leaderboard.md, .csv and .json."""
-    from bench.leaderboard.read import Selection, read_board
+    from bench.leaderboard.read import Selection, read_leaderboard
     from bench.registry.methods import load_installed_protocols, load_plugin
     from bench.reports.formats import FORMATS, write_leaderboard
 
@@ -264,7 +265,7 @@ def leaderboard(
         _name(problems)
         console.print(comparison.screen(found, (str(results), str(compare)), console.width))
         return
-    board, problems = read_board(results, selection, all_protocols=all_protocols, check=check, sort=sort)
+    board, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=check, sort=sort)
     _name(problems)
     if format == "table":
         from bench.reports.leaderboard import screen

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.raw import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, RawData
 from bench.data.splits import TEST, VAL, stratified
 from bench.errors import SslbenchError
 from methods.traits import Traits
@@ -19,7 +19,7 @@ _LEAST_STD = 1 / 255
 _BLOCK = 1024
 
 
-def assemble(name: str, source: Source, horizontal_flip: bool) -> Dataset:
+def assemble(name: str, source: RawData, horizontal_flip: bool) -> Dataset:
     """Split a source and describe it.
 
     Args:
@@ -52,7 +52,7 @@ def assemble(name: str, source: Source, horizontal_flip: bool) -> Dataset:
     )
 
 
-def traits(name: str, source: Source, horizontal_flip: bool) -> Traits:
+def traits(name: str, source: RawData, horizontal_flip: bool) -> Traits:
     """Return what views and heads may know; mean and deviation are exact sums over all pixels of ``train``.
 
     Raises:
@@ -81,7 +81,7 @@ def traits(name: str, source: Source, horizontal_flip: bool) -> Traits:
     )
 
 
-def fingerprint(source: Source, horizontal_flip: bool) -> str:
+def fingerprint(source: RawData, horizontal_flip: bool) -> str:
     """Return a hex hash of all pixels, all labels and what else changes the task."""
     digest = hashlib.blake2b(f"flip {horizontal_flip}".encode(), digest_size=16)
     for array in (
@@ -98,7 +98,7 @@ def fingerprint(source: Source, horizontal_flip: bool) -> str:
     return digest.hexdigest()
 
 
-def _with_test_part(source: Source) -> Source:
+def _with_test_part(source: RawData) -> RawData:
     if source.test_images is not None:
         return source
     keep, test = stratified(source.train_labels, TEST, "test", source.class_names)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.locate import FORMS
-from bench.data.raw import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
 _CIFAR100 = """
@@ -24,7 +24,7 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 _PIXELS = 3 * 32 * 32
 
 
-def read(name: str, folder: Path) -> Source:
+def read(name: str, folder: Path) -> RawData:
     """Return ``cifar10`` or ``cifar100`` from the folder that holds its files.
 
     Raises:
@@ -35,7 +35,7 @@ def read(name: str, folder: Path) -> Source:
         return _read_python(name, folder)
     parts = [read_binary(folder / file, len(CLASS_NAMES[name])) for file in binary.files]
     train, (test_images, test_labels) = parts[:-1], parts[-1]
-    return Source(
+    return RawData(
         CLASS_NAMES[name],
         np.concatenate([images for images, _ in train]),
         np.concatenate([labels for _, labels in train]),
@@ -68,7 +68,7 @@ def read_binary(path: Path, classes: int) -> tuple[Pixels, Labels]:
     return records[:, label_bytes:].reshape(-1, 3, 32, 32), labels
 
 
-def _read_python(name: str, folder: Path) -> Source:
+def _read_python(name: str, folder: Path) -> RawData:
     """Read the pickled files; torchvision compares their MD5 with the published ones before it opens them."""
     from torchvision.datasets import CIFAR10, CIFAR100  # takes a second, and the binary files do without
 
@@ -77,7 +77,7 @@ def _read_python(name: str, folder: Path) -> Source:
         train, test = (kind(folder.parent, train=part) for part in (True, False))
     except RuntimeError as cause:
         raise SslbenchError(f"{folder} is corrupt: a file has not the published MD5: fetch it again") from cause
-    return Source(
+    return RawData(
         CLASS_NAMES[name],
         np.ascontiguousarray(train.data.transpose(0, 3, 1, 2)),
         np.asarray(train.targets, np.int64),

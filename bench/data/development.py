@@ -7,7 +7,7 @@ import torch
 
 from bench.data.assemble import traits
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.raw import Source
+from bench.data.raw import RawData
 from bench.data.splits import VAL, stratified
 from bench.errors import SslbenchError
 
@@ -26,7 +26,7 @@ def development(dataset: Dataset) -> Dataset:
     keep = stays.nonzero().squeeze(1)
     images, labels = dataset.train_images[keep], dataset.train_labels[keep]
     unlabelled = dataset.unlabelled_images
-    source = Source(
+    source = RawData(
         dataset.class_names,
         images.numpy(),
         labels.numpy().astype(np.int64, copy=False),

@@ -3,11 +3,11 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from bench.data.raw import Source
+from bench.data.raw import RawData
 
 
-def read() -> Source:
+def read() -> RawData:
     """Return the digits; their grey values 0 to 16 are scaled to 0 to 255. There is no official test part."""
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    return Source([str(number) for number in range(10)], pixels[:, None], digits.target.astype(np.int64))
+    return RawData([str(number) for number in range(10)], pixels[:, None], digits.target.astype(np.int64))

@@ -15,14 +15,14 @@ from bench.data.catalogue import FOLDER
 from bench.data.decode import decode
 from bench.data.layout import layout
 from bench.data.listing import Listing, listing
-from bench.data.raw import Pixels, Source
+from bench.data.raw import Pixels, RawData
 from bench.errors import SslbenchError
 from bench.filenames import slug
 
 _BLOCK = 64
 
 
-def read(path: Path, size: int) -> Source:
+def read(path: Path, size: int) -> RawData:
     """Return the images of a directory or zip, ``size`` pixels wide; of one channel where every image of it is grey.
 
     Raises:
@@ -44,7 +44,7 @@ def read(path: Path, size: int) -> Source:
         images = cached(f"{files.fingerprint} {size}", build)
     labels = np.array([label for _, label in labelled], np.int64)
     train, end = len(parts.train), len(labelled)
-    return Source(
+    return RawData(
         parts.class_names,
         images[:train],
         labels[:train],

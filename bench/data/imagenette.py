@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.data import folder
-from bench.data.raw import Source
+from bench.data.raw import RawData
 
 TITLES = {
     "n01440764": "tench",
@@ -22,7 +22,7 @@ TITLES = {
 """WordNet id -> what it is."""
 
 
-def read(path: Path, size: int) -> Source:
+def read(path: Path, size: int) -> RawData:
     """Return Imagenette from the folder ``imagenette2-160`` or its larger fellows, resized to ``size`` pixels.
 
     Raises:

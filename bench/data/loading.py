@@ -10,7 +10,7 @@ from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
 from bench.data.download import download
 from bench.data.locate import find, roots
-from bench.data.raw import Source
+from bench.data.raw import RawData
 from bench.errors import SslbenchError
 
 SIZES = range(8, 1025)
@@ -72,7 +72,7 @@ def _size(name: str, entry: Entry, image_size: int | None) -> int:
     return image_size
 
 
-def _read(name: str, data_root: Path | None, size: int) -> Source:
+def _read(name: str, data_root: Path | None, size: int) -> RawData:
     if name == "digits":
         return digits.read()
     looked_in = roots(data_root)
@@ -90,7 +90,7 @@ def _read(name: str, data_root: Path | None, size: int) -> Source:
     return source
 
 
-def _require_whole(entry: Entry, source: Source, path: Path) -> None:
+def _require_whole(entry: Entry, source: RawData, path: Path) -> None:
     """Refuse what is not the published set: a result on a part of it must not bear its name."""
     parts = (
         ("train", source.train_images, entry.train),

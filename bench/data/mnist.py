@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.locate import present
-from bench.data.raw import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
@@ -20,7 +20,7 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def read(name: str, folder: Path) -> Source:
+def read(name: str, folder: Path) -> RawData:
     """Return one set of the family from the folder that holds its four files.
 
     Raises:
@@ -28,7 +28,7 @@ def read(name: str, folder: Path) -> Source:
     """
     train_images, train_labels = _part(folder, "train", len(CLASS_NAMES[name]))
     test_images, test_labels = _part(folder, "t10k", len(CLASS_NAMES[name]))
-    return Source(CLASS_NAMES[name], train_images, train_labels, test_images, test_labels)
+    return RawData(CLASS_NAMES[name], train_images, train_labels, test_images, test_labels)
 
 
 def read_idx(path: Path, dimensions: int) -> Pixels:

@@ -12,7 +12,7 @@ Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Source:
+class RawData:
     """A data set before it is split.
 
     Attributes:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cache import cached, write_blocks
-from bench.data.raw import Labels, Pixels, Source
+from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
 CLASS_NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -15,14 +15,14 @@ _BYTES = 3 * _SIZE * _SIZE
 _BLOCK = 1024
 
 
-def read(folder: Path) -> Source:
+def read(folder: Path) -> RawData:
     """Return STL-10 from the folder ``stl10_binary``; images are mapped from the cache.
 
     Raises:
         SslbenchError: A file is corrupt or cut short, or the cache cannot be written.
     """
     train, test, unlabelled = (_images(folder / f"{part}_X.bin") for part in ("train", "test", "unlabeled"))
-    return Source(
+    return RawData(
         CLASS_NAMES,
         train,
         _labels(folder / "train_y.bin", len(train)),

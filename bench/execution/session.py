@@ -11,7 +11,7 @@ from bench.execution.live_table import GrowingTable
 from bench.execution.pool import jobs_for, run_all
 from bench.execution.progress_bars import RunProgress, label
 from bench.execution.worker import CHECKPOINT_SECONDS, Ended, Machine, warm_up
-from bench.leaderboard.read import Selection, read_board
+from bench.leaderboard.read import Selection, read_leaderboard
 from bench.planning.extend import with_sources
 from bench.planning.plan import PlannedRun, place, plan
 from bench.planning.request import Request, check_names
@@ -174,12 +174,12 @@ def _show(results: Path, runs: Sequence[PlannedRun], all_protocols: bool, consol
         selection = Selection(of.dataset, backbone, of.budget, of.task)
         if elsewhere:
             selection = Selection(of.dataset, None if backbone == OWN_NETWORK else backbone, None, of.task)
-        board, problems = read_board(results, selection, all_protocols=all_protocols, check=True)
+        board, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=True)
         for problem in problems:
             console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
         console.print(screen(board, console.width))
     if of.task == "test":
-        write_leaderboard(read_board(results, Selection())[0], results)
+        write_leaderboard(read_leaderboard(results, Selection())[0], results)
 
 
 def _checkpoint_seconds() -> float:

@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from bench.data.spec import DatasetSpec
 from bench.errors import Stopped, StorageError
 from bench.planning.plan import PlannedRun
-from bench.planning.request import Source
 from bench.records.record import OWN_NETWORK, Identity, Status
 
 CHECKPOINT_SECONDS = 15.0
@@ -38,7 +38,7 @@ class Machine:
     """
 
     results: Path
-    source: Source
+    source: DatasetSpec
     device: str
     threads: int
     plugins: Sequence[str] = ()

@@ -10,7 +10,7 @@ from bench import HARNESS_VERSION
 from bench.filenames import method_folder
 from bench.leaderboard.ranking import order, ranked, tied
 from bench.leaderboard.rows import row
-from bench.leaderboard.tables import Board, Column, Row, Stale, Table
+from bench.leaderboard.tables import Column, Leaderboard, Row, Stale, Table
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
 
 
@@ -58,7 +58,7 @@ def catalogue() -> Current:
     return Current(tuple(catalogue.DEFAULT), catalogue.resolve, backbones=backbones)
 
 
-def build(records: Iterable[Record], current: Current, *, all_protocols: bool = False) -> Board:
+def build(records: Iterable[Record], current: Current, *, all_protocols: bool = False) -> Leaderboard:
     """Return one table a (data set, backbone, budget), in the order of these names.
 
     Data sets of one name but other content (fingerprint) get tables of their own and are never compared. A row holds seeds of
@@ -88,7 +88,7 @@ def build(records: Iterable[Record], current: Current, *, all_protocols: bool = 
     groups = _joined(groups)
     twins = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, twins.count(key[:-1]) > 1) for key in sorted(groups)]
-    return Board(tuple(_linked(tables)), tuple(stale))
+    return Leaderboard(tuple(_linked(tables)), tuple(stale))
 
 
 def _joined(groups: Mapping[tuple[str, ...], list[Record]]) -> dict[tuple[str, ...], list[Record]]:

@@ -8,7 +8,7 @@ from bench.errors import SslbenchError, unknown
 from bench.leaderboard.build import build, catalogue
 from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.ranking import order
-from bench.leaderboard.tables import Board, Table
+from bench.leaderboard.tables import Leaderboard, Table
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record, TaskName
 from bench.records.store import Problem, Store
 from bench.registry.methods import load_method, method_names
@@ -40,14 +40,14 @@ class Selection:
         )
 
 
-def read_board(
+def read_leaderboard(
     results: Path,
     selection: Selection,
     *,
     all_protocols: bool = False,
     check: bool = False,
     sort: str = "rank",
-) -> tuple[Board, list[Problem]]:
+) -> tuple[Leaderboard, list[Problem]]:
     """Return the tables of a results folder, and the files there that are no records.
 
     Args:

@@ -133,7 +133,7 @@ class Stale:
 
 
 @dataclass(frozen=True)
-class Board:
+class Leaderboard:
     """All tables, and what left them."""
 
     tables: tuple[Table, ...]

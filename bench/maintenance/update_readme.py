@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.atomic import write_text
 from bench.errors import SslbenchError
-from bench.leaderboard.read import Selection, read_board
+from bench.leaderboard.read import Selection, read_leaderboard
 from bench.maintenance.throughput import read
 from bench.maintenance.throughput_report import worth_saying
 from bench.reports.formats import to_markdown
@@ -29,7 +29,7 @@ def with_tables(text: str, results: Path) -> str:
 
     def table(block: "re.Match[str]") -> str:
         dataset, _, budget = block[2].partition("/")
-        board, _ = read_board(results, Selection(dataset=dataset, budget=budget or None))
+        board, _ = read_leaderboard(results, Selection(dataset=dataset, budget=budget or None))
         return f"{block[1]}\n{to_markdown(board).strip()}\n\n{block[3]}"
 
     return BLOCK.sub(table, text)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 
-def placed(request: Request, named: Sequence[str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def choose_backbones(request: Request, named: Sequence[str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Return each method with its backbone, and why a method was left out of ``--all``.
 
     Where no backbone is named, a method that needs a transformer gets that of the data set, and a floor or ceiling is measured on

@@ -2,52 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
 from bench.planning.settings import parse_settings
-from bench.records.record import TaskName
 from bench.registry.methods import check_method, load_installed_protocols, load_plugin
 from protocols import catalogue as protocols
 
 if TYPE_CHECKING:
-    from bench.data.dataset import Dataset
+    pass
 
 Engine = Literal["auto", "batched", "per-sample"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the images come from; small and picklable, so that every worker loads them itself.
-
-    Attributes:
-        name: As the user wrote it.
-        data_root: Where downloaded files lie, or None.
-        image_size: Of a folder's images, or None for the default.
-        flip: False where a mirrored image changes its class; None for the data set's own.
-        task: ``test``, or ``val`` for the development task.
-    """
-
-    name: str
-    data_root: Path | None = None
-    image_size: int | None = None
-    flip: bool | None = None
-    task: TaskName = "test"
-
-    def load(self) -> "Dataset":
-        """Load the data set, from the cache where it is decoded already."""
-        from bench.data import load
-
-        return load(
-            self.name,
-            data_root=self.data_root,
-            image_size=self.image_size,
-            flip=self.flip,
-            development=self.task == "val",
-        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +39,7 @@ class Request:
     """
 
     methods: Sequence[str]
-    source: Source
+    source: DatasetSpec
     budget: str = "standard"
     backbone: str | None = None
     protocols: Sequence[str] = ()

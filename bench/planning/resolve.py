@@ -8,7 +8,7 @@ from bench import HARNESS_VERSION
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.errors import SslbenchError
-from bench.planning.backbone_choice import placed
+from bench.planning.backbone_choice import choose_backbones
 from bench.planning.plan import Wanted
 from bench.planning.request import Request, check_names, protocol_of
 from bench.planning.settings import parse_settings, settings_of, typed_settings
@@ -57,7 +57,7 @@ def resolve(request: Request) -> Resolved:
     if request.extend is not None:
         named, skipped = _trained(request, named)
     origins = {name: origin for name in named if (origin := origin_of(name, request.backbone)) is not None}
-    places, unfitting = placed(request, [name for name in named if name not in origins])
+    places, unfitting = choose_backbones(request, [name for name in named if name not in origins])
     skipped |= unfitting
     wanted = []
     for name, backbone in places:

@@ -6,7 +6,7 @@ from rich.text import Text
 from bench.leaderboard.compare import Comparison, PairedRow
 from bench.leaderboard.tables import Column
 from bench.reports import numbers
-from bench.reports.wide_table import Printed, grids
+from bench.reports.wide_table import PrintedColumn, wide_table
 
 
 def screen(comparison: Comparison, names: tuple[str, str], width: int) -> RenderableType:
@@ -16,11 +16,11 @@ def screen(comparison: Comparison, names: tuple[str, str], width: int) -> Render
         rows = [one for one in comparison.rows if one.place == place]
         columns = list({name: pair.column for one in rows for name, pair in one.pairs.items()}.values())
         left = [
-            Printed("method", tuple(Text(one.label) for one in rows)),
-            Printed("differs", tuple(_verdict(one) for one in rows)),
+            PrintedColumn("method", tuple(Text(one.label) for one in rows)),
+            PrintedColumn("differs", tuple(_verdict(one) for one in rows)),
         ]
-        shown = [Printed(c.id.replace("-", "\n"), tuple(_cell(one, c) for one in rows)) for c in columns]
-        parts += [Text(place, "bold"), *grids(left, [shown], width)]
+        shown = [PrintedColumn(c.id.replace("-", "\n"), tuple(_cell(one, c) for one in rows)) for c in columns]
+        parts += [Text(place, "bold"), *wide_table(left, [shown], width)]
         for one in rows:
             parts += [Text(f"{one.label}: {note}", "dim") for note in dict.fromkeys(one.notes)]
         parts.append(Text())

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_text
-from bench.leaderboard.tables import Board, Column, Row, Score, Table
+from bench.leaderboard.tables import Column, Leaderboard, Row, Score, Table
 from bench.reports import numbers
 
 SCHEMA_VERSION = 1
 
 
-def to_json(board: Board) -> str:
+def to_json(board: Leaderboard) -> str:
     """Return the form that ``results/leaderboard.schema.json`` describes: percent for accuracies, null for no value."""
     data = {
         "schema_version": SCHEMA_VERSION,
@@ -89,7 +89,7 @@ def _rounded(value: float | None) -> float | None:
     return value if isinstance(value, int) else round(value, 4)
 
 
-def to_csv(board: Board) -> str:
+def to_csv(board: Leaderboard) -> str:
     """Return one line a row of all tables: its scores with their deviations, intervals and ties, and its cost."""
     columns = list(dict.fromkeys(column.id for table in board.tables for column in table.columns))
     lines = []
@@ -121,7 +121,7 @@ def _headings(column: str) -> list[str]:
     return [column, *(f"{column}_{part}" for part in ("std", "draw_std", "low", "high", "tied"))]
 
 
-def to_markdown(board: Board) -> str:
+def to_markdown(board: Leaderboard) -> str:
     """Return every table in GitHub's markdown, ties in bold."""
     parts = []
     for table in board.tables:
@@ -164,7 +164,7 @@ def _md_score(score: Score | None, column: Column) -> str:
     return f"**{text}**" if score is not None and score.tied_with_best else text
 
 
-def to_latex(board: Board) -> str:
+def to_latex(board: Leaderboard) -> str:
     """Return every table for the package booktabs, ties in bold, groups parted by a rule."""
     parts = []
     for table in board.tables:
@@ -194,7 +194,7 @@ def _tex_score(score: Score | None, column: Column) -> str:
     return rf"\textbf{{{text}}}" if score is not None and score.tied_with_best else text
 
 
-FORMATS: dict[str, Callable[[Board], str]] = {
+FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "markdown": to_markdown,
     "csv": to_csv,
     "json": to_json,
@@ -202,7 +202,7 @@ FORMATS: dict[str, Callable[[Board], str]] = {
 }
 
 
-def write_leaderboard(board: Board, folder: Path) -> list[Path]:
+def write_leaderboard(board: Leaderboard, folder: Path) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` under a results folder, each whole or not at all; return their paths.
 
     Raises:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bench.leaderboard.tables import Board, Column, Row, Table
+from bench.leaderboard.tables import Column, Leaderboard, Row, Table
 from bench.reports import numbers
-from bench.reports.wide_table import Printed, grids
+from bench.reports.wide_table import PrintedColumn, wide_table
 
 
-def screen(board: Board, width: int) -> RenderableType:
+def screen(board: Leaderboard, width: int) -> RenderableType:
     """Return all tables for a terminal of ``width`` columns, then what left them."""
     parts: list[RenderableType] = []
     for table in board.tables:
@@ -25,23 +25,23 @@ def screen(board: Board, width: int) -> RenderableType:
 
 def _one(table: Table, width: int) -> Iterator[RenderableType]:
     yield Text(numbers.title(table), "bold")
-    left = [Printed("method", tuple(Text(numbers.label(row), _style(row)) for row in table.rows))]
+    left = [PrintedColumn("method", tuple(Text(numbers.label(row), _style(row)) for row in table.rows))]
     if any(row.rank is not None for row in table.rows):
-        left.append(Printed("rank", tuple(Text(numbers.rank(row)) for row in table.rows)))
+        left.append(PrintedColumn("rank", tuple(Text(numbers.rank(row)) for row in table.rows)))
     scores = [_scores(table, column) for column in table.columns]
     costs = [_costs(table, column) for column in numbers.COST_COLUMNS]
     groups = [row.group for row in table.rows]
     gaps = {place for place in range(len(groups) - 1) if groups[place] != groups[place + 1]}
-    yield from grids(left, [scores, costs], width, gaps)
+    yield from wide_table(left, [scores, costs], width, gaps)
     for sentence in numbers.legend(table):
         yield Text(sentence, "dim")
     if table.beside:
         yield Text(f"The same images on another backbone: {', '.join(table.beside)}.", "dim")
 
 
-def _scores(table: Table, column: Column) -> Printed:
+def _scores(table: Table, column: Column) -> PrintedColumn:
     deviations = any(row.scores[column.id].std is not None for row in table.rows if column.id in row.scores)
-    return Printed(column.id.replace("-", "\n"), tuple(_score(row, column, deviations) for row in table.rows))
+    return PrintedColumn(column.id.replace("-", "\n"), tuple(_score(row, column, deviations) for row in table.rows))
 
 
 def _score(row: Row, column: Column, deviations: bool) -> Text:
@@ -53,9 +53,9 @@ def _score(row: Row, column: Column, deviations: bool) -> Text:
     return Text(text + ("*" if tied else " "), "bold" if tied else _style(row))
 
 
-def _costs(table: Table, column: numbers.CostColumn) -> Printed:
+def _costs(table: Table, column: numbers.CostColumn) -> PrintedColumn:
     heading = column.heading.replace(" ", "\n")
-    return Printed(heading, tuple(Text(numbers.cost(row.cost, column), _style(row)) for row in table.rows))
+    return PrintedColumn(heading, tuple(Text(numbers.cost(row.cost, column), _style(row)) for row in table.rows))
 
 
 def _style(row: Row) -> str:

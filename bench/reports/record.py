@@ -13,7 +13,7 @@ from bench.leaderboard.tables import Column
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record
 from bench.reports import numbers
 from bench.reports.line_plot import draw
-from bench.reports.wide_table import Printed, grids
+from bench.reports.wide_table import PrintedColumn, wide_table
 
 
 def render(record: Record, width: int) -> RenderableType:
@@ -83,10 +83,12 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
         figures = {"top5": f"top-5{chance}", "mean_class": "mean\nclass", "nll": "nll"}
         found = [scored[c.id] for c in labelled]
         measured = [record.protocols[c.id] for c in labelled]
-        kinds = [Printed("top-1", _texts(f"{score.mean:.2f}" for score in found))]
-        kinds.append(Printed("95 %\ninterval", _texts(_between(score.interval) for score in found)))
+        kinds = [PrintedColumn("top-1", _texts(f"{score.mean:.2f}" for score in found))]
+        kinds.append(PrintedColumn("95 %\ninterval", _texts(_between(score.interval) for score in found)))
         kinds.append(
-            Printed("±\ndraws", _texts(numbers.NONE if s.draw_std is None else f"{s.draw_std:.2f}" for s in found))
+            PrintedColumn(
+                "±\ndraws", _texts(numbers.NONE if s.draw_std is None else f"{s.draw_std:.2f}" for s in found)
+            )
         )
         for name, heading in figures.items():
             if any(name in score.metrics for score in found):
@@ -94,10 +96,10 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
                 shown = _texts(
                     numbers.NONE if v is None else f"{v:.3f}" if name == "nll" else f"{v:.2f}" for v in values
                 )
-                kinds.append(Printed(heading, shown))
-        kinds.append(Printed("train\nacc.", _texts(_train(m) for m in measured)))
-        kinds.append(Printed("s", _texts(f"{m.seconds:.1f}" for m in measured)))
-        yield from grids([Printed("protocol", _texts(c.id for c in labelled))], [kinds], width)
+                kinds.append(PrintedColumn(heading, shown))
+        kinds.append(PrintedColumn("train\nacc.", _texts(_train(m) for m in measured)))
+        kinds.append(PrintedColumn("s", _texts(f"{m.seconds:.1f}" for m in measured)))
+        yield from wide_table([PrintedColumn("protocol", _texts(c.id for c in labelled))], [kinds], width)
     facts = {}
     for name, measurement in record.protocols.items():
         if measurement.same_as:

@@ -14,7 +14,7 @@ LONGEST_NAME = 30
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedColumn:
     """A column as printed: its heading, perhaps of several lines, and one cell a row."""
 
     heading: str
@@ -26,8 +26,8 @@ class Printed:
         return max([len(line) for line in self.heading.split("\n")] + [entry.cell_len for entry in self.entries])
 
 
-def grids(
-    left: Sequence[Printed], kinds: Sequence[Sequence[Printed]], width: int, gaps: Collection[int] = ()
+def wide_table(
+    left: Sequence[PrintedColumn], kinds: Sequence[Sequence[PrintedColumn]], width: int, gaps: Collection[int] = ()
 ) -> Iterator[Grid]:
     """Yield the blocks of one table.
 
@@ -42,11 +42,11 @@ def grids(
         yield _grid(left, block, gaps)
 
 
-def _blocks(kinds: Sequence[Sequence[Printed]], room: int) -> list[list[Printed]]:
+def _blocks(kinds: Sequence[Sequence[PrintedColumn]], room: int) -> list[list[PrintedColumn]]:
     every = [column for kind in kinds for column in kind]
     if sum(column.width + GAP for column in every) <= room + GAP:
         return [every]
-    blocks: list[list[Printed]] = []
+    blocks: list[list[PrintedColumn]] = []
     for kind in kinds:
         free = 0
         for place, column in enumerate(kind):
@@ -58,7 +58,7 @@ def _blocks(kinds: Sequence[Sequence[Printed]], room: int) -> list[list[Printed]
     return blocks
 
 
-def _grid(left: Sequence[Printed], block: Sequence[Printed], gaps: Collection[int]) -> Grid:
+def _grid(left: Sequence[PrintedColumn], block: Sequence[PrintedColumn], gaps: Collection[int]) -> Grid:
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, PADDING, 0, 0), show_edge=False, header_style="bold")
     printed = [*left, *block]
     for place, column in enumerate(printed):

@@ -9,7 +9,7 @@ from bench.leaderboard.rows import answers_of
 from bench.leaderboard.significance import Answers, Difference, difference, unpaired
 from bench.planning.plan import place
 from bench.records.record import Record
-from bench.studies.results import Evidence, Measured, measurements
+from bench.studies.results import StudyResults, SystemResult, measurements
 from bench.studies.study import Comparison, Metric, Study
 
 Verdict = Literal["holds", "does not hold", "cannot tell"]
@@ -33,7 +33,7 @@ class Finding:
     interval: tuple[float, float] | None = None
 
 
-def findings(study: Study, evidence: Evidence) -> list[Finding]:
+def findings(study: Study, evidence: StudyResults) -> list[Finding]:
     """Return what became of each comparison, and of those whose sides were both searched once more."""
     found = []
     for comparison in study.comparisons:
@@ -44,7 +44,7 @@ def findings(study: Study, evidence: Evidence) -> list[Finding]:
     return found
 
 
-def _compared(study: Study, comparison: Comparison, measured: Mapping[str, Measured], after: str = "") -> Finding:
+def _compared(study: Study, comparison: Comparison, measured: Mapping[str, SystemResult], after: str = "") -> Finding:
     first, second = study.system(comparison.first), study.system(comparison.second)
     found = _difference(measured[first.id], measured[second.id], comparison.metric)
     if found is None:
@@ -79,7 +79,7 @@ def _compared(study: Study, comparison: Comparison, measured: Mapping[str, Measu
     return Finding(sentence + ".", verdict if comparison.finding is not None else None, value, (low, high))
 
 
-def _after_search(study: Study, comparison: Comparison, evidence: Evidence, before: Finding) -> Finding:
+def _after_search(study: Study, comparison: Comparison, evidence: StudyResults, before: Finding) -> Finding:
     """Say whether a gain outlives the same search for both sides."""
     settings = math.prod(len(values) for values in study.search.grid.values()) if study.search else 0
     after = _compared(
@@ -100,7 +100,7 @@ def _after_search(study: Study, comparison: Comparison, evidence: Evidence, befo
     return Finding(f"{after.sentence} {answer}", after.verdict, after.value, after.interval)
 
 
-def _difference(first: Measured, second: Measured, metric: Metric) -> Difference | None:
+def _difference(first: SystemResult, second: SystemResult, metric: Metric) -> Difference | None:
     sides = [measurements(first), measurements(second)]
     if not all(sides) or any(metric not in m.metrics for side in sides for m in side):
         return None

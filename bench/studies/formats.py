@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from bench.reports.numbers import NONE
-from bench.reports.wide_table import Printed, grids
+from bench.reports.wide_table import PrintedColumn, wide_table
 from bench.studies.conclusions import NAMES
 from bench.studies.manifest import Drawn
 from bench.studies.study import Metric
@@ -18,13 +18,13 @@ from bench.studies.table import METRICS, Report, Row, Score
 def screen(report: Report, width: int, drawn: Sequence[Drawn] = (), folder: str = "") -> RenderableType:
     """Return the report for a terminal of ``width`` columns."""
     shown = _metrics(report)
-    left = [Printed("system", tuple(Text(row.name, "red" if _bad(row) else "") for row in report.rows))]
+    left = [PrintedColumn("system", tuple(Text(row.name, "red" if _bad(row) else "") for row in report.rows))]
     columns = [
-        [Printed(heading, tuple(Text(row[place]) for row in _cells(report)))]
+        [PrintedColumn(heading, tuple(Text(row[place]) for row in _cells(report)))]
         for place, heading in enumerate(_headings(report, shown))
     ]
     parts: list[RenderableType] = [Text(report.study.title, "bold"), Text(report.place, "dim")]
-    parts += grids(left, [[one[0] for one in columns]], width)
+    parts += wide_table(left, [[one[0] for one in columns]], width)
     parts += [Text(line, "dim") for line in _legend(report)]
     parts.append(Text("\nConclusion", "bold"))
     parts += [Text(finding.sentence) for finding in report.findings]
@@ -41,7 +41,7 @@ def to_markdown(report: Report, drawn: Sequence[Drawn] = ()) -> str:
     headings = ["system", *(heading.replace("\n", " ") for heading in _headings(report, _metrics(report)))]
     lines = [f"# {_md(study.title)}", ""]
     lines += [_md(study.published) + (f" Source: {study.source}." if study.source else ""), ""]
-    lines += [f"Measured on {_md(report.place)}.", ""]
+    lines += [f"SystemResult on {_md(report.place)}.", ""]
     lines += [_line(headings), _line([":--"] + ["--:"] * (len(headings) - 1))]
     for row, entries in zip(report.rows, _cells(report), strict=True):
         lines.append(_line([_md(row.name), *map(_md, entries)]))

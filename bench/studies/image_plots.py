@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.data.imagenette import titled
+from bench.data.spec import DatasetSpec
 from bench.evaluation.evaluate import Evaluation
 from bench.execution.encoder import build_method
-from bench.planning.request import Source
 from bench.records.checkpoints import load_checkpoint, stored_encoder
 from bench.records.store import Store
 from bench.registry.methods import load_method
@@ -37,7 +37,9 @@ STUCK = 1e-3
 RIGHT, WRONG = "#2a7f3f", "#c0392b"
 
 
-def reconstructions(figure: Figure, study: Study, runs: Runs, results: Path, source: Source) -> tuple["Canvas", str]:
+def reconstructions(
+    figure: Figure, study: Study, runs: Runs, results: Path, source: DatasetSpec
+) -> tuple["Canvas", str]:
     """Draw test images above their reconstructions by each system, and count the pixels that are stuck."""
     dataset: Dataset | None = None
     rows: list[tuple[str, Any]] = []
@@ -67,7 +69,7 @@ def reconstructions(figure: Figure, study: Study, runs: Runs, results: Path, sou
     return canvas, f"Stuck: the same in all reconstructions, {counted}. {'; '.join(told)}."
 
 
-def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source: Source) -> tuple["Canvas", str]:
+def predictions(figure: Figure, study: Study, runs: Runs, results: Path, source: DatasetSpec) -> tuple["Canvas", str]:
     """Draw test images with what a system says they are: right ones and wrong ones, by the bits that its record keeps."""
     (id,) = figure.systems[:1]
     place = runs.systems[id]

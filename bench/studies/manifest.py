@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import SslbenchError
 from bench.records.record import Record
 from bench.records.store import Problem, read_record
-from bench.studies.results import Evidence, Measured, Tried
+from bench.studies.results import SearchResult, StudyResults, SystemResult
 
 SCHEMA_VERSION = 1
 
@@ -58,7 +58,7 @@ class Runs:
 
     systems: Mapping[str, Place]
     searched: Mapping[str, Place]
-    tried: Mapping[str, Tried]
+    tried: Mapping[str, SearchResult]
     validated: Mapping[str, Place]
     fallback: bool
 
@@ -94,7 +94,7 @@ def read(results: Path, name: str) -> tuple[Runs, list[Drawn]]:
         return Runs(
             systems=_places(runs["systems"]),
             searched=_places(runs["searched"]),
-            tried={id: Tried(**one) for id, one in runs["tried"].items()},
+            tried={id: SearchResult(**one) for id, one in runs["tried"].items()},
             validated=_places(runs["validated"]),
             fallback=runs["fallback"],
         ), [Drawn(**one) for one in data["figures"]]
@@ -106,9 +106,9 @@ def read(results: Path, name: str) -> tuple[Runs, list[Drawn]]:
         raise SslbenchError(f"{path}: cannot be read ({type(error).__name__}: {error}); run the study again") from None
 
 
-def evidence(results: Path, runs: Runs) -> Evidence:
+def evidence(results: Path, runs: Runs) -> StudyResults:
     """Return the records of a study's runs; one that is gone or unreadable is missing in its row."""
-    return Evidence(
+    return StudyResults(
         systems={id: _measured(results, place) for id, place in runs.systems.items()},
         searched={id: _measured(results, place) for id, place in runs.searched.items()},
         tried=runs.tried,
@@ -129,8 +129,8 @@ def first_record(records: Sequence[Record]) -> Record:
     return min(records, key=lambda r: r.identity.seed)
 
 
-def _measured(results: Path, place: Place) -> Measured:
-    return Measured(place.protocol, records_of(results, place))
+def _measured(results: Path, place: Place) -> SystemResult:
+    return SystemResult(place.protocol, records_of(results, place))
 
 
 def _places(table: Mapping[str, Any]) -> dict[str, Place]:

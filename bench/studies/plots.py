@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from bench.planning.request import Source
 
 DPI = 110
 LEAST_TO_EMBED = 10
@@ -29,7 +28,7 @@ MAPS = 4
 """How many epochs of snapshots stand side by side: the first, the last and those between."""
 
 
-def draw_all(study: Study, runs: Runs, results: Path, source: "Source", say: Callable[[str], None]) -> list[Drawn]:
+def draw_all(study: Study, runs: Runs, results: Path, source: "DatasetSpec", say: Callable[[str], None]) -> list[Drawn]:
     """Draw all figures of a study that can be drawn, and say which cannot, and why."""
     drawn = []
     for number, figure in enumerate(study.figures, 1):
@@ -46,7 +45,7 @@ def draw_all(study: Study, runs: Runs, results: Path, source: "Source", say: Cal
     return drawn
 
 
-def _draw(figure: Figure, study: Study, runs: Runs, results: Path, source: "Source") -> tuple["Canvas", str]:
+def _draw(figure: Figure, study: Study, runs: Runs, results: Path, source: "DatasetSpec") -> tuple["Canvas", str]:
     from bench.studies import image_plots
 
     match figure.kind:
@@ -125,7 +124,7 @@ def classifiers(figure: Figure, study: Study, runs: Runs, results: Path) -> tupl
     )
 
 
-def snapshots(figure: Figure, study: Study, runs: Runs, results: Path, source: "Source") -> tuple["Canvas", str]:
+def snapshots(figure: Figure, study: Study, runs: Runs, results: Path, source: "DatasetSpec") -> tuple["Canvas", str]:
     """Draw the stored features of some epochs by PCA and by t-SNE, a colour a class."""
     (id,) = figure.systems[:1]
     records = records_of(results, runs.systems[id])

@@ -9,7 +9,7 @@ from bench.records.record import Measurement, Record
 
 
 @dataclass(frozen=True)
-class Measured:
+class SystemResult:
     """The records behind one row.
 
     Attributes:
@@ -22,7 +22,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Tried:
+class SearchResult:
     """What a search found for one system on the development task.
 
     Attributes:
@@ -39,7 +39,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class StudyResults:
     """All that a study's runs left behind.
 
     Attributes:
@@ -49,9 +49,9 @@ class Evidence:
         fallback: Whether the fallback's data were taken.
     """
 
-    systems: Mapping[str, Measured]
-    searched: Mapping[str, Measured] = field(default_factory=dict)
-    tried: Mapping[str, Tried] = field(default_factory=dict)
+    systems: Mapping[str, SystemResult]
+    searched: Mapping[str, SystemResult] = field(default_factory=dict)
+    tried: Mapping[str, SearchResult] = field(default_factory=dict)
     fallback: bool = False
 
 
@@ -62,11 +62,11 @@ def best(scores: Mapping[str, float]) -> str:
 
 def mean_score(records: Sequence[Record], protocol: str) -> float | None:
     """Return top-1 in percent over seeds and draws, or None where it was not measured."""
-    found = [m.metrics["top1"] for m in measurements(Measured(protocol, records)) if "top1" in m.metrics]
+    found = [m.metrics["top1"] for m in measurements(SystemResult(protocol, records)) if "top1" in m.metrics]
     return 100 * math.fsum(found) / len(found) if found else None
 
 
-def measurements(measured: Measured) -> list[Measurement]:
+def measurements(measured: SystemResult) -> list[Measurement]:
     """Return what was measured; a protocol that another stands for is read from that one."""
     found = []
     for record in measured.records:

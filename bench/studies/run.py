@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from bench.atomic import write_text
 from bench.data import catalogue as datasets
 from bench.data.locate import available, roots
+from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
 from bench.execution.session import Done, Launch, perform
-from bench.planning.request import Request, Source, check_names
+from bench.planning.request import Request, check_names
 from bench.records.record import Identity, TaskName
 from bench.records.store import Store
 from bench.studies.formats import screen, to_markdown, to_table
 from bench.studies.load import find, variants
 from bench.studies.manifest import Place, Runs, evidence, folder_of, to_json
-from bench.studies.results import Tried, best, mean_score
+from bench.studies.results import SearchResult, best, mean_score
 from bench.studies.study import Study, System
 from bench.studies.table import report
 
@@ -74,11 +75,11 @@ def run_study(name: str, setting: Setting, launch: Launch) -> list[Identity]:
     runs = replace(_runs(study, setting.data_root, Store(launch.results), act, launch.dry_run), fallback=fallback)
     if launch.dry_run:
         return []
-    write(published, runs, launch.results, Source(study.dataset, setting.data_root), console)
+    write(published, runs, launch.results, DatasetSpec(study.dataset, setting.data_root), console)
     return lost
 
 
-def write(study: Study, runs: Runs, results: Path, source: Source, console: "Console") -> None:
+def write(study: Study, runs: Runs, results: Path, source: DatasetSpec, console: "Console") -> None:
     """Draw a study's figures, write its table, and show it."""
     from bench.studies.plots import draw_all
 
@@ -147,7 +148,7 @@ class Job:
         of = self.systems[0]
         return Request(
             methods=[of.method],
-            source=Source(study.dataset, data_root, task=task),
+            source=DatasetSpec(study.dataset, data_root, task=task),
             budget=of.budget or study.budget,
             backbone=of.backbone or study.backbone,
             protocols=list(dict.fromkeys(protocols)),
@@ -194,7 +195,7 @@ def _runs(study: Study, data_root: Path | None, store: Store, act: Perform, dry_
     systems: dict[str, Place] = {}
     searched: dict[str, Place] = {}
     validated: dict[str, Place] = {}
-    tried: dict[str, Tried] = {}
+    tried: dict[str, SearchResult] = {}
     watched = {id for figure in study.figures if figure.kind == "classifiers" for id in figure.systems}
     looked_for = [one.system for one in study.search.systems] if study.search else []
     for job in jobs_of(study):
@@ -227,7 +228,7 @@ def _paths(store: Store, done: Done) -> tuple[str, ...]:
     return tuple(store.record_path(run.identity).relative_to(store.root).as_posix() for run in done.runs)
 
 
-def _tried(store: Store, done: Done, tries: dict[str, dict[str, Any]]) -> Tried:
+def _tried(store: Store, done: Done, tries: dict[str, dict[str, Any]]) -> SearchResult:
     records = [record for run in done.runs if (record := store.read(run.identity)) is not None]
     scores = {protocol: score for protocol in tries if (score := mean_score(records, protocol)) is not None}
     if not scores:
@@ -236,4 +237,4 @@ def _tried(store: Store, done: Done, tries: dict[str, dict[str, Any]]) -> Tried:
             f"the search of {done.runs[0].identity.method} found nothing that could be trained: {causes}"
         )
     chosen = best(scores)
-    return Tried(scores, len(tries), chosen, tries[chosen])
+    return SearchResult(scores, len(tries), chosen, tries[chosen])

@@ -8,7 +8,7 @@ from bench.leaderboard.rows import WORST_FIRST, answers_of, deviation
 from bench.leaderboard.significance import interval
 from bench.records.record import Measurement, Record, Status
 from bench.studies.conclusions import Finding, findings, finite
-from bench.studies.results import Evidence, Measured, Tried, measurements
+from bench.studies.results import SearchResult, StudyResults, SystemResult, measurements
 from bench.studies.study import Metric, Study, System
 
 CHANCE_OF: dict[Metric, int] = {"top1": 1, "top5": 5}
@@ -37,7 +37,7 @@ class Score:
 
     @property
     def less_published(self) -> float | None:
-        """Measured less published, in points; None where other data were measured."""
+        """SystemResult less published, in points; None where other data were measured."""
         return self.mean - self.published if self.published is not None and self.same_data else None
 
 
@@ -95,7 +95,7 @@ class Report:
         return None if not self.classes else min(100.0, 100 * CHANCE_OF[metric] / self.classes)
 
 
-def report(study: Study, evidence: Evidence) -> Report:
+def report(study: Study, evidence: StudyResults) -> Report:
     """Return a study's table and conclusion."""
     rows = [_row(study, system, evidence.systems[system.id], system.published) for system in study.systems]
     for id, measured in evidence.searched.items():
@@ -118,7 +118,7 @@ def report(study: Study, evidence: Evidence) -> Report:
 def _row(
     study: Study,
     system: System,
-    measured: Measured,
+    measured: SystemResult,
     published: Mapping[str, float],
     name: str | None = None,
     note: str | None = None,
@@ -183,7 +183,7 @@ def _other_data(study: Study, records: Sequence[Record]) -> list[str]:
     return sorted({r.identity.dataset for r in records} - {study.dataset}) if ":" not in study.dataset else []
 
 
-def _choice(study: Study, tried: Tried) -> str:
+def _choice(study: Study, tried: SearchResult) -> str:
     """Say what a search chose, and where that lies at the edge of the grid, so that more may be had beyond it."""
     grid = study.search.grid if study.search else {}
     point = ", ".join(
@@ -194,12 +194,14 @@ def _choice(study: Study, tried: Tried) -> str:
     return f"chosen of {tried.tried} on the development task ({score}): {point or 'its own constants'}"
 
 
-def _notes(study: Study, evidence: Evidence, records: Sequence[Record]) -> list[str]:
+def _notes(study: Study, evidence: StudyResults, records: Sequence[Record]) -> list[str]:
     notes = []
     if evidence.fallback and study.fallback is not None:
         notes.append(study.fallback.reason)
     elif other := _other_data(study, records):
-        notes.append(f"Measured on {', '.join(other)}, not on {study.dataset}: published figures are of the latter.")
+        notes.append(
+            f"SystemResult on {', '.join(other)}, not on {study.dataset}: published figures are of the latter."
+        )
     for line in study.differs:
         notes.append(line)
     devices = sorted({str(r.environment.get("device", "unknown")).split(":")[0] for r in records})

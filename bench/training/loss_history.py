@@ -12,7 +12,7 @@ from methods.base import Loss
 CURVE_POINTS = 200
 
 
-class Losses:
+class LossHistory:
     """The total and the named parts of every step's loss.
 
     Attributes:

@@ -19,7 +19,7 @@ from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import EXTENDED_FROM, Identity
 from bench.training import optimizers
 from bench.training.batches import Images, Indices, gathered, shuffled, steps_an_epoch
-from bench.training.loss_history import Losses
+from bench.training.loss_history import LossHistory
 from methods.base import Batch, Method, Recipe
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
@@ -137,7 +137,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
     )
     method.to(device).to(memory_format=torch.channels_last).train()
     optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch, device)
-    losses = Losses(steps, per_epoch)
+    losses = LossHistory(steps, per_epoch)
     trained = _continued(method, optimizer, losses, training)
     first = losses.done
     if training.snapshots is not None:
@@ -207,7 +207,7 @@ def _batch(
     )
 
 
-def _look(snapshots: Snapshots, method: Method, epoch: int, epochs: int, losses: Losses) -> float:
+def _look(snapshots: Snapshots, method: Method, epoch: int, epochs: int, losses: LossHistory) -> float:
     """Take a snapshot where one is due; return the seconds that it took."""
     if epoch % snapshots.every and epoch != epochs:
         return 0.0
@@ -216,7 +216,7 @@ def _look(snapshots: Snapshots, method: Method, epoch: int, epochs: int, losses:
     return time.monotonic() - began
 
 
-def _continued(method: Method, optimizer: torch.optim.Optimizer, losses: Losses, training: Training) -> Trained:
+def _continued(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, training: Training) -> Trained:
     """Take up the training's own checkpoint, or the state that it extends; return the story so far."""
     state = load_checkpoint(training.checkpoint, training.identity) if training.checkpoint is not None else None
     taken_up = "checkpoint"
@@ -241,7 +241,7 @@ def _save(
     identity: Identity,
     method: Method,
     optimizer: torch.optim.Optimizer,
-    losses: Losses,
+    losses: LossHistory,
     trained: Trained,
 ) -> None:
     state = {

@@ -22,7 +22,7 @@ class Views:
     """What a pipeline does to a batch.
 
     Attributes:
-        count: Tensors that a call returns: views, and grids where lightly's pipeline gives some.
+        count: Tensors that a call returns: views, and wide_table where lightly's pipeline gives some.
         engine: Whether whole batches are transformed, or single images in workers.
         reason: Why single images, in one line; None for batches.
         close: Stops the workers, where there are any.
@@ -131,7 +131,7 @@ class _Batched:
     """All views of a batch; views with equal programs run as one batch.
 
     Attributes:
-        count: Tensors that a call returns: the views, then the grids of those that have one.
+        count: Tensors that a call returns: the views, then the wide_table of those that have one.
     """
 
     def __init__(self, programs: list[Program]) -> None:
@@ -142,15 +142,15 @@ class _Batched:
 
     def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
         views: dict[int, Tensor] = {}
-        grids: dict[int, Tensor] = {}
+        wide_table: dict[int, Tensor] = {}
         for program, places in self._places.items():
             numbers = len(places) * len(images), program.uniforms
             uniforms = torch.rand(*numbers, generator=generator, device=images.device)
             for found, results in zip(
-                (views, grids), _run(program, images.repeat(len(places), 1, 1, 1), uniforms), strict=False
+                (views, wide_table), _run(program, images.repeat(len(places), 1, 1, 1), uniforms), strict=False
             ):
                 found |= zip(places, results.chunk(len(places)), strict=True)
-        return [found[place] for found in (views, grids) for place in sorted(found)]
+        return [found[place] for found in (views, wide_table) for place in sorted(found)]
 
 
 def _run(program: Program, images: Images, uniforms: Float[Tensor, "batch numbers"]) -> tuple[Tensor, ...]:

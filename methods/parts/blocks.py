@@ -1,6 +1,6 @@
 """Blocks of patches: a large context and small targets cut out of it, for a whole batch at once.
 
-lightly's ``IJEPAMaskCollator`` has the authors' faults, which weigh on small grids: no block ever reaches the last row or column (its
+lightly's ``IJEPAMaskCollator`` has the authors' faults, which weigh on small wide_table: no block ever reaches the last row or column (its
 place is drawn below ``height - h``, so that of 7×7 patches those 13 are never seen nor predicted), contexts are brought to one length by cutting
 off their end, the lower part of the image, and it loops for ever where a target has fewer patches than ``min_keep``.
 """

@@ -1,4 +1,4 @@
-"""Losses in float32, whatever precision the network ran in."""
+"""LossHistory in float32, whatever precision the network ran in."""
 
 from collections.abc import Callable
 

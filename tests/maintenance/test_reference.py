@@ -2,10 +2,11 @@
 
 import pytest
 
-from bench.leaderboard.read import Selection, read_board
+from bench.data.spec import DatasetSpec
+from bench.leaderboard.read import Selection, read_leaderboard
 from bench.leaderboard.significance import difference
 from bench.maintenance.update_readme import ROOT, with_speeds, with_tables
-from bench.planning.request import Request, Source
+from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.studies.load import find, names
 from bench.studies.manifest import folder_of, read, records_of
@@ -15,7 +16,7 @@ REFERENCE = ROOT / "results" / "reference"
 
 @pytest.fixture(scope="module")
 def board():
-    return read_board(REFERENCE, Selection(), check=True)
+    return read_leaderboard(REFERENCE, Selection(), check=True)
 
 
 def test_every_committed_record_is_of_the_current_versions(board):
@@ -34,7 +35,7 @@ def table_of(board, dataset, backbone, budget):
 @pytest.mark.parametrize("budget", ["quick", "standard"])
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
 def test_every_method_has_its_row_on_digits(board, backbone, budget):
-    request = Request((), Source("digits"), budget=budget)
+    request = Request((), DatasetSpec("digits"), budget=budget)
     wanted = {w.identity.method for w in resolve(request).wanted if w.identity.backbone == backbone}
     assert {row.method for row in table_of(board, "digits", backbone, budget).rows if not row.settings} == wanted
 

@@ -1,4 +1,4 @@
-"""Losses that spread embeddings over all directions: each is its paper's, and each does spread them. On real digits where images matter."""
+"""LossHistory that spread embeddings over all directions: each is its paper's, and each does spread them. On real digits where images matter."""
 
 import importlib
 import math

@@ -11,9 +11,10 @@ import torch
 from bench.data import load
 from bench.data.development import development
 from bench.data.share import seen, seen_traits
+from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
 from bench.execution.encoder import build_method, pretraining_set
-from bench.planning.request import Request, Source
+from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.records.record import Identity
 from methods.simclr import SimCLR
@@ -28,7 +29,7 @@ def digits():
 
 
 def wanted(**of):
-    return [one.identity for one in resolve(Request(source=Source("digits"), **of)).wanted]
+    return [one.identity for one in resolve(Request(source=DatasetSpec("digits"), **of)).wanted]
 
 
 def test_smaller_shares_lie_in_larger_ones_and_are_as_large_as_asked(digits):

@@ -6,8 +6,9 @@ from scipy.stats import ttest_ind
 from support.in_process import perform
 from torchvision.transforms import v2
 
+from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
-from bench.planning.request import Engine, Request, Source
+from bench.planning.request import Engine, Request
 from bench.planning.resolve import resolve
 from bench.records.store import Store
 
@@ -15,7 +16,7 @@ PROTOCOLS = ("linear", "lowshot-1-frozen")
 
 
 def settings_of(method: str, views: Engine) -> dict[str, object]:
-    (wanted,) = resolve(Request((method,), Source("digits"), views=views)).wanted
+    (wanted,) = resolve(Request((method,), DatasetSpec("digits"), views=views)).wanted
     return dict(wanted.identity.settings)
 
 

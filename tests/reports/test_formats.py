@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.errors import SslbenchError
 from bench.leaderboard.build import Current, build
-from bench.leaderboard.tables import Board
+from bench.leaderboard.tables import Leaderboard
 from bench.records.record import Measurement, Record
 from bench.reports.formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
 from bench.reports.leaderboard import screen
@@ -19,7 +19,7 @@ Campaign = Callable[..., list[Record]]
 
 
 @pytest.fixture
-def board(campaign: Campaign, current: Current) -> Board:
+def board(campaign: Campaign, current: Current) -> Leaderboard:
     methods = {"pixels": -1.0, "supervised": 0.9, "barlow_twins": 0.1, "simclr": 0.6}
     records = campaign(methods, seeds=(0, 1, 2)) + campaign(
         {"simclr": 0.5}, settings={"temperature": 0.2, "out": "a_b"}
@@ -31,7 +31,7 @@ def board(campaign: Campaign, current: Current) -> Board:
     return build(records + stale, current)
 
 
-def printed(board: Board, width: int) -> list[str]:
+def printed(board: Leaderboard, width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
     console.print(screen(board, width))
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ def test_tables_of_two_backbones_on_the_same_images_are_linked(campaign: Campaig
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
-def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Board, width: int) -> None:
+def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Leaderboard, width: int) -> None:
     lines = printed(board, width)
     assert max(map(len, lines)) <= width
     for row in board.tables[0].rows:
@@ -64,7 +64,7 @@ def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Boa
             assert shown + ("*" if score.tied_with_best else "") in own, (row.label, column)
 
 
-def test_the_screen_names_failures_stale_records_and_what_a_single_seed_leaves_out(board: Board) -> None:
+def test_the_screen_names_failures_stale_records_and_what_a_single_seed_leaves_out(board: Leaderboard) -> None:
     text = "\n".join(printed(board, 200))
     assert "vae (diverged)" in text and "loss is not finite at step 7 | 100 %" in text
     assert "byol" in text and "harness version 3, now 1" in text
@@ -74,10 +74,10 @@ def test_the_screen_names_failures_stale_records_and_what_a_single_seed_leaves_o
 
 
 def test_an_empty_board_says_what_to_do() -> None:
-    assert any("sslbench run" in line for line in printed(Board(()), 80))
+    assert any("sslbench run" in line for line in printed(Leaderboard(()), 80))
 
 
-def test_json_holds_the_documented_entries_and_no_nan(board: Board) -> None:
+def test_json_holds_the_documented_entries_and_no_nan(board: Leaderboard) -> None:
     data = json.loads(to_json(board), parse_constant=pytest.fail)
     (table,) = data["tables"]
     assert {"dataset", "backbone", "budget", "columns", "rows"} <= table.keys()
@@ -105,7 +105,7 @@ def test_figures_that_are_not_finite_are_null_in_json(campaign: Campaign, curren
     }
 
 
-def test_csv_has_one_line_a_row_and_reads_back(board: Board) -> None:
+def test_csv_has_one_line_a_row_and_reads_back(board: Leaderboard) -> None:
     lines = list(csv.DictReader(io.StringIO(to_csv(board))))
     rows = board.tables[0].rows
     assert [line["method"] for line in lines] == [row.method for row in rows]
@@ -113,17 +113,17 @@ def test_csv_has_one_line_a_row_and_reads_back(board: Board) -> None:
         for column, score in row.scores.items():
             assert float(line[column]) == pytest.approx(score.mean, abs=1e-3)
     assert lines[-1]["lowshot-1"] == ""
-    assert to_csv(Board(())) == ""
+    assert to_csv(Leaderboard(())) == ""
 
 
-def test_markdown_lines_have_as_many_cells_as_the_heading(board: Board) -> None:
+def test_markdown_lines_have_as_many_cells_as_the_heading(board: Leaderboard) -> None:
     lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
     cells = [line.replace("\\|", "").count("|") for line in lines]
     assert len(set(cells)) == 1 and len(lines) == 2 + len(board.tables[0].rows)
     assert "**" in next(line for line in lines if "simclr" in line)
 
 
-def test_latex_escapes_names_and_balances_its_columns(board: Board) -> None:
+def test_latex_escapes_names_and_balances_its_columns(board: Leaderboard) -> None:
     lines = to_latex(board).splitlines()
     body = [line for line in lines if line.endswith(r"\\")]
     assert {line.count(" & ") for line in body} == {len(board.tables[0].columns) + 1}
@@ -132,7 +132,7 @@ def test_latex_escapes_names_and_balances_its_columns(board: Board) -> None:
     assert [lines.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 3, 1]
 
 
-def test_the_leaderboard_is_written_in_three_forms(board: Board, tmp_path: Path) -> None:
+def test_the_leaderboard_is_written_in_three_forms(board: Leaderboard, tmp_path: Path) -> None:
     paths = write_leaderboard(board, tmp_path)
     assert [path.name for path in paths] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)

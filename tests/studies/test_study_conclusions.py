@@ -9,7 +9,7 @@ import pytest
 from bench.leaderboard.significance import unpaired
 from bench.records.record import Identity, Measurement, Record
 from bench.studies.load import read
-from bench.studies.results import Evidence, Measured, Tried
+from bench.studies.results import SearchResult, StudyResults, SystemResult
 from bench.studies.study import Published, Search
 from bench.studies.table import report
 
@@ -84,11 +84,11 @@ def study(tmp_path):
     return read(path)
 
 
-def evidence(new: float, old: float, sets: str = "same") -> Evidence:
-    return Evidence(
+def evidence(new: float, old: float, sets: str = "same") -> StudyResults:
+    return StudyResults(
         {
-            "new": Measured("lowshot-1pct-frozen", records(new, "lowshot-1pct-frozen", 1)),
-            "old": Measured("scratch-1pct", records(old, "scratch-1pct", 2, sets)),
+            "new": SystemResult("lowshot-1pct-frozen", records(new, "lowshot-1pct-frozen", 1)),
+            "old": SystemResult("scratch-1pct", records(old, "scratch-1pct", 2, sets)),
         }
     )
 
@@ -134,7 +134,7 @@ def test_on_other_data_the_published_figure_is_no_target(study):
     found = report(replace(study, dataset="mnist"), evidence(0.8, 0.6))
     assert found.rows[0].scores["top1"].published == 87.15
     assert found.rows[0].scores["top1"].less_published is None
-    assert found.notes[0].startswith("Measured on digits, not on mnist")
+    assert found.notes[0].startswith("SystemResult on digits, not on mnist")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_on_other_data_the_published_figure_is_no_target(study):
 def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, new, old, answer):
     after = evidence(new, old).systems
     chosen = {"new": 0.1, "old": 1.0}
-    tried = {id: Tried({m.protocol: 70.0}, 4, m.protocol, {"rate": chosen[id]}) for id, m in after.items()}
+    tried = {id: SearchResult({m.protocol: 70.0}, 4, m.protocol, {"rate": chosen[id]}) for id, m in after.items()}
     searching = replace(study, search=Search({"rate": [0.01, 0.1, 1.0]}, ()))
     found = report(searching, replace(evidence(0.8, 0.6), searched=after, tried=tried))
     sentence = found.findings[1].sentence
@@ -173,14 +173,14 @@ def test_the_best_row_is_named_beside_a_figure_without_a_row(study):
 
 def test_a_loss_that_became_nan_is_said(study):
     lost = records(0.5, "scratch-1pct", 2, status="diverged")
-    found = report(study, Evidence(evidence(0.8, 0.6).systems | {"old": Measured("scratch-1pct", lost)}))
+    found = report(study, StudyResults(evidence(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", lost)}))
     assert "2 of 2 pretrainings became infinite or NaN" in found.findings[-1].sentence
     assert "loss became nan" in found.findings[-1].sentence
     assert "stayed finite" in report(study, evidence(0.8, 0.6)).findings[-1].sentence
 
 
 def test_a_system_without_records_leaves_the_finding_open(study):
-    found = report(study, Evidence(evidence(0.8, 0.6).systems | {"old": Measured("scratch-1pct", [])}))
+    found = report(study, StudyResults(evidence(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", [])}))
     assert "nothing can be said" in found.findings[0].sentence
     assert found.rows[1].status is None
 

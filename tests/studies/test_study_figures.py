@@ -6,7 +6,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bench.data import load
-from bench.planning.request import Source
+from bench.data.spec import DatasetSpec
 from bench.records.record import Identity, Measurement, Record
 from bench.records.store import Store
 from bench.studies.manifest import Place, Runs
@@ -44,7 +44,7 @@ def recorded(tmp_path):
 
 def drawn(kind, runs, results):
     said = []
-    found = draw_all(study(kind), runs, results, Source("digits"), said.append)
+    found = draw_all(study(kind), runs, results, DatasetSpec("digits"), said.append)
     return found, said
 
 

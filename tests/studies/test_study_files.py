@@ -100,9 +100,9 @@ def test_systems_of_one_pretraining_are_run_together():
 def test_all_sides_of_a_search_get_the_same_grid_and_their_own_constants():
     study = find("autoencoder-mnist")
     tries = [variants(study, one.system) for one in study.search.systems]
-    grids = [sorted(str(point) for point in found.values() if point) for found in tries]
-    assert grids[0] == grids[1] == grids[2]
-    assert len(grids[0]) == 6
+    wide_table = [sorted(str(point) for point in found.values() if point) for found in tries]
+    assert wide_table[0] == wide_table[1] == wide_table[2]
+    assert len(wide_table[0]) == 6
     for one, found in zip(study.search.systems, tries, strict=True):
         assert study.system(one.system).protocol in found
 

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from bench.data.spec import DatasetSpec
 from bench.errors import Stopped
 from bench.execution.context import Surroundings
 from bench.execution.run import execute
 from bench.planning.extend import with_sources
 from bench.planning.plan import plan
-from bench.planning.request import Request, Source
+from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.records.record import Record
 from bench.records.store import Store
@@ -31,7 +32,9 @@ def perform(
     **of: Any,
 ) -> Record:
     """Do one run on digits; with ``stop_at`` it is stopped after so many steps of this sitting, and Stopped is raised."""
-    request = Request(methods=[method], source=Source("digits", task=of.pop("task", "test")), protocols=protocols, **of)
+    request = Request(
+        methods=[method], source=DatasetSpec("digits", task=of.pop("task", "test")), protocols=protocols, **of
+    )
     wanted = resolve(request).wanted
     old = [record for one in wanted if (record := store.read(one.identity)) is not None]
     runs = plan(wanted, old, force=force)

@@ -17,11 +17,12 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, T
 from torchvision.transforms import v2
 
 from bench import seeds
+from bench.data.spec import DatasetSpec
 from bench.device import cores
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.features import calibrate_batch_norm, extract
 from bench.execution.encoder import build_method
-from bench.planning.request import Request, Source
+from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.views.prepare import prepare
 from protocols.parts.labelled import Standardisation
@@ -38,7 +39,7 @@ LIGHTLY_EPOCHS = 90
 def encoder(fashion, device):
     """A random encoder with calibrated batch norm: its features are as expensive as any."""
     identity = (
-        resolve(Request(("random_init",), Source("fashion_mnist", real_images()), protocols=("knn",)))
+        resolve(Request(("random_init",), DatasetSpec("fashion_mnist", real_images()), protocols=("knn",)))
         .wanted[0]
         .identity
     )

@@ -9,9 +9,10 @@ from lightning_fabric import Fabric
 
 from bench import seeds
 from bench.data.dataset import Dataset
+from bench.data.spec import DatasetSpec
 from bench.device import choose_precision, cores
 from bench.execution.encoder import build_method, pretraining_set
-from bench.planning.request import Request, Source
+from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.planning.settings import recipe_of
 from bench.records.record import Identity
@@ -27,7 +28,12 @@ EPOCHS = 5
 def identity_of(name: str, dataset: str, folder: Path | None, backbone: str | None, batch: int) -> Identity:
     """Return the identity of a run of ``EPOCHS`` epochs on a data set."""
     request = Request(
-        (name,), Source(dataset, folder), budget=f"{EPOCHS}ep", backbone=backbone, batch_size=batch, protocols=("knn",)
+        (name,),
+        DatasetSpec(dataset, folder),
+        budget=f"{EPOCHS}ep",
+        backbone=backbone,
+        batch_size=batch,
+        protocols=("knn",),
     )
     return resolve(request).wanted[0].identity
 

@@ -1,4 +1,4 @@
-"""Jigsaws and grids of places in batches, against lightly's own, image by image."""
+"""Jigsaws and wide_table of places in batches, against lightly's own, image by image."""
 
 import numpy as np
 import pytest

@@ -50,9 +50,9 @@ def numbers():
 
 
 def test_grids_and_jigsaws_come_back_in_lightlys_order(photographs):
-    grids = VICRegLTransform(global_crop_size=96, local_crop_size=32, n_local_views=2, normalize=None)
+    wide_table = VICRegLTransform(global_crop_size=96, local_crop_size=32, n_local_views=2, normalize=None)
     views = compile_views(
-        grids, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, per_sample=True, workers=0
+        wide_table, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, per_sample=True, workers=0
     )
     entries = views(photographs[:4], torch.Generator().manual_seed(0))
     assert len(entries) == views.count == 8
