@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from bench.data.dataset import Dataset
+if TYPE_CHECKING:
+    from bench.data.dataset import Dataset
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
@@ -11,9 +11,6 @@ from bench.errors import SslbenchError
 from bench.planning.settings import parse_settings
 from bench.registry.methods import check_method, load_installed_protocols, load_plugin
 from protocols import catalogue as protocols
-
-if TYPE_CHECKING:
-    pass
 
 Engine = Literal["auto", "batched", "per-sample"]
 

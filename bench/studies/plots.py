@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from bench.atomic import write_whole
 from bench.data.imagenette import titled
+from bench.data.spec import DatasetSpec
 from bench.records.store import Store
 from bench.studies.manifest import Drawn, Missing, Runs, folder_of, records_of
 from bench.studies.study import Figure, Study
