@@ -1,4 +1,4 @@
-"""The harness: all that is the same for every method and every protocol."""
+"""The harness: everything that is the same for all methods and protocols."""
 
 HARNESS_VERSION = 1
-"""Goes up whenever a change of the harness changes results; records of another version are stale."""
+"""Increases whenever a change of the harness changes results; records of another version are stale."""

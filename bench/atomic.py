@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writes: a file is written completely or not at all."""
 
 import glob
 import os
@@ -13,17 +13,17 @@ _SUFFIX = ".tmp"
 
 
 def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free space or choose --results") -> None:
-    """Let ``write`` fill a temporary file beside ``path``, flush it to the disk, and rename it.
+    """Write a temporary file next to ``path``, flush it to the disk, and rename it.
 
-    A reader sees the old file or the new one, never a half.
+    A reader sees either the old file or the new one, never a partial file.
 
     Args:
-        path: Where the file shall stand; missing folders are made.
-        write: Fills the file at the path that it is handed.
-        remedy: What the user can do where the disk is full.
+        path: The file to write; missing folders are created.
+        write: Writes the content to the path that it receives.
+        remedy: What the user can do if the disk is full; the end of the error message.
 
     Raises:
-        StorageError: The disk is full or the folder cannot be written; what stood there before stands there still.
+        StorageError: The disk is full or the folder is not writable; an existing file stays unchanged.
     """
     temporary = None
     try:
@@ -36,7 +36,7 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    # torch tells a full disk as a RuntimeError.
+    # torch raises RuntimeError if the disk is full.
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
         raise StorageError(f"cannot write {path}: {reason}; {remedy}") from error
@@ -47,12 +47,12 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; raises StorageError as ``write_whole``."""
+    """Write a text file in UTF-8 atomically; raises StorageError like ``write_whole``."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def leftovers(path: Path) -> Iterator[Path]:
-    """Yield the temporary files that writers of ``path`` left when they were killed, and those of writers at work."""
+    """Yield the temporary files of ``path``: of writers that were killed, and of writers that are still running."""
     return path.parent.glob(f"{glob.escape(_prefix(path))}*{_SUFFIX}")
 
 
@@ -61,7 +61,7 @@ def _prefix(path: Path) -> str:
 
 
 def _umask() -> int:
-    # The mask can only be read by setting it; a temporary file is private until it is renamed.
+    # The mask can only be read by setting it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

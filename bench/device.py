@@ -1,4 +1,4 @@
-"""Where a run computes, in which precision, on how many threads: rules, never timings, so that a run stays the same run."""
+"""Device, precision and number of threads of a run. They follow rules, not timings, so that a repeated run computes the same."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from bench.errors import SslbenchError
 
 Precision = Literal["bf16-mixed", "32-true"]
 SMALL_IMAGE = 16
-"""Side in pixels up to which a run takes one thread: its layers are too small to share."""
+"""Images up to this side in pixels are trained on one thread; their layers are too small for several."""
 GPU_MEMORY_OF_A_RUN = 8 * 2**30
-"""Bytes that a run on images of 32 pixels may need, its CUDA context and libraries included; in proportion to the pixels above."""
+"""Bytes for a run on images of 32 × 32 pixels, with its CUDA context and libraries; larger images need proportionally more."""
 CORES_OF_A_GPU_RUN = 2
-"""What launches its kernels, and what looks after the rest."""
+"""One core launches kernels, one is for everything else."""
 
 
 def choose_device(name: str) -> torch.device:
     """Return the device that ``--device`` names; ``auto`` is the first GPU, else the CPU.
 
     Raises:
-        SslbenchError: An unknown name, or a CUDA device that is not there.
+        SslbenchError: The name is unknown, or the CUDA device does not exist.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -34,13 +34,26 @@ def choose_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     index = int(name.partition(":")[2] or 0)
     if index >= count:
-        there = f"this machine shows {count} CUDA device{'s' if count != 1 else ''}"
-        raise SslbenchError(f"device '{name}' is not there: {there}; use --device cpu or auto")
+        found = f"this machine has {count} CUDA device{'s' if count != 1 else ''}"
+        raise SslbenchError(f"device '{name}' does not exist: {found}; use --device cpu or auto")
     return torch.device("cuda", index)
 
 
+def resolve_device(name: str) -> str:
+    """Return ``--device`` with ``auto`` resolved: ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``; raises as ``choose_device``."""
+    device = choose_device(name)
+    return "cuda" if name in ("auto", "cuda") and device.type == "cuda" else str(device)
+
+
+def device_of_slot(name: str, slot: int) -> torch.device:
+    """Return the device of one of several runs that run at the same time: with ``cuda`` they are spread over all GPUs."""
+    if name == "cuda":
+        return torch.device("cuda", slot % max(1, torch.cuda.device_count()))
+    return choose_device(name)
+
+
 def device_name(device: torch.device) -> str:
-    """Return what a record calls a device: the GPU's name, or ``cpu``."""
+    """Return the name of a device in a record: the GPU's name, or ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
@@ -50,7 +63,7 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(device: torch.device, backbone: str) -> Precision:
-    """Return the precision of pretraining: bf16 on a GPU, and for convolutional backbones on a CPU that has it; else float32.
+    """Return the precision of pretraining: bf16 on a GPU, and for convolutional backbones on a CPU with bf16 hardware; otherwise float32.
 
     Small transformers are three times slower in bf16 on a CPU.
     """
@@ -65,12 +78,12 @@ def cores() -> int:
 
 
 def threads_of_run(size: int) -> int:
-    """Return the threads of one run on images of ``size`` pixels; the count does not depend on the load."""
+    """Return the number of threads of one run on images of ``size`` pixels, whatever else runs on the machine."""
     return 1 if size <= SMALL_IMAGE else cores()
 
 
 def runs_side_by_side(device: str, size: int) -> int:
-    """Return how many runs on images of ``size`` pixels share this machine; ``device`` is ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``."""
+    """Return how many runs on images of ``size`` pixels run at the same time; ``device`` is ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``."""
     if device == "cpu":
         return max(1, cores() // threads_of_run(size))
     numbers = range(torch.cuda.device_count()) if device == "cuda" else [int(device.partition(":")[2])]
@@ -79,13 +92,19 @@ def runs_side_by_side(device: str, size: int) -> int:
 
 
 def runs_on_a_gpu(memory: int, size: int, cores: int) -> int:
-    """Return how many runs share a GPU of so many bytes that has so many CPU cores for itself."""
+    """Return how many runs share a GPU.
+
+    Args:
+        memory: Memory of the GPU in bytes.
+        size: Side of the images in pixels.
+        cores: CPU cores for this GPU.
+    """
     needed = GPU_MEMORY_OF_A_RUN * max(1.0, (size / 32) ** 2)
     return max(1, min(int(memory / needed), cores // CORES_OF_A_GPU_RUN))
 
 
 def set_threads(count: int) -> None:
-    """Set the threads of torch and faiss in this process."""
+    """Set the number of threads of torch and faiss in this process."""
     import faiss
 
     torch.set_num_threads(count)
@@ -94,7 +113,7 @@ def set_threads(count: int) -> None:
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Run with TF32 off, so that evaluation is float32 everywhere."""
+    """Turn TF32 off within a ``with`` block, so that evaluation is float32 on every device."""
     matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:

@@ -1,22 +1,22 @@
-"""Exceptions of the harness, and how a command line reports them."""
+"""Exceptions of sslbench, messages for unknown names, and how a command line reports errors."""
 
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 CUTOFF = 0.5
-"""Least similarity (difflib's ratio) at which a name is suggested."""
+"""Smallest similarity (difflib's ratio) at which a name is suggested."""
 
 
 class SslbenchError(Exception):
-    """Bad input or a bad environment, in one line; the command line prints it and exits with code 2.
+    """Invalid input or environment; the message is one line, which the command line prints before it exits with code 2.
 
-    Raised within a run it costs that run alone, unless it is a ``StorageError``.
+    Raised within a run, it fails only that run, unless it is a ``StorageError``.
     """
 
 
 class StorageError(SslbenchError):
-    """A file cannot be read or written: no other run could escape it."""
+    """A file cannot be read or written; the other runs would fail as well, so all of them stop."""
 
 
 class Diverged(Exception):
@@ -24,22 +24,22 @@ class Diverged(Exception):
 
 
 class Stopped(Exception):
-    """The user asked to stop; what must be kept is written."""
+    """The user asked to stop; everything needed to continue is already written."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most like ``name``, or None where none is like it."""
+    """Return the known name that is most similar to ``name``, or None if none is similar."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=CUTOFF)), None)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], more: str | None = None) -> SslbenchError:
-    """Return the error for an unknown name: the nearest known one, else all of them in their order.
+    """Return the error for an unknown name: it suggests the nearest known name, or else lists all of them in their order.
 
     Args:
-        kind: What the name is of.
+        kind: What the name refers to, for example ``method``.
         name: What the user wrote.
-        known: The names that there are.
-        more: What else to say, in brackets.
+        known: The existing names.
+        more: Further information, printed in brackets.
     """
     known = list(known)
     close = nearest(name, known)
@@ -47,10 +47,10 @@ def unknown(kind: str, name: str, known: Iterable[str], more: str | None = None)
     return SslbenchError(f"unknown {kind} {name!r}: {hint}" + (f" ({more})" if more else ""))
 
 
-def answer(commands: Callable[[], object]) -> None:
-    """Run a command line; a user's mistake is one line on the error stream and exit code 2."""
+def run_cli(app: Callable[[], object]) -> None:
+    """Run a command-line app; an ``SslbenchError`` becomes one line on the error stream and exit code 2."""
     try:
-        commands()
+        app()
     except SslbenchError as error:
         print(f"sslbench: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -1,4 +1,4 @@
-"""Names of files and folders for what users name freely."""
+"""File and folder names for data sets, methods and settings that users may name freely."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ _SLUG = 24
 
 
 def slug(name: str, digest: str) -> str:
-    """Return a short readable file name for ``name``: its last letters and digits, then eight hex digits of ``digest``.
+    """Return a short readable file name for ``name``: its kind, the end of its path, and eight hex digits of ``digest``.
 
     ``folder:/data/My Birds.zip`` with a digest of the content becomes ``folder-my-birds-zip-1f2e3d4c``.
     """
@@ -23,14 +23,14 @@ def slug(name: str, digest: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """Return ``name`` where it is a safe file name, else its slug with the hash of the name itself."""
+    """Return ``name`` if it is a safe file name, otherwise its slug with a hash of the name."""
     if len(name) <= _LONGEST and _SAFE.fullmatch(name) and not name.endswith("."):
         return name
     return slug(name, hashlib.sha256(name.encode()).hexdigest())
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
-    """Return changed settings as one line, ``key=value,…`` in the order of the keys; texts without quotes."""
+    """Return changed settings as one line, ``key=value,…`` sorted by key; strings without quotes."""
     return ",".join(
         f"{key}={value if isinstance(value, str) else json.dumps(value, separators=(',', ':'))}"
         for key, value in sorted(settings.items())

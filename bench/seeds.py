@@ -1,4 +1,4 @@
-"""Random numbers: one generator a purpose, derived by name, so that any step can be drawn again alone."""
+"""Random numbers: one generator per purpose, derived from the seed and a name, so that any step can be reproduced alone."""
 
 import hashlib
 import random
@@ -12,19 +12,19 @@ def derive(seed: int, *purpose: str | int) -> int:
 
     Args:
         seed: The seed of the run, or of the data set.
-        purpose: What the numbers are for, for example ``("views", step)``.
+        purpose: What the numbers are for, for example ``"views", step``.
     """
     text = "\0".join([str(seed), *map(str, purpose)]).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
 
 def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a fresh generator on ``device`` for one purpose."""
+    """Return a new generator on ``device`` for one purpose."""
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
 
 
 def seed_everything(seed: int, *purpose: str | int) -> None:
-    """Seed the global generators of torch, numpy and Python: lightly's pipelines and modules draw from all three."""
+    """Seed the global generators of torch, numpy and Python: lightly's transforms and modules draw from all three."""
     value = derive(seed, *purpose)
     torch.manual_seed(value)
     np.random.seed(value % 2**32)  # noqa: NPY002  (lightly draws from numpy's global generator)

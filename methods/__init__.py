@@ -1,1 +1,1 @@
-"""Self-supervised methods, one file each; the file's name is the method's id."""
+"""Self-supervised methods. One file per method; the file's name is the method's id."""

@@ -1,8 +1,11 @@
-"""Autoencoder: the image from a short code.
+"""Autoencoder: reconstruct the image from a short code.
 
-Recipe: lightning-bolts ``basic_ae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
-1e-4 at 256 images, no decay, a code of 256, mean squared error over pixels. As there, the loss is taken on normalised pixels.
-Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any backbone and image size; bolts mirrors its ResNet-18.
+Recipe: lightning-bolts ``basic_ae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts). Adam with a
+constant learning rate of 1e-4 at batch size 256, no weight decay, a code of length 256, and the mean squared error over
+normalised pixels.
+
+Deviation: the decoder is the small one of ``parts/decoder.py``, which fits any backbone and image size; bolts mirrors
+its ResNet-18.
 """
 
 from collections.abc import Callable
@@ -26,8 +29,8 @@ class AutoencoderSettings:
 
     Attributes:
         dim: Length of the code.
-        layer: What is evaluated: the backbone's features or the latent code.
-        decoder: Convolutions on any backbone, or the layers of a multilayer perceptron in reverse (far quicker there).
+        layer: Features to evaluate: the backbone's or the latent code.
+        decoder: Convolutions for any backbone, or the layers of a multilayer perceptron reversed (much faster).
     """
 
     dim: int = 256
@@ -36,7 +39,7 @@ class AutoencoderSettings:
 
 
 class Autoencoder(Method):
-    """A linear code on the backbone and a convolutional decoder."""
+    """The backbone, a linear layer to the code, and a decoder."""
 
     title: ClassVar[str] = "Autoencoder"
     paper: ClassVar[str] = "https://doi.org/10.1126/science.1127647"
@@ -71,7 +74,7 @@ class Autoencoder(Method):
         return Loss(in_float32(mse_loss, self.reconstruct(images), images), {})
 
     def encoder(self) -> Encoder:
-        """Return the backbone, with the code on it where the latent layer is evaluated."""
+        """Return the backbone, with the code layer on top if the latent code is evaluated."""
         return Encoder(
             self.backbone, input_of(self.traits), code=self.code if self.settings.layer == "latent" else None
         )

@@ -1,4 +1,4 @@
-"""The contract of a method: what it declares, what it is handed, what it gives back."""
+"""The contract of a method: what it declares, what it receives and what it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from methods.traits import Traits
 
 Pooling = Literal["average", "class", "patches", "none"]
+"""Mean of the feature map, class token, mean of the patch tokens, or no pooling."""
 Family = Literal[
     "floor and ceiling",
     "reconstruction",
@@ -21,11 +22,12 @@ Family = Literal[
     "pretext",
     "elsewhere",
 ]
+"""Groups of methods in listings; ``elsewhere`` is for encoders that were not pretrained by sslbench."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an encoder expects: a square image of ``size`` pixels, normalised by ``mean`` and ``std`` of [0, 1] pixels."""
+    """The input of an encoder: square images of ``size`` pixels in [0, 1], normalised by ``mean`` and ``std``."""
 
     size: int
     channels: int
@@ -34,12 +36,13 @@ class InputSpec:
 
 
 class Backbone(nn.Module):
-    """A network without a head, built by the harness and handed to a method.
+    """A network without a head. The harness builds it and passes it to the method.
 
     Attributes:
-        kind: What the planner and a method's recipe depend on; ``none`` for what has no parameters.
-        dim: Number of features after pooling; also the channels of the feature map.
-        pooling: How ``forward`` pools unless told otherwise.
+        kind: Type of network; decides which methods accept it and which recipe they use. ``none``: no known type, or no
+            parameters.
+        dim: Number of features after pooling; also the number of channels of the feature map.
+        pooling: Pooling that ``forward`` uses.
     """
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]]
@@ -47,13 +50,17 @@ class Backbone(nn.Module):
     pooling: Pooling
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
-        """Return the last map before pooling, or None where the network has none."""
+        """Return the last feature map before pooling, or None if the network has none."""
         raise NotImplementedError
 
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:
-        """Return pooled features; raises ValueError for a pooling that the network does not have."""
+        """Return pooled features.
+
+        Raises:
+            ValueError: The network does not have this pooling.
+        """
         raise NotImplementedError
 
     def forward(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim"]:
@@ -62,14 +69,14 @@ class Backbone(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What is evaluated: a backbone with the pooling that its method declares, and a linear code where the method has one.
+    """The network that is evaluated: a backbone, its pooling and, in some methods, a linear code layer on top.
 
     Attributes:
-        input: How images must be prepared for it.
-        pooling: How the backbone's features are pooled.
-        code: A linear layer on the backbone whose outputs are the features, or None: the backbone's are.
+        input: How images must be prepared.
+        pooling: Pooling of the backbone's features.
+        code: Linear layer whose outputs are the features, or None if the backbone's features are used.
         dim: Number of features.
-        map_dim: Channels of the feature map, where there is one.
+        map_dim: Number of channels of the feature map, if there is one.
     """
 
     def __init__(
@@ -84,7 +91,7 @@ class Encoder(nn.Module):
         self.map_dim = backbone.dim
 
     def untrained(self, backbone: Backbone) -> "Encoder":
-        """Return an encoder of this form on another backbone; its code is drawn from torch's global generator."""
+        """Return the same encoder on another backbone; a code layer is initialised from torch's global generator."""
         code = None if self.code is None else nn.Linear(self.code.in_features, self.code.out_features)
         return Encoder(backbone, self.input, self.pooling, code)
 
@@ -94,19 +101,19 @@ class Encoder(nn.Module):
         return features if self.code is None else self.code(features)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
-        """Return the last map before pooling, or None where there is none."""
+        """Return the last feature map before pooling, or None if there is none."""
         return self.backbone.feature_map(images)
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a method needs, for the planner.
+    """Requirements of a method, which the harness reads before it plans a run.
 
     Attributes:
-        labels: It is handed the labels of its batch (``supervised``).
-        training: It is trained; without, the encoder is evaluated as it is built.
-        statistics: Its batch norms get running statistics from one pass over ``train`` (an untrained network).
-        backbone: Which backbones it takes; ``none`` for a method without a network, ``own`` for one that brings its own.
+        labels: Whether each batch contains labels (``supervised``).
+        training: Whether the method is trained. If not, its encoder is evaluated as it is initialised.
+        statistics: Whether batch norms get running statistics from one pass over ``train`` (for an untrained network).
+        backbone: Accepted backbones; ``none`` for a method without a network, ``own`` for one that brings its own.
     """
 
     labels: bool = False
@@ -117,20 +124,20 @@ class Needs:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a method is optimised; ``version`` goes up whenever a change of its code changes results.
+    """How a method is optimised.
 
     Attributes:
-        version: The version of the method.
-        optimizer: ``lars`` is the clipped form of solo-learn (``bench/training/optimizers.py``).
-        rate: Peak learning rate for 256 images; scaled linearly with the batch.
-        weight_decay: At the start; bias and norm parameters have none unless ``parameter_groups`` says otherwise.
-        final_weight_decay: At the end of a cosine, or None for a constant one.
+        version: Version of the method; increase it whenever a change of code changes results.
+        optimizer: Name of the optimiser; ``lars`` is solo-learn's clipped form (``bench/training/optimizers.py``).
+        rate: Peak learning rate at batch size 256; scaled linearly with the batch size.
+        weight_decay: Weight decay at the start. By default biases and norms have none (``Method.parameter_groups``).
+        final_weight_decay: Weight decay at the end of a cosine schedule, or None for a constant one.
         momentum: For ``sgd`` and ``lars``.
         nesterov: For ``sgd``.
         betas: For ``adam`` and ``adamw``.
-        clip: Largest global gradient norm, or None.
-        warmup: Linear warm-up from zero, as a fraction of all steps.
-        schedule: After the warm-up: a cosine to zero, or constant.
+        clip: Largest global gradient norm, or None for no clipping.
+        warmup: Length of the linear warm-up from zero, as a fraction of all steps.
+        schedule: Learning rate after the warm-up: a cosine to zero, or constant.
     """
 
     version: int
@@ -147,14 +154,15 @@ class Recipe:
 
 
 class Batch(NamedTuple):
-    """One batch of pretraining.
+    """One pretraining batch of B images.
 
     Attributes:
-        views: In the order of the pipeline. Images are float32 B×C×H×W, normalised; jigsaws B×P×C×H×W; wide_table as lightly gives them.
-        masks: What the method's ``collate`` drew for this batch, or None.
+        views: Outputs of the pipeline, in its order. Images are normalised float32 B×C×H×W, the P tiles of a jigsaw
+            B×P×C×H×W; other tensors, such as lightly's location grids, are unchanged.
+        masks: What the function returned by ``Method.collate`` drew for this batch, or None.
         indices: Position of each image in the pretraining set, int64 B.
-        labels: int64 B where ``needs.labels``, else None.
-        generator: For random numbers on the batch's device; derived from the run's seed and the step.
+        labels: int64 B if ``needs.labels``, else None.
+        generator: Random generator on the batch's device, seeded from the run's seed and the step.
     """
 
     views: list[Tensor]
@@ -165,7 +173,7 @@ class Batch(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The total to minimise (a float32 scalar) and named parts to log."""
+    """The loss to minimise, a float32 scalar, and named parts of it for the log."""
 
     total: Float[Tensor, ""]
     parts: dict[str, Float[Tensor, ""]]
@@ -177,10 +185,24 @@ class NoSettings:
 
 
 class Method(nn.Module):
-    """One self-supervised method.
+    """A self-supervised method. Subclass it once in a file of its own; the file's name is the method's id.
 
-    It knows no data set, device, file or epoch: ``progress`` runs from 0 to 1 over the training and is all that a
-    schedule depends on. What it remembers (teacher, queue, centre) lives in buffers or modules that ``state_dict`` holds.
+    A subclass declares ``title``, ``paper``, ``family`` and ``recipe``. If it is trained, it also implements ``views``
+    and ``forward``. Everything else has a default.
+
+    A method knows no data set, device, file or epoch. It receives the data set's traits, and its schedules depend only
+    on ``progress``, which rises from 0 to 1 over the training. All its state (teacher, queue, centre) is kept in
+    parameters, buffers and submodules, so that a run resumes from ``state_dict`` alone.
+
+    Attributes:
+        title: Name of the method in tables.
+        paper: Link to the paper.
+        family: Group of methods that it belongs to.
+        needs: Requirements: labels, training, kind of backbone.
+        recipe: How it is optimised.
+        transformer_recipe: Recipe on a transformer if another one is published, with the same version as ``recipe``.
+        Settings: Frozen dataclass of the method's own settings, and the only place of their defaults. The option
+            ``--set`` changes a field.
     """
 
     title: ClassVar[str]
@@ -189,12 +211,16 @@ class Method(nn.Module):
     needs: ClassVar[Needs] = Needs()
     recipe: ClassVar[Recipe]
     transformer_recipe: ClassVar[Recipe | None] = None
-    """The recipe on a transformer, where another is published; same version as ``recipe``."""
-
     Settings: ClassVar[type[Any]] = NoSettings
-    """A frozen dataclass of what is particular to the method; the defaults stand there and nowhere else."""
 
     def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
+        """Build the method's modules on a backbone.
+
+        Args:
+            backbone: The network to train; None only if ``needs.backbone`` is ``none`` or ``own``.
+            settings: An instance of ``Settings``.
+            traits: Properties of the data set.
+        """
         super().__init__()
         if backbone is None:
             raise ValueError(f"{type(self).__name__} needs a backbone.")
@@ -204,33 +230,44 @@ class Method(nn.Module):
 
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
-        """Return a lightly pipeline that takes a PIL image, without normalisation.
+        """Return the augmentation pipeline, usually one of lightly's.
 
-        The harness compiles it into a batched program where it knows every step, else runs it in workers. Settings
-        are handed over too, so that ``--set`` can change an augmentation.
+        It takes a PIL image and returns its views as tensors in [0, 1]; the harness normalises them. A pipeline whose
+        steps the harness knows runs on whole batches on the device, any other on single images in worker processes.
         """
         raise NotImplementedError
 
     @classmethod
     def collate(cls, settings: Any, traits: Traits) -> Callable[[int, torch.Generator], Any] | None:
-        """Return what draws once a batch (block masks) from (batch size, CPU generator), or None."""
+        """Return a function of (batch size, CPU generator) that draws the masks of a batch, or None if there are none.
+
+        Its result is ``Batch.masks``.
+        """
         return None
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the loss of one batch; float32 even where the network runs in bf16."""
+        """Return the loss of one batch, in float32 even if the network runs in bf16.
+
+        Operations that wait for the device (``.item()``, ``nonzero``, indexing with a boolean mask) slow down every
+        step.
+        """
         raise NotImplementedError
 
     def before_step(self, progress: float) -> None:
-        """Run between backward and the optimiser's step, for example to cancel the gradient of a frozen layer."""
+        """Run between backward pass and optimiser step, for example to drop the gradient of a frozen layer."""
 
     def after_step(self, progress: float) -> None:
-        """Run after the optimiser's step: move the teacher, normalise prototypes."""
+        """Run after the optimiser's step, for example to update the teacher; ``progress`` is 1 after the last step."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return optimiser groups; by default only the weights of layers decay and adapt.
+        """Return the parameter groups of the optimiser.
 
-        A linear layer's weight has two dimensions, a convolution's four; biases and norms have one, class tokens and positions three.
-        A group may also carry ``rate_scale``, a factor on the rate, and ``schedule``, ``constant`` for a rate without warm-up or cosine.
+        By default weight decay and the adaptation of LARS apply to the weights of linear layers (two dimensions) and
+        convolutions (four), but not to biases and norms (one), class tokens and positions (three).
+
+        A group may carry ``weight_decay``, which replaces the recipe's; ``adapt``, which is False for plain SGD within
+        LARS; ``rate_scale``, a factor on the learning rate; and ``schedule``, which is ``constant`` for a learning rate
+        without warm-up and cosine.
         """
         trained = [p for p in self.parameters() if p.requires_grad]
         return [
@@ -239,10 +276,10 @@ class Method(nn.Module):
         ]
 
     def encoder(self) -> Encoder:
-        """Return what is evaluated: by default the backbone, normalised by the data set's mean and deviation."""
+        """Return the encoder to evaluate: by default the backbone with the data set's normalisation."""
         return Encoder(self.backbone, input_of(self.traits))
 
 
 def input_of(traits: Traits) -> InputSpec:
-    """Return the input specification of our own networks: the data set's size, mean and deviation."""
+    """Return the input of a network trained by sslbench: size, channels, mean and std of the data set."""
     return InputSpec(traits.size, traits.channels, traits.mean, traits.std)

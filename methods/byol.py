@@ -1,19 +1,25 @@
-"""BYOL: a student predicts its slowly moving teacher's embedding of another view.
+"""BYOL: a student predicts the embedding that a slowly moving teacher has of another view.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml): hidden layers of 4096 on 512
-features, embeddings of 256, teacher momentum 0.99 to 1, the sum of the two symmetric terms 2 - 2·cos.
-Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 1.0; a batch norm without scale on the
-projection, as SimSiam's and MoCo v3's have it; hidden layers keep their ratio to the backbone (eight times its features); bilinear crops
-(lightly) instead of bicubic; no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short; biases and norms do not decay.
-Why: without that batch norm one direction soon carries nearly all that varies in the embeddings (digits, AdamW, after 60 steps of 300: 96 % of
-the variance, effective rank 1.2 of 256; with it 49 % and 4.7). On the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one
-label a class frozen): untrained 93.1 / 47.2, SGD 0.12 of lightly's benchmark without it 80.7 / 46.6, AdamW without it 82.8 / 41.7,
-with momentum 0.9 85.5 / 43.4, with 0.5 85.5 / 40.4; AdamW with it 95.2 / 72.6, and with momentum 0.9 91.0 / 59.8. On FashionMNIST's (1 epoch,
-seed 0): untrained 81.4 / 34.6, SGD without it 79.2 / 36.0, AdamW without it 80.2 / 38.2; with it not measured there.
-On a transformer: AdamW as in ``simclr``.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/byol.yaml). Hidden layers
+of 4096 on 512 features, embeddings of 256, teacher momentum rising from 0.99 to 1, and the sum of the two symmetric
+terms 2 - 2·cos.
 
-The teacher's batch norm uses the statistics of its batch, as the student's does [Grill 2020, section 3.3; solo-learn]; its running
-statistics are its own and are not used.
+Deviations: AdamW with learning rate 0.002 at batch size 256 and weight decay 5e-4 replaces LARS with learning rate 1.0.
+The projector ends with a batch norm without affine parameters, as in SimSiam and MoCo v3. Hidden layers keep their
+ratio to the backbone (eight times its features). Crops are bilinear (lightly) instead of bicubic. Images of up to 32
+pixels are not blurred. The warm-up is a tenth of the training, because the training is short. Biases and norms have no
+weight decay. On a transformer, AdamW as in ``simclr``.
+
+Why the batch norm: without it one direction soon has nearly all of the embeddings' variance (digits, AdamW, after 60 of
+300 steps: 96 % of the variance, effective rank 1.2 of 256; with it 49 % and 4.7). On the development task of digits (60
+epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class and a frozen encoder: untrained 93.1 /
+47.2. Without the batch norm: SGD of lightly's benchmark (0.12) 80.7 / 46.6, AdamW 82.8 / 41.7, AdamW with teacher
+momentum from 0.9: 85.5 / 43.4, from 0.5: 85.5 / 40.4. With it: AdamW 95.2 / 72.6, with momentum from 0.9: 91.0 / 59.8.
+On FashionMNIST (1 epoch, seed 0): untrained 81.4 / 34.6; without the batch norm SGD 79.2 / 36.0, AdamW 80.2 / 38.2; not
+measured with it.
+
+The teacher's batch norm uses the statistics of its batch, like the student's [Grill 2020, section 3.3; solo-learn]; its
+running statistics are separate and not used.
 """
 
 from collections.abc import Callable
@@ -39,8 +45,8 @@ class BYOLSettings:
     """What is particular to BYOL.
 
     Attributes:
-        momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of both heads, in multiples of the backbone's features.
+        momentum: The teacher's momentum at the start; it rises to 1.
+        hidden: Hidden units of projector and predictor, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -52,7 +58,7 @@ class BYOLSettings:
 
 
 class BYOL(Method):
-    """A student with a predictor, and a teacher."""
+    """A student with a projector and a predictor, and a teacher with a projector."""
 
     title: ClassVar[str] = "BYOL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2006.07733"
@@ -75,13 +81,13 @@ class BYOL(Method):
 
     @classmethod
     def views(cls, settings: BYOLSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return two views, the second solarised at times."""
+        """Return two views; the second is solarised at random."""
         arguments = allowed(traits, settings.min_scale)
         pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the sum of both directions."""
+        """Return the sum of the losses of both directions."""
         predictions = [self.prediction(self.projection(self.backbone(view))) for view in batch.views]
         with torch.no_grad():
             targets = [self.teacher(view) for view in batch.views]

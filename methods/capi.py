@@ -1,18 +1,26 @@
-"""CAPI: a teacher's patches are clustered as training goes on, and the student predicts the clusters of hidden patches.
+"""CAPI: the teacher's patches are clustered during training; the student predicts the clusters of masked patches.
 
-Recipe: the authors' (https://github.com/facebookresearch/capi, default_pretrain_config.yaml): AdamW, betas 0.9 and 0.95, decay 0.1,
-65 % of the patches hidden around a visible block, crops from 0.6, temperatures 0.12 (student) and 0.06 (teacher), three Sinkhorn
-steps place by place, a predictor of cross-attention as wide as the backbone and half as deep, decay 0.01 for the clustering. The clusters'
-weights start with a deviation of 1 (model.py): lightly leaves torch's, fourteen times less at a width of 64, with which all images start in
-all clusters alike.
-Deviations: 32 clusters, or eight images of a batch to each (16384 and one there); the teacher's momentum starts at 0.95 (0.999),
-without a warm-up; a rate of 2e-3, and twice that for the clustering (1e-3 at 16384 images, and half): the published ones are for half a million
-steps; all hidden patches are predicted (5 % there, to save memory); the backbone's class token stays, and is not shown to the
-predictor; fixed positions in the backbone, rotary ones in the predictor alone; one decay and one rate for all layers of the student.
-How they were chosen: on the development task of digits (60 epochs, vit_nano, seed 0: nearest neighbours, then one label a class,
-frozen) the untrained network has 59.3 and 22.1; 256 clusters, momentum 0.99 and half the rate for the clustering 55.9 and 21.9; 32 clusters
-and 0.95 with it 65.5 and 25.7; with twice the rate 62.1 and 25.2, and the clustering's loss falls from the first steps on.
-The teacher is evaluated, as there, by the mean of its patch tokens.
+Recipe: the authors' (https://github.com/facebookresearch/capi, default_pretrain_config.yaml). AdamW with betas 0.9 and
+0.95 and weight decay 0.1; 65 % of the patches masked around a visible block; crops of at least 0.6 of the area;
+temperatures 0.12 (student) and 0.06 (teacher); three Sinkhorn iterations at each patch position; a cross-attention
+predictor as wide as the backbone and half as deep; weight decay 0.01 for the clustering. The clusters' weights are
+initialised with standard deviation 1 (model.py). lightly keeps torch's default, which is fourteen times smaller at a
+width of 64 and makes all images start in all clusters equally.
+
+Deviations: there are 32 clusters, eight images of a batch per cluster (theirs: 16384 clusters, one image per cluster).
+The teacher's momentum starts at 0.95 (theirs: 0.999), without a warm-up. The learning rate is 2e-3, and twice that for
+the clustering (theirs: 1e-3 at batch size 16384, and half of it), because theirs are for half a million steps. All
+masked patches are predicted (theirs: 5 %, to save memory). The backbone keeps its class token, which the predictor does
+not see. Positions are fixed in the backbone and rotary only in the predictor. All layers of the student have the same
+learning rate and weight decay.
+
+How they were chosen: on the development task of digits (60 epochs, vit_nano, seed 0), accuracy in % with kNN / with one
+label per class and a frozen encoder: untrained network 59.3 / 22.1; 256 clusters, momentum 0.99 and half the learning
+rate for the clustering 55.9 / 21.9; 32 clusters, momentum 0.95 and half the learning rate 65.5 / 25.7; 32 clusters,
+momentum 0.95 and twice the learning rate (this recipe) 62.1 / 25.2, where the clustering's loss falls from the first
+steps on.
+
+As in the paper, the teacher is evaluated, with the mean of its patch tokens.
 """
 
 from collections.abc import Callable
@@ -30,14 +38,16 @@ from torch.nn.functional import linear, normalize
 
 from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.cropped import cropped_view
-from methods.parts.masked import drawing_from, encode_kept, heads_of, vit_of
-from methods.parts.patches import patches_a_side
+from methods.parts.masked import attention_heads, drawing_from, encode_kept, vit_of
+from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.traits import Traits
 
 CLUSTERING_RATE = 2.0
+"""Learning rate of the clustering, as a factor on the recipe's."""
 CLUSTERING_DECAY = 0.01
+"""Weight decay of the clustering."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,11 @@ class CAPISettings:
 
     Attributes:
         clusters: Number of clusters.
-        masked: Share of the patches that is hidden.
-        momentum: Of the teacher at the start; it ends at 1.
-        depth: Of the predictor, as a fraction of the backbone's depth.
-        teacher_temperature: Of the teacher's assignments.
-        student_temperature: Of the student's softmax, and of the clustering's.
+        masked: Fraction of the patches that are masked.
+        momentum: The teacher's momentum at the start; it rises to 1.
+        depth: Depth of the predictor, as a fraction of the backbone's.
+        teacher_temperature: Temperature of the teacher's assignments.
+        student_temperature: Temperature of the student's softmax and of the clustering's.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
@@ -64,7 +74,7 @@ class CAPISettings:
 
 
 class CAPI(Method):
-    """A student on the visible patches, a predictor, a teacher on all, and the clustering of its patches."""
+    """A student on the visible patches, a predictor, a teacher on all patches, and a clustering."""
 
     title: ClassVar[str] = "CAPI"
     paper: ClassVar[str] = "https://arxiv.org/abs/2502.08769"
@@ -80,9 +90,9 @@ class CAPI(Method):
         vit = vit_of(self.backbone, traits)
         self.predictor = CAPIPredictorTIMM(
             self.backbone.dim,
-            patches_a_side(traits),
+            patches_per_side(traits),
             depth=max(1, round(settings.depth * len(vit.blocks))),
-            num_heads=heads_of(vit),
+            num_heads=attention_heads(vit),
         )
         self.head = UnitPrototypes(self.backbone.dim, settings.clusters)
         self.clustering = CAPIProjectionHead(self.backbone.dim, settings.clusters, bias=True)
@@ -93,13 +103,13 @@ class CAPI(Method):
 
     @classmethod
     def views(cls, settings: CAPISettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return one crop."""
+        """Return one random crop."""
         return cropped_view(traits, settings.min_scale)
 
     @classmethod
     def collate(cls, settings: CAPISettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
-        """Return what draws the visible patches and the hidden ones."""
-        patches = patches_a_side(traits) ** 2
+        """Return a function that draws the visible and the masked patches."""
+        patches = patches_per_side(traits) ** 2
 
         def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
             with drawing_from(generator):
@@ -109,7 +119,7 @@ class CAPI(Method):
         return draw
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the student's cross-entropy and the clustering's."""
+        """Return the sum of the student's cross-entropy and the clustering's."""
         images = batch.views[0]
         visible, hidden = (indices.to(images.device) for indices in batch.masks)
         student = self.predict(images, visible, hidden)
@@ -124,14 +134,14 @@ class CAPI(Method):
         visible: Int[Tensor, "batch visible"],
         hidden: Int[Tensor, "batch hidden"],
     ) -> Float[Tensor, "batch hidden clusters"]:
-        """Return the student's logits of the patches ``hidden``."""
+        """Return the student's logits for the masked patches."""
         vit = vit_of(self.backbone, self.traits)
         seen = encode_kept(vit, images, visible)[:, vit.num_prefix_tokens :]
         logits: Tensor = self.head(self.predictor(seen, visible, hidden))
         return logits
 
     def cluster(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch patches clusters"]:
-        """Return the logits of all patches of the teacher; the gradient stops before the teacher."""
+        """Return the clustering's logits for all patches of the teacher, which receives no gradient."""
         vit = vit_of(self.teacher, self.traits)
         with torch.no_grad():
             patches = vit.forward_features(images)[:, vit.num_prefix_tokens :]
@@ -143,7 +153,7 @@ class CAPI(Method):
         follow(self.backbone, self.teacher, momentum_at(progress, self.settings.momentum))
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the default groups, and the clustering's with half the rate and its own decay."""
+        """Return the default groups, and groups of the clustering with their own learning rate and weight decay."""
         clustering = {id(p) for p in self.clustering.parameters()}
         groups: list[dict[str, Any]] = []
         for group in super().parameter_groups():
@@ -160,8 +170,8 @@ class CAPI(Method):
 
 
 class UnitPrototypes(CAPIProjectionHead):  # type: ignore[misc]
-    """lightly's head with prototypes of length one, as its ``weight_norm`` has them, without a second, frozen parameter."""
+    """lightly's head with prototypes of unit length, without the frozen parameter of its ``weight_norm`` option."""
 
     def forward(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... clusters"]:
-        """Return the cosines to the prototypes."""
+        """Return the cosine similarities to the prototypes."""
         return linear(normalize(x, dim=-1), normalize(self.layer.weight, dim=-1))

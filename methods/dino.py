@@ -1,22 +1,32 @@
-"""DINO: a student predicts, over prototypes, the sharpened and centred output of its slowly moving teacher.
+"""DINO: a student predicts the sharpened and centred distribution of a slowly moving teacher over prototypes.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/dino.yaml): a head of three layers of 2048 on
-512 features, bottleneck 256, 4096 prototypes of length one; the student's temperature 0.1, centre 0.9; two crops from 0.08 up, the second
-solarised with 0.2, no small crops. Batch norm in the head, teacher temperature 0.04 and momentum 0.99 are those of lightly's CIFAR-10
-benchmark (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py).
-Deviations: the whole head keeps its ratio to the backbone; its hidden weights start as Xavier's; momentum rises to 1, as in solo-learn; no
-blur up to 32 pixels; a warm-up of a tenth of the training; the prototypes are frozen for a fifth of it, not for one epoch; AdamW, rate
-0.002 at 256 images, decay 5e-4, in the place of LARS with rate 0.3.
-Why frozen so long: at first only an eighth of what the teacher's outputs vary by is shared by two views of an image, too little for
-sharpening to amplify; prototypes that learn then make all outputs alike, and the loss stays at the logarithm of their number. On digits
-(development images, 300 steps, resnet9_slim, seed 0, own script), teacher, kNN / one label a class: untrained 95.8 / 52.4, frozen for a
-fifth 91.0 / 65.1, for the whole 90.3 / 69.2 (student: 93.1 / 72.4 and 91.7 / 73.2); momentum from 0.9, frozen for 3 steps, 57.6 / 29.8.
-On FashionMNIST nothing was measured.
-On a transformer, as in the paper: small crops beside the two large ones, the class token before the head, AdamW, decay 0.04 to 0.4,
-gradients clipped at 3 [Caron 2021; https://github.com/facebookresearch/dino]. Deviations there: rate 0.001 at 256 images (0.0005), two
-small crops (eight), from 0.15 of the area (0.05, a handful of pixels here), batch norm in the head (none). The recipe was not chosen by scores.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/dino.yaml). The head has
+three layers of 2048 on 512 features, a bottleneck of 256 and 4096 prototypes of unit length. The student's temperature
+is 0.1, the centre's momentum 0.9. There are two crops of at least 0.08 of the area, the second solarised with
+probability 0.2, and no local crops. Batch norm in the head, teacher temperature 0.04 and momentum 0.99 are those of
+lightly's CIFAR-10 benchmark (https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/cifar10_benchmark.py).
 
-What is evaluated is the teacher, as in the authors' code. Its batch norm uses its own running statistics there, its batch in training.
+Deviations: the whole head keeps its ratio to the backbone. Its hidden weights have Xavier initialisation. The momentum
+rises to 1, as in solo-learn. Images of up to 32 pixels are not blurred. The warm-up is a tenth of the training. The
+prototypes are frozen for a fifth of the training instead of one epoch. AdamW with learning rate 0.002 at batch size 256
+and weight decay 5e-4 replaces LARS with learning rate 0.3.
+
+Why frozen so long: at first, only an eighth of the variation in the teacher's outputs is shared by two views of an
+image, too little for sharpening to amplify. Prototypes that learn at this point make all outputs equal, and the loss
+stays at the logarithm of their number. On digits (development images, 300 steps, resnet9_slim, seed 0, separate
+script), accuracy in % with kNN / with one label per class and a frozen encoder, for the teacher: untrained 95.8 / 52.4;
+frozen for a fifth of the training 91.0 / 65.1, for all of it 90.3 / 69.2 (student: 93.1 / 72.4 and 91.7 / 73.2);
+momentum from 0.9 and frozen for 3 steps 57.6 / 29.8. Nothing was measured on FashionMNIST.
+
+On a transformer, as in the paper: local crops in addition to the two global ones, the class token before the head,
+AdamW, weight decay rising from 0.04 to 0.4, gradients clipped at norm 3 [Caron 2021;
+https://github.com/facebookresearch/dino]. Deviations on a transformer: learning rate 0.001 at batch size 256 (theirs:
+0.0005). Two local crops (theirs: eight) of at least 0.15 of the area (theirs: 0.05, which is only a few pixels here).
+Batch norm in the head (theirs: none). This recipe was not chosen by scores.
+
+The teacher is evaluated, as in the authors' code. Its batch norm uses the statistics of its batch in training and its
+own running statistics in evaluation.
 """
 
 from collections.abc import Callable
@@ -40,18 +50,18 @@ class DINOSettings:
     """What is particular to DINO.
 
     Attributes:
-        student_temperature: Of the student's softmax.
-        teacher_temperature: Of the teacher's.
+        student_temperature: Temperature of the student's softmax.
+        teacher_temperature: Temperature of the teacher's softmax.
         centre: Momentum of the centre.
-        momentum: Of the teacher at the start; it ends at 1.
+        momentum: The teacher's momentum at the start; it rises to 1.
         hidden: Hidden units of the head, in multiples of the backbone's features.
-        bottleneck: Length of the vector that is compared with the prototypes, likewise.
-        prototypes: Their number, likewise.
-        frozen: Part of the training in which the prototypes stay as they are.
-        local_views: Small crops of an image; None for two on a transformer, none on other backbones.
-        min_scale: Smallest crop where there are no small ones, as a fraction of the image's area.
-        border: With small crops: their largest, and the smallest large one, likewise.
-        min_local_scale: Smallest small crop, likewise.
+        bottleneck: Length of the vector that is compared with the prototypes, in multiples of the backbone's features.
+        prototypes: Number of prototypes, in multiples of the backbone's features.
+        frozen: Fraction of the training during which the prototypes are frozen.
+        local_views: Local crops per image; None means two on a transformer and zero on other backbones.
+        min_scale: Smallest crop if there are no local crops, as a fraction of the image's area.
+        border: Largest local crop and smallest global crop if there are local crops, as a fraction of the image's area.
+        min_local_scale: Smallest local crop, as a fraction of the image's area.
     """
 
     student_temperature: float = 0.1
@@ -69,7 +79,7 @@ class DINOSettings:
 
 
 class DINO(Method):
-    """A student and a teacher, both with a head of prototypes."""
+    """A student and a teacher, each with a prototype head."""
 
     title: ClassVar[str] = "DINO"
     paper: ClassVar[str] = "https://arxiv.org/abs/2104.14294"
@@ -103,7 +113,7 @@ class DINO(Method):
 
     @classmethod
     def views(cls, settings: DINOSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return two global views, the second solarised at times, then the local ones."""
+        """Return two global crops, the second solarised at random, then the local crops."""
         large = (settings.border if settings.local_views else settings.min_scale, 1.0)
         return multi_crop(
             traits,
@@ -115,7 +125,7 @@ class DINO(Method):
         )
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the cross-entropy of all pairs of a teacher's global view and another view of the student."""
+        """Return the mean cross-entropy over pairs of a teacher's global crop and another crop of the student."""
         large, small = batch.views[:2], batch.views[2:]
         student = [self.head(self.backbone.features(torch.cat(large), self.pooling))]
         if small:
@@ -125,7 +135,7 @@ class DINO(Method):
         return Loss(in_float32(self._cross_entropy, teacher, *student), {})
 
     def before_step(self, progress: float) -> None:
-        """Keep the prototypes as they are for their part of the training."""
+        """Freeze the prototypes at the start of the training."""
         if progress < self.settings.frozen:
             self.head.freeze_prototypes()
 
@@ -136,7 +146,7 @@ class DINO(Method):
         follow(self.head, self.teacher_head, momentum)
 
     def encoder(self) -> Encoder:
-        """Return the teacher, which the paper evaluates; of a transformer the class token."""
+        """Return the teacher, as in the authors' code; on a transformer with the class token."""
         return Encoder(self.teacher_backbone, input_of(self.traits), self.pooling)
 
     def _cross_entropy(self, teacher: Float[Tensor, "views prototypes"], *student: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
-"""DINOv2: iBOT whose class tokens also spread over the sphere, each away from its nearest neighbour.
+"""DINOv2: iBOT with a term that spreads class tokens over the sphere, each away from its nearest neighbour (KoLeo).
 
-Recipe: the authors' on ImageNet (https://github.com/facebookresearch/dinov2, dinov2/configs/ssl_default_config.yaml): AdamW, decay 0.04 to
-0.4, layer decay 0.9, the patch embedding's rate times 0.2, gradients clipped at 3; KoLeo weight 0.1 on both global views' class tokens; one
-head for class token and patches; crops split at 0.32; teacher temperature 0.04 to 0.07 over 30 of 500 epochs.
-Deviations: as in ``ibot``; rate 0.001 at 256 images (0.002). The recipe was not chosen by scores.
+Recipe: the authors' on ImageNet (https://github.com/facebookresearch/dinov2, dinov2/configs/ssl_default_config.yaml).
+AdamW, weight decay rising from 0.04 to 0.4, layer-wise decay of the learning rate 0.9, a factor of 0.2 on the patch
+embedding's learning rate, gradients clipped at norm 3. KoLeo has weight 0.1 on the class tokens of both global crops.
+Class token and patches share one head. Global and local crops are separated at 0.32 of the area. The teacher's
+temperature rises from 0.04 to 0.07 over 30 of 500 epochs.
+
+Deviations: as in ``ibot``; learning rate 0.001 at batch size 256 (theirs: 0.002). The recipe was not chosen by scores.
 """
 
 from dataclasses import dataclass
@@ -23,9 +26,9 @@ class DINOv2Settings(IBOTSettings):
     """What is particular to DINOv2.
 
     Attributes:
-        koleo: Weight of the spreading term.
-        layer_decay: Factor on the rate from each block to the one before.
-        patch_rate: Factor on the rate of the patch embedding.
+        koleo: Weight of the KoLeo term.
+        layer_decay: Factor on the learning rate from each block to the one before it.
+        patch_rate: Additional factor on the learning rate of the patch embedding.
     """
 
     temperature_warmup: float = 0.06
@@ -36,7 +39,7 @@ class DINOv2Settings(IBOTSettings):
 
 
 class DINOv2(IBOT):
-    """iBOT, KoLeo, and slower rates towards the image."""
+    """iBOT with KoLeo and lower learning rates in earlier layers."""
 
     title: ClassVar[str] = "DINOv2"
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.07193"
@@ -50,13 +53,13 @@ class DINOv2(IBOT):
         self.koleo = KoLeoLoss()
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return iBOT's loss and KoLeo of the student's class tokens, view by view."""
+        """Return iBOT's loss plus KoLeo on the student's class tokens of each global crop."""
         loss, tokens = self.distil(batch, progress)
         spread = sum((in_float32(self.koleo, view) for view in tokens), start=loss.total.new_zeros(()))
         return Loss(loss.total + self.settings.koleo * spread, loss.parts | {"koleo": spread})
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the default groups, split by the factor on the rate."""
+        """Return the default groups, split by learning rate."""
         scales = self._rate_scales()
         groups: list[dict[str, Any]] = []
         for group in super().parameter_groups():
@@ -66,7 +69,7 @@ class DINOv2(IBOT):
         return groups
 
     def _rate_scales(self) -> dict[int, float]:
-        """Return the factor of each parameter below the last norm: the head and the norm have the whole rate."""
+        """Return learning-rate factors by parameter id; absent ones (last norm, head) have factor 1."""
         vit = vit_of(self.backbone, self.traits)
         depth, decay = len(vit.blocks), self.settings.layer_decay
         first = decay ** (depth + 1)

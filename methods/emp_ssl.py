@@ -1,16 +1,19 @@
-"""EMP-SSL: many fixed-size patches of an image meet at their mean, and over the batch they fill as much volume as they can.
+"""EMP-SSL: many fixed-size patches of an image agree with their mean embedding, and a batch fills a large volume.
 
-Recipe: the authors' on CIFAR (https://github.com/tsb0601/EMP-SSL, main.py): patches of a quarter of the image, jitter 0.4, 0.4, 0.4 and 0.2, grey 0.2,
-solarisation 0.1; head 4096, 4096 and 1024 on 512 features, unit embeddings, coding rate with 0.2, similarity with weight 200.
-Deviations: 8 patches instead of 20 to 200, because 20 are ten times the images of a method with two views;
-the features are the backbone's of the whole image, as for every method here, and not the head's first layer averaged over patches; the head
-keeps its ratio to the backbone (eight times its features, and twice); no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4, in
-the place of SGD with LARC and rate 0.3 at 100 images; a warm-up of a tenth of the training; biases and norms do not decay.
-AdamW was not compared with the published optimiser.
-On a transformer: AdamW as in ``simclr``.
+Recipe: the authors' on CIFAR (https://github.com/tsb0601/EMP-SSL, main.py). Patches of a quarter of the image; colour
+jitter 0.4, 0.4, 0.4 and 0.2, greyscale 0.2, solarisation 0.1; a projector of 4096, 4096 and 1024 on 512 features;
+normalised embeddings; coding rate with distortion 0.2, similarity with weight 200.
 
-lightly's ``EMPSSLLoss`` adds the coding rate, which the authors subtract: minimised as shipped, it collapses. It does not normalise the
-embeddings either.
+Deviations: there are 8 patches instead of 20 to 200, because 20 are ten times as many images as in a method with two
+views. The evaluated features are the backbone's on the whole image, as for every method here, not the projector's first
+layer averaged over patches. The projector keeps its ratio to the backbone (hidden layers of eight times its features,
+embeddings of twice its features). Images of up to 32 pixels are not blurred. AdamW with learning rate 0.002 at batch
+size 256, weight decay 5e-4 and a warm-up over a tenth of the training replaces SGD with LARC and learning rate 0.3 at
+batch size 100. Biases and norms have no weight decay. AdamW was not compared with the published optimiser. On a
+transformer, AdamW as in ``simclr``.
+
+lightly's ``EMPSSLLoss`` is not used: it adds the coding rate, which the authors subtract, so that minimising it
+collapses the embeddings; and it does not normalise them.
 """
 
 from collections.abc import Callable
@@ -38,12 +41,12 @@ class EMPSSLSettings:
     """What is particular to EMP-SSL.
 
     Attributes:
-        patches: Patches of an image.
-        scale: Share of the image's area in a patch.
-        similarity: Weight of the similarity to the mean; the coding rate has 1.
+        patches: Number of patches per image.
+        scale: Area of a patch, as a fraction of the image's.
+        similarity: Weight of the similarity to the mean; the coding rate has weight 1.
         eps: Distortion of the coding rate.
-        hidden: Width of the head, in multiples of the backbone's features.
-        dim: Length of an embedding, likewise.
+        hidden: Width of the projector, in multiples of the backbone's features.
+        dim: Length of an embedding, in multiples of the backbone's features.
     """
 
     patches: int = 8
@@ -55,7 +58,7 @@ class EMPSSLSettings:
 
 
 class EMPSSL(Method):
-    """The backbone, a projection head, similarity and coding rate."""
+    """The backbone, a projector, similarity and coding rate."""
 
     title: ClassVar[str] = "EMP-SSL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.03977"
@@ -73,15 +76,15 @@ class EMPSSL(Method):
 
     @classmethod
     def views(cls, settings: EMPSSLSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return square patches of one size, enlarged to the image's."""
+        """Return square patches of a fixed size, resized to the image's size."""
         jitter: dict[str, Any] = {"cj_sat": 0.8, "cj_hue": 0.4}
         steps = VICRegViewTransform(**(jitter | allowed(traits, settings.scale, blur=0.1))).transform.transforms
-        # lightly's crops reach to the whole image and vary their aspect ratio: its other steps follow another crop.
+        # lightly's crops vary in size and aspect ratio: replace the crop and keep the other steps.
         crop = T.RandomResizedCrop(traits.size, scale=(settings.scale, settings.scale), ratio=(1.0, 1.0))
         return MultiViewTransform([T.Compose([crop, *steps[1:]])] * settings.patches)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return minus the coding rate minus the weighted similarity; both are its parts."""
+        """Return minus the coding rate minus the weighted similarity, and both as parts."""
         embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         patches = embeddings.unflatten(0, (len(batch.views), -1))
         rate = in_float32(self.coding_rate, patches)
@@ -89,7 +92,7 @@ class EMPSSL(Method):
         return Loss(-rate - self.settings.similarity * similarity, {"coding_rate": rate, "similarity": similarity})
 
     def coding_rate(self, patches: Float[Tensor, "patches batch dim"]) -> Float[Tensor, ""]:
-        """Return the mean coding rate of the unit embeddings of a patch over the batch [Tong 2023, equation 2]."""
-        # One patch at a time: on a CPU with two threads or more, torch's LU of a batch of matrices is wrong (2.15, oneMKL).
+        """Return the coding rate of the normalised embeddings, averaged over patches [Tong 2023, equation 2]."""
+        # One patch at a time: torch's batched LU on a CPU with two or more threads gives wrong results (2.15, oneMKL).
         rates = [tcr_loss(patch[None], eps=self.settings.eps) for patch in normalize(patches, dim=2)]
         return torch.stack(rates).mean()

@@ -1,13 +1,16 @@
-"""FroSSL: the views of an image agree, and the Frobenius norm of the embeddings' covariance is small, so that all directions are used.
+"""FroSSL: views agree, and a small Frobenius norm of the embeddings' covariance makes them use all directions.
 
-Recipe: the authors' on CIFAR (https://github.com/OFSkean/FroSSL, scripts/pretrain/cifar/frossl.yaml): head of 2048, 2048 and 1024 on 512 features,
-invariance with weight 1, SimCLR's full jitter, no crop.
-Deviations: AdamW, rate 0.002 at 256 images, decay 5e-4, in the place of LARS with rate 0.3 for 1000 epochs; the head keeps its ratio to the backbone
-(four times its features, and twice); no blur up to 32 pixels; a warm-up of a tenth of the training; biases and norms do not decay.
-Without a crop grey images differ between views in contrast alone: on the development task of digits (60 epochs, resnet9_slim, one seed; kNN / one
-label a class, frozen) the untrained network has 93.1 / 47.2, this recipe 98.6 / 40.3, crops from 0.08 on with half the jitter 96.6 / 63.0.
-AdamW was not compared with the published optimiser.
-On a transformer: AdamW as in ``simclr``.
+Recipe: the authors' on CIFAR (https://github.com/OFSkean/FroSSL, scripts/pretrain/cifar/frossl.yaml). A projector of
+2048, 2048 and 1024 on 512 features, invariance with weight 1, SimCLR's full colour jitter, no crop.
+
+Deviations: AdamW with learning rate 0.002 at batch size 256 and weight decay 5e-4 replaces LARS with learning rate 0.3
+for 1000 epochs. The projector keeps its ratio to the backbone (hidden layers of four times its features, embeddings of
+twice its features). Images of up to 32 pixels are not blurred. The warm-up is a tenth of the training. Biases and norms
+have no weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``.
+
+Without a crop, the views of a grey image differ only in contrast. On the development task of digits (60 epochs,
+resnet9_slim, one seed), accuracy in % with kNN / with one label per class and a frozen encoder: untrained network 93.1
+/ 47.2; this recipe 98.6 / 40.3; with crops of at least 0.08 of the area and half the colour jitter 96.6 / 63.0.
 """
 
 from collections.abc import Callable
@@ -32,8 +35,8 @@ class FroSSLSettings:
 
     Attributes:
         invariance: Weight of the distance between the views.
-        hidden: Width of the head, in multiples of the backbone's features.
-        dim: Length of an embedding, likewise.
+        hidden: Width of the projector, in multiples of the backbone's features.
+        dim: Length of an embedding, in multiples of the backbone's features.
         min_scale: Smallest crop, as a fraction of the image's area; 1 for the whole image.
         jitter: Strength of the colour jitter.
     """
@@ -46,7 +49,7 @@ class FroSSLSettings:
 
 
 class FroSSL(Method):
-    """The backbone, a projection head, the Frobenius norm."""
+    """The backbone, a projector, and the Frobenius-norm loss."""
 
     title: ClassVar[str] = "FroSSL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2310.02903"
@@ -68,11 +71,11 @@ class FroSSL(Method):
         """Return two equally augmented views."""
         view = SimCLRViewTransform(cj_strength=settings.jitter, **allowed(traits, settings.min_scale))
         if settings.min_scale == 1.0:
-            # The pipeline's first step still draws an aspect ratio and cuts the image to it.
+            # At scale 1 the pipeline's first step still crops the image to a random aspect ratio: leave it out.
             view = T.Compose(view.transform.transforms[1:])
         return MultiViewTransform([view, view])
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the norms of both covariances and the distance between the views."""
+        """Return the norms of both covariances plus the distance between the views."""
         embeddings = [self.projection(self.backbone(view)) for view in batch.views]
         return Loss(in_float32(lambda *z: self.criterion(list(z)), *embeddings), {})

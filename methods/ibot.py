@@ -22,7 +22,7 @@ from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, 
 from methods.parts.distillation import PatchLoss, PrototypeHead, ViewLoss
 from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.multi_crop import multi_crop
-from methods.parts.patches import patches_a_side
+from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
@@ -115,7 +115,7 @@ class IBOT(Method):
     @classmethod
     def collate(cls, settings: IBOTSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
         """Return what draws the masked patches of both global views, first those of one, then of the other."""
-        side = patches_a_side(traits)
+        side = patches_per_side(traits)
         least = int(side**2 * settings.least_masked)
 
         def draw(batch: int, generator: torch.Generator) -> Bool[Tensor, "views side side"]:

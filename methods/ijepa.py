@@ -26,8 +26,8 @@ from torch.nn.functional import layer_norm, smooth_l1_loss
 from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.blocks import Blocks
 from methods.parts.cropped import cropped_view
-from methods.parts.masked import encode_kept, heads_of, vit_of
-from methods.parts.patches import patches_a_side
+from methods.parts.masked import attention_heads, encode_kept, vit_of
+from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, teacher_of
 from methods.traits import Traits
@@ -68,11 +68,11 @@ class IJEPA(Method):
         super().__init__(backbone, settings, traits)
         vit = vit_of(self.backbone, traits)
         self.predictor = IJEPAPredictorTIMM(
-            num_patches=patches_a_side(traits) ** 2,
+            num_patches=patches_per_side(traits) ** 2,
             depth=max(1, round(settings.depth * len(vit.blocks))),
             mlp_dim=self.backbone.dim,
             predictor_embed_dim=int(settings.width * self.backbone.dim),
-            num_heads=heads_of(vit),
+            num_heads=attention_heads(vit),
         )
         self.teacher = teacher_of(self.backbone)
 
@@ -85,7 +85,7 @@ class IJEPA(Method):
     def collate(cls, settings: IJEPASettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
         """Return what draws the context and the targets."""
         blocks = Blocks(targets=settings.targets)
-        return lambda batch, generator: blocks.draw(batch, patches_a_side(traits), generator)
+        return lambda batch, generator: blocks.draw(batch, patches_per_side(traits), generator)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the smooth L1 distance over all targets."""

@@ -24,7 +24,7 @@ from torch.nn.functional import mse_loss
 from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import encode_kept, random_patches, vit_of
-from methods.parts.patches import patch_pixels, patches_a_side
+from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
 from methods.traits import Traits
 
@@ -67,7 +67,7 @@ class MAE(Method):
         self.patch = vit.patch_embed.patch_size[0]
         self.embed = nn.Linear(self.backbone.dim, width)
         self.decoder = MaskedVisionTransformerDecoderTIMM(
-            num_patches=patches_a_side(traits) ** 2,
+            num_patches=patches_per_side(traits) ** 2,
             embed_dim=width,
             depth=max(1, round(settings.depth * len(vit.blocks))),
             num_heads=max(1, width // HEAD_WIDTH),
@@ -83,7 +83,7 @@ class MAE(Method):
     @classmethod
     def collate(cls, settings: MAESettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
         """Return what draws the patches to keep and those to hide."""
-        return lambda batch, generator: random_patches(batch, patches_a_side(traits) ** 2, settings.masked, generator)
+        return lambda batch, generator: random_patches(batch, patches_per_side(traits) ** 2, settings.masked, generator)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean squared error on the hidden patches."""
@@ -102,7 +102,7 @@ class MAE(Method):
         vit = vit_of(self.backbone, self.traits)
         tokens = self.embed(encode_kept(vit, images, kept))
         prefix = vit.num_prefix_tokens
-        patches = repeat_token(self.decoder.mask_token, (len(images), patches_a_side(self.traits) ** 2))
+        patches = repeat_token(self.decoder.mask_token, (len(images), patches_per_side(self.traits) ** 2))
         patches = set_at_index(patches, kept, tokens[:, prefix:].type_as(patches))
         decoded = self.decoder(torch.cat([tokens[:, :prefix].type_as(patches), patches], dim=1))
         painted: Tensor = self.pixels(get_at_index(decoded[:, prefix:], hidden))

@@ -93,7 +93,7 @@ class MoCo(Method):
 
     def after_step(self, progress: float) -> None:
         """Turn the queues and move the teacher."""
-        self.first.memory_bank.turn()
-        self.second.memory_bank.turn()
+        self.first.memory_bank.update()
+        self.second.memory_bank.update()
         student = nn.Sequential(self.backbone, self.projection)
         follow(student, self.teacher, momentum_at(progress, self.settings.momentum, self.settings.final_momentum))

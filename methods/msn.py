@@ -26,7 +26,7 @@ from torch.nn.functional import log_softmax, normalize
 from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
 from methods.parts.masked import encode_kept, random_patches, vit_of
 from methods.parts.multi_crop import local_size, multi_crop
-from methods.parts.patches import patch_size, patches_a_side
+from methods.parts.patches import patch_size, patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.traits import Traits
@@ -112,7 +112,7 @@ class MSN(Method):
     @classmethod
     def collate(cls, settings: MSNSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
         """Return what draws the patches to keep of the anchors and of the focal views."""
-        anchor_patches = patches_a_side(traits) ** 2
+        anchor_patches = patches_per_side(traits) ** 2
         focal_patches = (local_size(traits) // patch_size(traits.size)) ** 2
 
         def draw(batch: int, generator: torch.Generator) -> tuple[Int[Tensor, "..."], Int[Tensor, "..."]]:

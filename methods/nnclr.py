@@ -85,4 +85,4 @@ class NNCLR(Method):
 
     def after_step(self, progress: float) -> None:
         """Turn the queue."""
-        self.queue.turn()
+        self.queue.update()

@@ -113,7 +113,7 @@ class PIRL(Method):
         image = self.projection(self.backbone(images))
         embeddings = normalize(image.detach().float(), dim=1)
         positives = self.memory.recall(batch.indices, embeddings)
-        negatives, others = self.memory.others(batch.indices, self.negatives, batch.generator)
+        negatives, others = self.memory.sample(batch.indices, self.negatives, batch.generator)
 
         def contrast(queries: Tensor) -> Tensor:
             return memory_loss(queries, positives, negatives, others, self.settings.temperature)

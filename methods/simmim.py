@@ -24,7 +24,7 @@ from torch.nn.functional import l1_loss
 from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, encode_masked, vit_of
-from methods.parts.patches import patch_pixels, patches_a_side
+from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
 from methods.traits import Traits
 
@@ -69,7 +69,7 @@ class SimMIM(Method):
     @classmethod
     def collate(cls, settings: SimMIMSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
         """Return what draws the patches to hide, as many in each image."""
-        side = patches_a_side(traits)
+        side = patches_per_side(traits)
         square = 2 if side >= FINE_GRID and side % 2 == 0 else 1
 
         def draw(batch: int, generator: torch.Generator) -> Tensor:
@@ -91,5 +91,5 @@ class SimMIM(Method):
         return Loss(in_float32(l1_loss, self.pixels(get_at_index(tokens, hidden)), target), {})
 
     def _mask(self, hidden: Tensor) -> Bool[Tensor, "batch patches"]:
-        mask = hidden.new_zeros(len(hidden), patches_a_side(self.traits) ** 2, dtype=torch.bool)
+        mask = hidden.new_zeros(len(hidden), patches_per_side(self.traits) ** 2, dtype=torch.bool)
         return mask.scatter(1, hidden, True)

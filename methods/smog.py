@@ -120,7 +120,7 @@ class SMoG(Method):
     def after_step(self, progress: float) -> None:
         """Move the teacher towards the student; at a reset it becomes the student, and the groups the bank's centres."""
         student = nn.Sequential(self.backbone, self.projection)
-        self.bank.turn()
+        self.bank.update()
         resets = self.settings.resets
         # Not at the very end, where nothing would learn from it.
         if int(self._progress * resets) < int(progress * resets) < resets:

@@ -119,8 +119,8 @@ class SwAV(Method):
     def after_step(self, progress: float) -> None:
         """Put the prototypes back on the unit sphere and turn the queues."""
         self._to_unit_length()
-        self.first_queue.turn()
-        self.second_queue.turn()
+        self.first_queue.update()
+        self.second_queue.update()
 
     def _swapped(self, embeddings: tuple[Float[Tensor, "batch dim"], ...], queued: bool) -> Tensor:
         cosines = [self.prototypes(normalize(embedding, dim=1)) for embedding in embeddings]

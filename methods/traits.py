@@ -1,21 +1,22 @@
-"""What a method may know of a data set; imports no torch."""
+"""Properties of a data set that a method may depend on; imports no torch."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What views and heads depend on.
+    """Properties of a data set that views, heads and queues depend on.
 
     Attributes:
         channels: 1 or 3.
         size: Side of the square images, in pixels.
-        classes: Number of classes (only a method that needs labels may use it).
-        mean: Channel means of ``train``, of pixels scaled to [0, 1].
-        std: Channel deviations of ``train``, likewise.
+        classes: Number of classes; only for methods that need labels.
+        mean: Mean of each channel over ``train``, for pixels scaled to [0, 1].
+        std: Standard deviation of each channel over ``train``, for pixels scaled to [0, 1].
         horizontal_flip: Whether a mirrored image keeps its class.
-        images: Number of images that pretraining sees, ``train`` and ``unlabelled``: the length of a memory bank with one entry an image.
-        train: Number of images of ``train``; queues are never longer than a quarter of it.
+        images: Number of pretraining images, ``train`` and ``unlabelled``; the length of a memory bank with one entry
+            per image.
+        train: Number of images in ``train``; queues are at most a quarter as long.
     """
 
     channels: int

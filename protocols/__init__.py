@@ -1,1 +1,1 @@
-"""Evaluation protocols: a torch-free catalogue, and one file for each family that computes."""
+"""Evaluation protocols: the catalogue of ids and constants, and one file per protocol family that computes."""

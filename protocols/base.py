@@ -1,4 +1,4 @@
-"""The contract of a protocol: a task without test labels in, predictions out."""
+"""The contract of a protocol: it receives a task without test labels and returns predictions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ Augmentation = Literal["shift", "crop", "views"]
 
 
 class EncoderLike(Interface):
-    """What a protocol may ask of an encoder (``methods.base.Encoder`` fits); it is an ``nn.Module``.
+    """The part of an encoder that protocols use (``methods.base.Encoder`` provides it); it is an ``nn.Module``.
 
     Attributes:
         dim: Number of features.
-        map_dim: Channels of the feature map, where there is one.
+        map_dim: Channels of the feature map, if there is one.
     """
 
     dim: int
@@ -30,33 +30,35 @@ class EncoderLike(Interface):
     def feature_map(
         self, images: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch map_dim h w"] | None:
-        """Return the last map before pooling, or None."""
+        """Return the last feature map before pooling, or None."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """All that a protocol sees. There are no test labels in it: nothing can be chosen on them.
+    """The input of a protocol. It holds no test labels, so nothing can be chosen on them.
 
     Attributes:
         train_images: uint8 images of ``train``.
-        train_labels: int64, one of ``classes`` values each.
+        train_labels: int64 labels of ``train``, from 0 to ``classes`` − 1.
         train_features: float32 features of ``train`` by the frozen encoder.
         test_images: uint8 images to predict.
-        test_features: float32 features of them.
+        test_features: float32 features of the test images.
         unlabelled_images: The images without labels, or None.
         classes: Number of classes.
         fit: Indices of ``train`` without ``val``.
-        val: Indices of ``val`` in ``train``: the only images on which a protocol may choose.
-        label_set: (labels, draw) -> indices into ``train``; labels is ``"1"``, ``"64"`` (a class) or ``"1pct"``; nested in a draw.
-        encoder: A fresh copy of the pretrained encoder (an ``nn.Module`` in eval mode, on ``device``), or None where there is no network.
-        scratch_encoder: The same network from a random start drawn from the generator; batch-norm statistics untouched. None likewise.
+        val: Indices of ``val`` in ``train``: the only images on which a protocol may choose anything.
+        label_set: (labels, draw) -> indices into ``train``. ``labels`` is a number per class (``"1"``, ``"64"``) or a
+            percentage (``"1pct"``); within one draw the smaller sets are part of the larger ones.
+        encoder: Returns a fresh copy of the pretrained encoder (an ``nn.Module`` in eval mode on ``device``); None if it has no network.
+        scratch_encoder: Returns the same network with random weights drawn from the generator, its batch-norm statistics untouched;
+            None if the encoder has no network.
         prepare: uint8 images on any device -> float32 images on ``device``, resized and normalised for the encoder.
-        augment: (uint8 images, kind, generator) -> list of uint8 views on the same device. ``shift``: by up to an eighth, flipped where the
-            class allows it (one view). ``crop``: random resized crop and that flip (one view). ``views``: two views of the
-            method-independent augmentation.
+        augment: (uint8 images, kind, generator) -> list of uint8 views on the same device. ``shift``: one view, shifted by up to an
+            eighth, and flipped if the data set allows it. ``crop``: one view, a random resized crop with the same flip. ``views``:
+            two views of the augmentation that is the same for every method.
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
-        watch: Whether a protocol that trains by steps also predicts along the way; only ever on the development task.
+        watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
     """
 
     train_images: Images
@@ -80,16 +82,16 @@ class Task:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a protocol answers.
+    """The output of a protocol.
 
     Attributes:
-        scores: One block a draw: float32 log-probabilities, test × classes. Empty for a label-free figure.
-        variants: The same under other constants, recorded beside the main ones (``k=1`` for ``knn``).
-        choices: What the protocol chose on the way (the penalty), plain JSON values.
-        curves: Named curves (training loss, accuracy on the label set, …), one value a recorded step.
-        train_accuracy: One a draw, in [0, 1], on the labelled images; empty where it has no meaning.
-        metrics: Figures that need no labels at all (``rankme``).
-        trail: (steps done, predicted class of each test image) along the training of the first draw, where the task is watched;
+        scores: One block per draw: float32 log-probabilities, test × classes. Empty for a label-free measure.
+        variants: Log-probabilities under other constants, recorded next to the main ones (``k=1`` for ``knn``).
+        choices: What the protocol chose or used (the penalty, the number of steps), as plain JSON values.
+        curves: Named curves (training loss, accuracy on the label set, …), one value per recorded step.
+        train_accuracy: Accuracy on the labelled images per draw, in [0, 1]; empty if it has no meaning.
+        metrics: Measures that need no labels (``rankme``).
+        trail: (steps done, predicted class of each test image) during the training of the first draw, if the task is watched;
             nothing may depend on it.
     """
 
@@ -103,10 +105,10 @@ class Predictions:
 
 
 class EvaluationProtocol:
-    """One protocol with its constants fixed; built by ``protocols.catalogue``'s entry for it.
+    """Base class of all protocols.
 
-    A subclass stands in the file that the catalogue names and is built from the entry's constants. It raises ValueError, in
-    one line, where a task cannot be measured under it.
+    A subclass lives in the file that its catalogue entry names and is built from the entry's constants. It raises a ValueError
+    with a one-line message if it cannot measure a task.
     """
 
     def predict(self, task: Task) -> Predictions:

@@ -1,4 +1,4 @@
-"""All protocols by id: version, constants, source, and the file that computes; imports no torch."""
+"""All protocols by id: version, constants, source, and the file that computes them; imports no torch."""
 
 import difflib
 import re
@@ -13,14 +13,14 @@ from protocols.parts.variants import SIGN, variant
 
 
 class UnknownProtocol(ValueError):
-    """No protocol has this id; the message names the nearest one."""
+    """No protocol has this id; the message suggests the nearest one."""
 
 
 TOLERANCE = 1e-6
 HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
 
 SHARED_NEIGHBOURS = 1
-"""Ours: one neighbour more that all classes share, so that the log-loss of a vote is finite; accuracies do not depend on it."""
+"""Our addition: one extra neighbour shared by all classes keeps the log-loss of a vote finite; accuracies do not depend on it."""
 
 FROZEN_PENALTY = 0.01
 FINETUNE = Training(steps=100, passes=10, batch=64, trunk_rate=1e-4, head_rate=1e-3, optimizer="adamw")
@@ -43,19 +43,19 @@ DEFAULT: tuple[str, ...] = (
 LABEL_FREE_IMAGES = 10_000
 
 COLLAPSED: dict[str, float] = {"rankme": 1.5, "feature_std": 0.02}
-"""A run with a smaller figure has collapsed.
+"""A run has collapsed if a measure is below its threshold.
 
-Least figures of ``pixels`` and ``random_init`` (``resnet9_slim``, ``vit_nano``) on digits, MNIST, FashionMNIST and Imagenette at 96 pixels: RankMe 6.1,
-deviation 0.16.
+The lowest values of ``pixels`` and ``random_init`` (``resnet9_slim``, ``vit_nano``) on digits, MNIST, FashionMNIST and Imagenette at 96
+pixels are 6.1 for RankMe and 0.16 for ``feature_std``.
 """
 
 
-def _label_free(figure: str, title: str, source: str, better: bool | None, needs_network: bool = False) -> Entry:
-    constants = {"figure": figure, "images": LABEL_FREE_IMAGES}
-    return Entry(figure, 1, title, source, "protocols.labelfree", constants, needs_network, True, better)
+def _label_free(id: str, title: str, source: str, better: bool | None, needs_network: bool = False) -> Entry:
+    constants = {"figure": id, "images": LABEL_FREE_IMAGES}
+    return Entry(id, 1, title, source, "protocols.labelfree", constants, needs_network, True, better)
 
 
-_FIXED = (
+NAMED = (
     Entry(
         "knn",
         1,
@@ -84,15 +84,28 @@ _FIXED = (
     Entry(
         "knn-200-t01",
         1,
-        "weighted vote of the 200 nearest, T = 0.1",
+        "weighted vote of the 200 nearest training features, T = 0.1",
         "lightly's benchmarks",
         "protocols.knn",
         {"k": 200, "temperature": 0.1, "shared": SHARED_NEIGHBOURS},
     ),
     _label_free("rankme", "effective rank of the features", "RankMe, arXiv:2210.02885", True),
-    _label_free("alignment", "mean squared distance of two views", "Wang & Isola 2020, arXiv:2005.10242", False, True),
-    _label_free("uniformity", "log mean potential of pairs, t = 2", "Wang & Isola 2020, arXiv:2005.10242", False),
-    _label_free("feature_std", "deviation of normalised features times √D", "SimSiam, arXiv:2011.10566", None),
+    _label_free(
+        "alignment",
+        "mean squared distance between the features of two views",
+        "Wang & Isola 2020, arXiv:2005.10242",
+        False,
+        True,
+    ),
+    _label_free(
+        "uniformity",
+        "log of the mean Gaussian potential over pairs of images, t = 2",
+        "Wang & Isola 2020, arXiv:2005.10242",
+        False,
+    ),
+    _label_free(
+        "feature_std", "standard deviation of L2-normalised features times √D", "SimSiam, arXiv:2011.10566", None
+    ),
 )
 
 _LABELS = r"(?P<labels>[0-9][0-9.]*(?:pct)?)"
@@ -102,22 +115,22 @@ PSEUDOLABEL = re.compile(rf"pseudolabel-{_LABELS}")
 PSEUDOLABEL_TOTAL = re.compile(r"pseudolabel-(?P<total>[1-9][0-9]*)\+(?P<unlabelled>[1-9][0-9]*)")
 
 FAMILIES: dict[str, str] = {
-    "lowshot-<labels>[-frozen][-mlp|-conv]": "the whole network, or a head on the frozen one, on a few labels",
-    "scratch-<labels>": "the same network from its random start on the same labels",
-    "pseudolabel-<labels>": "fine-tuning, then on its own confident predictions too",
-    "pseudolabel-<L>+<U>": "the same on L labelled and U unlabelled images in all",
-    "<protocol>@<constant>=<value>,…": "any other with constants changed, as lowshot-1pct@training.steps=400",
+    "lowshot-<labels>[-frozen][-mlp|-conv]": "the whole network, or a head on the frozen network, trained on a few labels",
+    "scratch-<labels>": "the same network trained from random weights on the same labels",
+    "pseudolabel-<labels>": "fine-tuning, then also on the model's own confident predictions",
+    "pseudolabel-<L>+<U>": "pseudo-labels on L labelled and U unlabelled images in total",
+    "<protocol>@<constant>=<value>,…": "any protocol with changed constants, for example lowshot-1pct@training.steps=400",
 }
-"""Forms of ids that stand for many protocols; ``<labels>`` is ``K`` (a class) or ``Ppct`` (percent of ``train``)."""
+"""Patterns of ids that describe many protocols; ``<labels>`` is ``K`` (per class) or ``Ppct`` (percent of ``train``)."""
 
 
 def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
     common = {"labels": labels.text, "draws": labels.draws}
     entry = Entry(id, 1, "", "", "protocols.lowshot", needs_network=True, labels=labels.text, draws=labels.draws)
-    on = "the frozen network" if frozen else "the whole network fine-tuned"
+    network = "the frozen network" if frozen else "the whole network fine-tuned"
     if head:
         constants = {**common, "training": HEAD_ONLY if frozen else FINETUNE_FROM_ZERO, "head": head, "start": "zero"}
-        title = f"{on} with a head ({head}), {labels.title}"
+        title = f"{network} with a head ({head}), {labels.title}"
         return replace(entry, title=title, source="calibrated: results/calibration", constants=constants)
     if frozen:
         return replace(
@@ -130,7 +143,7 @@ def _lowshot(id: str, labels: Labels, frozen: bool, head: str | None) -> Entry:
         )
     constants = {**common, "training": FINETUNE, **START}
     source = "LP-FT, arXiv:2202.10054; calibrated: results/calibration"
-    return replace(entry, title=f"{on}, {labels.title}", source=source, constants=constants)
+    return replace(entry, title=f"{network}, {labels.title}", source=source, constants=constants)
 
 
 def _scratch(id: str, labels: Labels) -> Entry:
@@ -141,7 +154,7 @@ def _scratch(id: str, labels: Labels) -> Entry:
         "encoder": "scratch",
         "head": "linear",
     }
-    title = f"the same network from a random start, {labels.title}"
+    title = f"the same network trained from random weights, {labels.title}"
     return Entry(
         id, 1, title, "calibrated: results/calibration", "protocols.lowshot", constants, True,
         labels=labels.text, draws=labels.draws,
@@ -165,13 +178,13 @@ def _pseudolabel(id: str, title: str, labels: str, draws: int, total: int | None
 
 
 def resolve(id: str) -> Entry:
-    """Return the entry of an id: one of the table, or read as one of ``FAMILIES``.
+    """Return the entry of an id: one of ``ENTRIES``, or one built from a pattern of ``FAMILIES``.
 
-    In ``pseudolabel-<L>+<U>`` both are numbers of images in all (``pseudolabel-1000+2000``), L the same number for every class, with three draws.
+    In ``pseudolabel-<L>+<U>`` both are total numbers of images (``pseudolabel-1000+2000``): L is divided equally among the classes, and
+    there are three draws.
 
     Raises:
-        UnknownProtocol: No entry has it; the message names the nearest.
-        ValueError: A family's labels cannot be read.
+        UnknownProtocol: No protocol has this id (the message suggests the nearest one), or its labels or changes cannot be read.
     """
     if id in ENTRIES:
         return ENTRIES[id]
@@ -182,11 +195,11 @@ def resolve(id: str) -> Entry:
         except ValueError as error:
             raise UnknownProtocol(str(error)) from None
     if match := LOWSHOT.fullmatch(id):
-        return _lowshot(id, _canonical(id, match["labels"]), match["frozen"] is not None, match["head"])
+        return _lowshot(id, _labels_of(id, match["labels"]), match["frozen"] is not None, match["head"])
     if match := SCRATCH_ID.fullmatch(id):
-        return _scratch(id, _canonical(id, match["labels"]))
+        return _scratch(id, _labels_of(id, match["labels"]))
     if match := PSEUDOLABEL.fullmatch(id):
-        labels = _canonical(id, match["labels"])
+        labels = _labels_of(id, match["labels"])
         return _pseudolabel(id, f"pseudo-labels from {labels.title}", labels.text, labels.draws, None, None)
     if match := PSEUDOLABEL_TOTAL.fullmatch(id):
         total, unlabelled = int(match["total"]), int(match["unlabelled"])
@@ -197,26 +210,26 @@ def resolve(id: str) -> Entry:
     raise UnknownProtocol(f"unknown protocol '{id}'{hint} (sslbench list protocols shows all)")
 
 
-def _canonical(id: str, text: str) -> Labels:
-    """Read the labels of an id."""
+def _labels_of(id: str, text: str) -> Labels:
+    """Read the labels in an id."""
     try:
         return parse_labels(text)
     except ValueError as error:
         raise UnknownProtocol(f"protocol '{id}': {error}") from None
 
 
-ENTRIES: dict[str, Entry] = {entry.id: entry for entry in _FIXED}
+ENTRIES: dict[str, Entry] = {entry.id: entry for entry in NAMED}
 """Every named protocol; a plugin adds its own with ``add``."""
 
 
 def add(entry: Entry) -> None:
-    """Add a protocol, for example from a plugin.
+    """Add a protocol, for example one of a plugin.
 
     Raises:
-        ValueError: Another protocol has its id.
+        ValueError: Another protocol has the same id.
     """
     if ENTRIES.get(entry.id, entry) != entry:
-        raise ValueError(f"protocol '{entry.id}' of {entry.module}: the id is taken; choose another")
+        raise ValueError(f"protocol '{entry.id}' of {entry.module}: the id is already taken; choose another")
     ENTRIES[entry.id] = entry
 
 

@@ -1,4 +1,4 @@
-"""The entry of a protocol, its label sets, and how its file is imported; imports no torch."""
+"""A protocol's entry in the catalogue, its label sets, and the import of its file; imports no torch."""
 
 import importlib
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """One protocol; a changed constant is a new version.
+    """One protocol with its constants; a changed constant is a new version.
 
     Attributes:
-        id: What ``--protocol`` takes.
-        version: Records of another version leave the table.
+        id: The name that ``--protocol`` takes.
+        version: Records of another version leave the tables.
         title: One line for listings.
-        source: Where its constants come from.
+        source: Where the constants come from.
         module: The Python module with the one ``EvaluationProtocol`` that computes it.
-        constants: Its fields.
-        needs_network: Empty for an encoder without a network.
-        label_free: Uses no label, and gives a figure in place of an accuracy.
-        higher_is_better: None where neither end is good.
-        labels: Labels a draw, as ``label_sets_of`` gives them; None where there are no label sets.
+        constants: Arguments of that class.
+        needs_network: Whether it runs the encoder's network, so that it cannot measure an encoder without one.
+        label_free: Whether it uses no labels and gives a measure instead of an accuracy.
+        higher_is_better: None if neither direction is better.
+        labels: Labels per draw, as ids write them; None if there are no label sets.
         draws: Number of label sets, or None.
     """
 
@@ -41,7 +41,7 @@ class Entry:
 
 
 def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:
-    """Return (labels as ``Task.label_set`` takes them, number of draws), or None where there are no label sets."""
+    """Return (labels as ``Task.label_set`` takes them, number of draws), or None if there are no label sets."""
     if entry.labels is None or entry.draws is None:
         return None
     total = entry.constants.get("total_labels")
@@ -49,7 +49,7 @@ def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:
 
 
 def load(entry: Entry) -> "EvaluationProtocol":
-    """Import the file that computes a protocol and build it from the constants.
+    """Import the file that computes a protocol and build the protocol from its constants.
 
     Raises:
         ValueError: The file cannot be imported, or does not define exactly one ``EvaluationProtocol``.
@@ -59,12 +59,12 @@ def load(entry: Entry) -> "EvaluationProtocol":
     try:
         module = importlib.import_module(entry.module)
     except ModuleNotFoundError as error:
-        raise ValueError(f"protocol '{entry.id}': {error}; install it or mend the entry's module") from error
+        raise ValueError(f"protocol '{entry.id}': {error}; install it or correct the entry's module") from error
     found = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, EvaluationProtocol) and value.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise ValueError(f"protocol '{entry.id}': {entry.module} defines {len(found)} protocols in place of one")
+        raise ValueError(f"protocol '{entry.id}': {entry.module} defines {len(found)} protocols instead of one")
     return found[0](**entry.constants)

@@ -13,23 +13,24 @@ from torch.nn.functional import normalize
 from protocols.base import EvaluationProtocol, Predictions, Task
 
 BLOCK_NUMBERS = 2**25
-"""Of the bank that are searched at once: 128 MiB, and as much again in the index."""
+"""Numbers of the training features in one search block: 128 MiB, and as much again in the index."""
 MERGED_AT_ONCE = 4096
+"""Queries whose results are merged at once."""
 
 
 @dataclass(frozen=True)
 class Knn(EvaluationProtocol):
-    """Nearest neighbours by cosine, each voting with exp(cos / T).
+    """Nearest neighbours by cosine similarity; each votes with weight exp(cos / T).
 
-    The vote of DINO (arXiv:2104.14294, appendix F) and InstDisc (arXiv:1805.01978, section 3.4), over an exact search. k is never above the
-    number of training images.
+    The vote of DINO (arXiv:2104.14294, appendix F) and InstDisc (arXiv:1805.01978, section 3.4) with an exact search. k is never above
+    the number of training images.
 
     Attributes:
-        k: Neighbours of the main figure.
+        k: Number of neighbours.
         temperature: T.
-        shared: Neighbours of mean weight that all classes share, so that a class without a vote has a finite log-loss; the order of the
-            classes stays.
-        other_k: Recorded beside it, from the same search.
+        shared: Number of extra neighbours of mean weight that are divided evenly among the classes, so that a class without a vote has a
+            finite log-loss; the order of the classes does not change.
+        other_k: Other values of k, recorded as variants from the same search.
     """
 
     k: int
@@ -38,15 +39,15 @@ class Knn(EvaluationProtocol):
     other_k: tuple[int, ...] = ()
 
     def predict(self, task: Task) -> Predictions:
-        """Return the vote's log-probabilities, and those of every other k as variants.
+        """Return the log-probabilities of the vote, and those of every other k as variants.
 
         Raises:
             ValueError: Features are not finite.
         """
         count = len(task.train_features)
         most = min(max(self.k, *self.other_k, 1), count)
-        where = place_of_index(task.device)
-        cosines, neighbours = nearest(task.train_features, task.test_features, most, where)
+        device = search_device(task.device)
+        cosines, neighbours = nearest(task.train_features, task.test_features, most, device)
         labels = task.train_labels.cpu()[neighbours]
 
         def scores(k: int) -> Tensor:
@@ -55,36 +56,37 @@ class Knn(EvaluationProtocol):
         return Predictions(
             scores=[scores(min(self.k, count))],
             variants={f"k={k}": scores(min(k, count)) for k in self.other_k},
-            choices={"k": min(self.k, count), "images": count, "index": where.type},
+            choices={"k": min(self.k, count), "images": count, "index": device.type},
         )
 
 
-def place_of_index(device: torch.device) -> torch.device:
-    """Return where neighbours are searched: on the GPU where the device is one and faiss was built for it, else on the CPU."""
+def search_device(device: torch.device) -> torch.device:
+    """Return where neighbours are searched: on the GPU if ``device`` is one and faiss supports it, else on the CPU."""
     on_gpu = device.type == "cuda" and getattr(faiss, "get_num_gpus", int)() > 0
     return device if on_gpu else torch.device("cpu")
 
 
 def nearest(
-    bank: Float[Tensor, "train dim"], queries: Float[Tensor, "test dim"], k: int, where: torch.device
+    bank: Float[Tensor, "train dim"], queries: Float[Tensor, "test dim"], k: int, device: torch.device
 ) -> tuple[Float[Tensor, "test k"], Int[Tensor, "test k"]]:
-    """Return the k largest cosines, descending, and whose they are; exact.
+    """Return the k largest cosine similarities per query, descending, and the indices of these neighbours; exact.
 
-    The bank is searched block by block, so that no second copy of it is held. A feature vector of norm zero has cosine 0 with every other.
+    The training features are searched block by block, so that they are never copied as a whole. A feature vector of norm zero has cosine 0
+    with every other.
 
     Raises:
         ValueError: Features are not finite.
     """
-    wanted = _normalised(queries)
+    unit_queries = _normalised(queries)
     rows = max(k, BLOCK_NUMBERS // bank.shape[1])
     best: tuple[Tensor, Tensor] | None = None
     for start in range(0, len(bank), rows):
         vectors = _normalised(bank[start : start + rows])
         index: faiss.Index = faiss.IndexFlatIP(vectors.shape[1])
-        if where.type == "cuda":
-            index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), where.index or 0, index)
+        if device.type == "cuda":
+            index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), device.index or 0, index)
         index.add(vectors)
-        found = index.search(wanted, min(k, len(vectors)))
+        found = index.search(unit_queries, min(k, len(vectors)))
         cosines, neighbours = torch.from_numpy(found[0]), torch.from_numpy(found[1]).add_(start)
         if best is None:
             best = cosines, neighbours
@@ -97,18 +99,18 @@ def nearest(
 def _normalised(features: Float[Tensor, "n dim"]) -> np.ndarray[Any, Any]:
     vectors = normalize(features.float(), dim=1).cpu().contiguous().numpy()
     if not np.isfinite(vectors).all():
-        raise ValueError("knn: features hold values that are not finite; the encoder has diverged")
+        raise ValueError("knn: features contain values that are not finite; the encoder has diverged")
     return vectors
 
 
 def _merge(best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor]) -> None:
-    """Replace the k best of each query by those of the best and of more candidates, in place."""
+    """Merge more candidates into the k best neighbours of each query, in place."""
     k = best[0].shape[1]
     for part in torch.split(torch.arange(len(best[0])), MERGED_AT_ONCE):
         rows = slice(int(part[0]), int(part[-1]) + 1)
         cosines, neighbours = (torch.cat([old[rows], new[rows]], dim=1) for old, new in zip(best, more, strict=True))
-        best[0][rows], places = cosines.topk(k, dim=1)
-        best[1][rows] = neighbours.gather(1, places)
+        best[0][rows], kept = cosines.topk(k, dim=1)
+        best[1][rows] = neighbours.gather(1, kept)
 
 
 def vote(
@@ -116,7 +118,7 @@ def vote(
 ) -> Float[Tensor, "test classes"]:
     """Return float32 log-probabilities of the weighted vote.
 
-    The weights are scaled to sum to k; ``shared`` more neighbours are divided evenly among the classes.
+    The weights are scaled to sum to k; ``shared`` extra neighbours are divided evenly among the classes.
     """
     k = cosines.shape[1]
     weights = torch.softmax(cosines.double() / temperature, dim=1) * k

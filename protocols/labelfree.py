@@ -1,4 +1,4 @@
-"""``rankme``, ``alignment``, ``uniformity``, ``feature_std``: what features show without any label."""
+"""``rankme``, ``alignment``, ``uniformity``, ``feature_std``: measures of the features that need no labels."""
 
 import math
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
 
 @dataclass(frozen=True)
 class LabelFree(EvaluationProtocol):
-    """One figure on some images of ``train``, the same for every run.
+    """One measure on a fixed subset of ``train``, the same for every run.
 
     Attributes:
-        figure: Which.
-        images: At most so many.
+        figure: Name of the measure.
+        images: Largest number of images.
     """
 
     figure: Figure
     images: int
 
     def predict(self, task: Task) -> Predictions:
-        """Return the figure in ``metrics``.
+        """Return the measure in ``metrics``.
 
         Raises:
-            ValueError: Features are not finite; ``alignment`` without a network.
+            ValueError: Features are not finite, or ``alignment`` is asked of an encoder without a network.
         """
-        some = fixed_subset(len(task.train_images), self.images).sort().values
-        features = task.train_features[some].to(task.device).double()
+        chosen = fixed_subset(len(task.train_images), self.images).sort().values
+        features = task.train_features[chosen].to(task.device).double()
         if not torch.isfinite(features).all():
-            raise ValueError(f"{self.figure}: features hold values that are not finite; the encoder has diverged")
+            raise ValueError(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
         if self.figure == "alignment":
-            value = alignment(*two_views(task, some))
+            value = alignment(*two_views(task, chosen))
         else:
             value = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure](features)
-        return Predictions(metrics={self.figure: value}, choices={"images": len(some)})
+        return Predictions(metrics={self.figure: value}, choices={"images": len(chosen)})
 
 
 def rankme(features: Float[Tensor, "n dim"]) -> float:
-    """Return the exponential of the entropy of the singular values, uncentred, ε = 1e-7 (RankMe, Garrido 2023, arXiv:2210.02885, equation 1)."""
+    """Return exp(entropy of the singular values), uncentred, with ε = 1e-7 (RankMe, Garrido 2023, arXiv:2210.02885, equation 1)."""
     wide = features.double()
     gram = wide.T @ wide if wide.shape[1] <= len(wide) else wide @ wide.T
     singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
@@ -55,12 +55,12 @@ def rankme(features: Float[Tensor, "n dim"]) -> float:
 
 
 def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> float:
-    """Return the mean squared distance of L2-normalised features of two views (Wang & Isola 2020, arXiv:2005.10242, section 4.1.1)."""
+    """Return the mean squared distance between L2-normalised features of two views (Wang & Isola 2020, arXiv:2005.10242, section 4.1.1)."""
     return float((normalize(first.double(), dim=1) - normalize(second.double(), dim=1)).square().sum(dim=1).mean())
 
 
 def uniformity(features: Float[Tensor, "n dim"], t: float = 2.0) -> float:
-    """Return log E exp(−t·‖x − y‖²) over pairs of different images, L2-normalised (Wang & Isola 2020, section 4.1.2)."""
+    """Return log E exp(−t·‖x − y‖²) over pairs of different L2-normalised features (Wang & Isola 2020, section 4.1.2)."""
     unit = normalize(features.double(), dim=1)
     total, count = 0.0, len(unit)
     for start in range(0, count, 1024):
@@ -71,22 +71,27 @@ def uniformity(features: Float[Tensor, "n dim"], t: float = 2.0) -> float:
 
 
 def feature_std(features: Float[Tensor, "n dim"]) -> float:
-    """Return √D times the mean over dimensions of the deviation of L2-normalised features (SimSiam, arXiv:2011.10566, section 4.1): 1 where isotropic."""
+    """Return √D times the standard deviation of L2-normalised features, averaged over the D dimensions.
+
+    It is 1 for isotropic features (SimSiam, arXiv:2011.10566, section 4.1).
+    """
     unit = normalize(features.double(), dim=1)
     return math.sqrt(unit.shape[1]) * float(unit.std(dim=0, correction=0).mean())
 
 
 @torch.no_grad()
-def two_views(task: Task, some: Int[Tensor, " some"]) -> tuple[Float[Tensor, "some dim"], Float[Tensor, "some dim"]]:
-    """Return the features of two views of each image, by the augmentation that is the same for every method."""
+def two_views(
+    task: Task, chosen: Int[Tensor, " chosen"]
+) -> tuple[Float[Tensor, "chosen dim"], Float[Tensor, "chosen dim"]]:
+    """Return the features of two views of each chosen image, made by the augmentation that is the same for every method."""
     if task.encoder is None:
-        raise ValueError("alignment runs the network on two views and this encoder has none; leave it out")
+        raise ValueError("alignment runs the network on two views, but this encoder has none; leave this protocol out")
     encoder = task.encoder()
     generator = task.generator("alignment")
     first: list[Tensor] = []
     second: list[Tensor] = []
     batch = images_at_once(256, task.train_images, task)
-    for part in torch.split(some, batch):
+    for part in torch.split(chosen, batch):
         images = task.train_images[part].to(task.device)
         for kept, view in zip((first, second), task.augment(images, "views", generator), strict=True):
             kept.append(cast(EncoderLike, encoder).features(task.prepare(view)))

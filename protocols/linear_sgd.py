@@ -1,4 +1,4 @@
-"""``linear-sgd``: the literature's linear probe, trained by gradient steps on augmented images."""
+"""``linear-sgd``: the literature's linear probe, trained by SGD on augmented images."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from protocols.parts.training import Training
 
 @dataclass(frozen=True)
 class LinearSgd(EvaluationProtocol):
-    """A linear layer on the raw features of the frozen backbone, in eval mode and without gradient; its last epoch counts.
+    """A linear layer on the raw features of the frozen backbone, which is in eval mode; the last epoch is measured.
 
-    SimCLR (arXiv:2002.05709, appendix B.6) with the figures of lightly's benchmarks.
+    SimCLR (arXiv:2002.05709, appendix B.6) with the constants of lightly's benchmarks.
 
     Attributes:
         epochs: Passes over ``train``.
-        batch: Images a step.
-        rate: Peak learning rate for 256 images, scaled linearly with the batch.
+        batch: Images per step.
+        rate: Peak learning rate for 256 images, scaled linearly with the batch size.
     """
 
     epochs: int
@@ -28,13 +28,15 @@ class LinearSgd(EvaluationProtocol):
     rate: float
 
     def predict(self, task: Task) -> Predictions:
-        """Return log-probabilities after the last epoch, and the curves of loss and accuracy on augmented images.
+        """Return log-probabilities after the last epoch, and curves of loss and accuracy on augmented images.
 
         Raises:
-            ValueError: No network, or a class without an image in ``train``.
+            ValueError: The encoder has no network, or a class has no image in ``train``.
         """
         if task.encoder is None:
-            raise ValueError("linear-sgd runs the network on augmented images and this encoder has none; take linear")
+            raise ValueError(
+                "linear-sgd runs the network on augmented images, but this encoder has none; use linear instead"
+            )
         require_every_class(task.train_labels, task.classes, "train")
         generator = task.generator("linear-sgd")
         model = Classifier(task.encoder(), "linear", task.classes, generator).eval()

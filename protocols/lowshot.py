@@ -1,4 +1,4 @@
-"""``lowshot-<labels>``: the whole network, or a head on the frozen one, trained on a few labels; ``scratch-<labels>`` likewise from a random start."""
+"""``lowshot-<labels>``: the whole network, or a head on the frozen network, trained on a few labels; ``scratch-<labels>``: random weights."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,24 +16,25 @@ from protocols.parts.subsets import fixed_subset
 from protocols.parts.training import Training
 
 MEASURED_IMAGES = 2048
+"""Images of ``train`` that give an mlp or conv head its standardisation and batch-norm statistics."""
 
 
 @dataclass(frozen=True)
 class Lowshot(EvaluationProtocol):
-    """Gradient steps on the labelled images of each draw.
+    """Training on the labelled images of each draw.
 
-    Batch normalisation of a pretrained encoder stays in eval mode: a batch of ten images says nothing. An encoder from a random start
-    (``encoder="scratch"``) has no statistics and runs in train mode.
+    Batch normalisation of a pretrained encoder stays in eval mode: the statistics of a batch of ten images are useless. An encoder with
+    random weights (``encoder="scratch"``) has no statistics and is trained in train mode.
 
     Attributes:
-        labels: How many: images a class, or percent.
-        draws: How many label sets.
-        training: Steps, rates, optimiser.
-        encoder: Where the network starts.
-        head: What is trained on it.
-        start: How a linear head starts: at zero, or as the logistic regression on frozen features (LP-FT, Kumar 2022, arXiv:2202.10054).
+        labels: Labels per draw: images per class, or percent.
+        draws: Number of label sets.
+        training: Steps, learning rates, optimiser.
+        encoder: Whether the network starts pretrained or with random weights.
+        head: Kind of head on the encoder.
+        start: Start of a linear head: at zero, or at the logistic regression on frozen features (LP-FT, Kumar 2022, arXiv:2202.10054).
         penalty: λ of that regression; None for a start at zero.
-        tolerance: Its largest absolute entry of the gradient; None likewise.
+        tolerance: Largest absolute entry of the gradient at its solution; None for a start at zero.
     """
 
     labels: str
@@ -47,13 +48,13 @@ class Lowshot(EvaluationProtocol):
 
     def __post_init__(self) -> None:
         if self.start == "probe" and (self.penalty is None or self.tolerance is None):
-            raise ValueError("a start from the probe needs its penalty and its tolerance")
+            raise ValueError("start=probe needs a penalty and a tolerance")
 
     def predict(self, task: Task) -> Predictions:
-        """Return log-probabilities, one block a draw; curves are means over the draws.
+        """Return log-probabilities, one block per draw; curves are means over the draws.
 
         Raises:
-            ValueError: No network, a class without an image in a label set, or a loss that is not finite.
+            ValueError: The encoder has no network, a class has no image in a label set, or the loss is not finite.
         """
         predictions = Predictions(choices={"steps": None, "batch": None})
         curves = []
@@ -75,15 +76,15 @@ class Lowshot(EvaluationProtocol):
         return predictions
 
     def label_spec(self, task: Task) -> str:
-        """Return the amount of labels as ``Task.label_set`` takes it."""
+        """Return the number of labels as ``Task.label_set`` takes it."""
         return self.labels
 
     def extra(self, task: Task, indices: Tensor, draw: int, generator: torch.Generator) -> Extra | None:
-        """Return a loss to add to that of the labelled images, or None."""
+        """Return a loss to add to the loss of the labelled images, or None."""
         return None
 
     def classifier(self, task: Task, indices: Tensor, targets: Tensor, generator: torch.Generator) -> Classifier:
-        """Return what is trained, before the first step."""
+        """Return the classifier before the first step."""
         model = Classifier(self._network(task, generator), self.head, task.classes, generator)
         if self.encoder == "scratch":
             return model.train()
@@ -102,17 +103,17 @@ class Lowshot(EvaluationProtocol):
                     model.last.weight[:, standardise.kept] = solution.weight.T.float()
                     model.last.bias.copy_(solution.bias)
             return model
-        some = fixed_subset(len(task.train_images), MEASURED_IMAGES)
+        chosen = fixed_subset(len(task.train_images), MEASURED_IMAGES)
         batch = images_at_once(256, task.train_images, task)
         with torch.no_grad():
-            model.measure([model.raw(task.prepare(task.train_images[part])) for part in torch.split(some, batch)])
+            model.measure([model.raw(task.prepare(task.train_images[part])) for part in torch.split(chosen, batch)])
         return model
 
     def _network(self, task: Task, generator: torch.Generator) -> nn.Module:
-        """Return a network of one's own."""
+        """Return a fresh network to train."""
         if task.encoder is None or task.scratch_encoder is None:
             raise ValueError(
-                f"{type(self).__name__.lower()} trains the network and this encoder has none; leave it out"
+                f"{type(self).__name__.lower()} trains the network, but this encoder has none; leave this protocol out"
             )
         if self.encoder == "scratch":
             return task.scratch_encoder(generator)

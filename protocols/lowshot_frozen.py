@@ -11,12 +11,14 @@ from protocols.parts.logistic import LogisticRegression, Solution
 
 @dataclass(frozen=True)
 class LowshotFrozen(EvaluationProtocol):
-    """The evaluation of MSN (arXiv:2204.07141, section 5): cheap, and at few labels often better than fine-tuning.
+    """Logistic regression on the frozen features of each draw: cheap, and with few labels often better than fine-tuning.
+
+    The evaluation of MSN (arXiv:2204.07141, section 5).
 
     Attributes:
-        labels: How many: images a class, or percent.
-        draws: How many label sets.
-        penalty: λ of mean cross-entropy + λ/2·‖W‖².
+        labels: Labels per draw: images per class, or percent.
+        draws: Number of label sets.
+        penalty: λ in mean cross-entropy + λ/2·‖W‖².
         tolerance: Largest absolute entry of the gradient at the solution.
     """
 
@@ -26,10 +28,10 @@ class LowshotFrozen(EvaluationProtocol):
     tolerance: float
 
     def predict(self, task: Task) -> Predictions:
-        """Return log-probabilities, one block a draw; features are standardised by all of ``train``, which needs no label.
+        """Return log-probabilities, one block per draw; features are standardised by all of ``train``, which needs no labels.
 
         Raises:
-            ValueError: A class has no image in a label set, or the features are degenerate.
+            ValueError: A class has no image in a label set, or the features are not finite or constant.
         """
         standardise = Standardisation.of(task.train_features.to(task.device))
         test = standardise(task.test_features.to(task.device))
@@ -47,5 +49,5 @@ class LowshotFrozen(EvaluationProtocol):
 
 
 def probe(features: Tensor, targets: Tensor, classes: int, penalty: float, tolerance: float) -> Solution:
-    """Return the logistic regression on standardised features."""
+    """Fit logistic regression to standardised features."""
     return LogisticRegression(features, targets, classes, tolerance=tolerance).solve(penalty)

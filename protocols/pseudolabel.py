@@ -1,4 +1,4 @@
-"""``pseudolabel-…``: fine-tuning on a few labels, then on its own confident predictions too."""
+"""``pseudolabel-…``: fine-tuning on a few labels, then also on the model's own confident predictions."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,17 @@ from protocols.parts.labels import parse_labels
 
 @dataclass(frozen=True, kw_only=True)
 class Pseudolabel(Lowshot):
-    """First half of the steps as ``lowshot``; then as many unlabelled as labelled images in each step.
+    """The first half of the steps is that of ``lowshot``; then each step also takes as many unlabelled as labelled images.
 
-    An unlabelled image counts where the model gives a class of the plain image more than ``threshold``; the loss is that of its augmented view, a mean
-    over all unlabelled images of the batch. Lee 2013 (Pseudo-Label, section 2.2: the rising weight), FixMatch (arXiv:2001.07685: the threshold).
+    The pseudo-label of an unlabelled image is the class that the model predicts for the image without augmentation, if its probability is
+    above ``threshold``; the loss is the cross-entropy of the augmented view, averaged over all unlabelled images of the batch. Lee 2013
+    (Pseudo-Label, section 2.2: the rising weight), FixMatch (arXiv:2001.07685: the threshold).
 
     Attributes:
-        unlabelled: How many images without label are used, drawn anew each draw; None for all of them: the rest of ``train`` and ``unlabelled``.
-        total_labels: How many labelled images in all, in place of ``labels``.
-        threshold: Least probability of a label of one's own.
-        begin: Progress at which unlabelled images come in.
+        unlabelled: Number of unlabelled images, drawn again for each draw; None for all: the rest of ``train`` and ``unlabelled``.
+        total_labels: Total number of labelled images, used instead of ``labels``; or None.
+        threshold: A prediction with a larger probability becomes a pseudo-label.
+        begin: Progress (0 to 1) from which unlabelled images are used.
         ramp: Progress over which their weight rises from 0 to 1.
     """
 
@@ -35,30 +36,30 @@ class Pseudolabel(Lowshot):
     ramp: float
 
     def label_spec(self, task: Task) -> str:
-        """Return the amount of labels a class.
+        """Return the number of labels per class, or the percentage, as ``Task.label_set`` takes it.
 
         Raises:
-            ValueError: The total is not the same number of images for every class.
+            ValueError: The total cannot be divided equally among the classes.
         """
         if self.total_labels is None:
             return parse_labels(self.labels).text
         each, rest = divmod(self.total_labels, task.classes)
         if rest or not each:
             raise ValueError(
-                f"pseudolabel: {self.total_labels} labelled images are not the same number for each of {task.classes} classes; "
-                f"take a multiple of {task.classes}"
+                f"pseudolabel: {self.total_labels} labelled images cannot be divided equally among {task.classes} classes; "
+                f"use a multiple of {task.classes}"
             )
         return str(each)
 
     def weight(self, progress: float) -> float:
-        """Return the weight of the unlabelled loss."""
+        """Return the weight of the loss on unlabelled images."""
         return min(max((progress - self.begin) / self.ramp, 0.0), 1.0)
 
     def extra(self, task: Task, indices: Tensor, draw: int, generator: torch.Generator) -> Extra:
-        """Return the loss on unlabelled images.
+        """Return the weighted loss on unlabelled images.
 
         Raises:
-            ValueError: There are fewer of them than wanted.
+            ValueError: There are fewer unlabelled images than requested.
         """
         pool = self.pool(task, indices, task.generator(f"unlabelled {self.labels} {draw}"))
         steps = self.training.steps_over(len(indices))
@@ -72,14 +73,14 @@ class Pseudolabel(Lowshot):
                 return None
             views, chosen = next(batches)
             with torch.no_grad():
-                sure, guess = torch.softmax(model(task.prepare(pool[chosen.to(pool.device)])), dim=1).max(dim=1)
-            each = cross_entropy(model(views), guess, reduction="none")
-            return weight * (each * (sure > self.threshold)).mean()
+                confidence, guess = torch.softmax(model(task.prepare(pool[chosen.to(pool.device)])), dim=1).max(dim=1)
+            losses = cross_entropy(model(views), guess, reduction="none")
+            return weight * (losses * (confidence > self.threshold)).mean()
 
         return loss
 
     def pool(self, task: Task, indices: Tensor, generator: torch.Generator) -> Images:
-        """Return the images without label: what the label set leaves of ``train``, and ``unlabelled``."""
+        """Return the unlabelled images: those of ``train`` outside the label set, and ``unlabelled``."""
         rest = torch.ones(len(task.train_images), dtype=torch.bool)
         rest[indices.cpu()] = False
         images = task.train_images[rest.nonzero().flatten()]
@@ -87,7 +88,7 @@ class Pseudolabel(Lowshot):
             images = torch.cat([images, task.unlabelled_images])
         if len(images) == 0 or (self.unlabelled or 0) > len(images):
             raise ValueError(
-                f"pseudolabel: {self.unlabelled or 'some'} images without label wanted, {len(images)} there; take fewer"
+                f"pseudolabel: {self.unlabelled or 'some'} unlabelled images requested, {len(images)} available; use fewer"
             )
         if self.unlabelled is None:
             return images

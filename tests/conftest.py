@@ -1,4 +1,4 @@
-"""Where the tests find real images, and how they start the program as a user does."""
+"""Fixtures that several test folders share: real images, the command line, and example records."""
 
 import subprocess
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from support.campaign import DRAWS, resolve, simulate
 from support.full_record import full_record
 from support.starting import clean_environment, command, real_images
 
-from bench.leaderboard.build import Current
+from bench.leaderboard.build import CurrentVersions
 from bench.records.record import Cost, Identity, Measurement, Record
 from bench.records.store import Store
 from bench.registry import methods as registry
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the throughput suite to ``--benchmark-only`` (``make throughput``): it wants the machine for itself."""
+    """Collect the throughput suite only with ``--benchmark-only`` (``make throughput``); it needs an otherwise idle machine."""
     if collection_path.name == "throughput" and not config.getoption("benchmark_only"):
         return True
     return None
@@ -24,16 +24,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data sets; tests that need it skip where it is missing."""
+    """The folder of real data sets; tests that need it are skipped if it is missing."""
     folder = real_images()
     if folder is None:
-        pytest.skip("no real images: put them into ../shared/data or name their folder in SSLBENCH_TEST_DATA")
+        pytest.skip("real images are missing: put them into ../shared/data or set SSLBENCH_TEST_DATA to their folder")
     return folder
 
 
 @pytest.fixture
 def sslbench(tmp_path):
-    """Run the command line in a process of its own, in an empty folder; returns the finished process."""
+    """Run sslbench in a separate process in an empty folder; returns the completed process."""
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -50,9 +50,9 @@ def sslbench(tmp_path):
 
 @pytest.fixture
 def only_the_catalogue(monkeypatch):
-    """What other tests plugged into this process is not asked for."""
-    monkeypatch.setattr(registry, "_plugins", {})
-    monkeypatch.setattr(registry, "_functions", {})
+    """Only the methods of the catalogue, without plugins that other tests loaded into this process."""
+    monkeypatch.setattr(registry, "_modules", {})
+    monkeypatch.setattr(registry, "_encoders", {})
 
 
 @pytest.fixture(scope="session")
@@ -70,17 +70,17 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture
 def record() -> Record:
-    """A record with every entry filled."""
+    """A record in which every field has a value."""
     return full_record()
 
 
 @pytest.fixture
-def current() -> Current:
-    """Simulated protocols as the current versions."""
-    return Current(tuple(DRAWS), resolve, harness=1)
+def current() -> CurrentVersions:
+    """Current versions that match the simulated records."""
+    return CurrentVersions(tuple(DRAWS), resolve, harness=1)
 
 
 @pytest.fixture
 def campaign() -> Callable[..., list[Record]]:
-    """Simulates the records of methods of known ability."""
+    """A function that simulates the records of methods with known accuracies."""
     return simulate

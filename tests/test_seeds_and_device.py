@@ -1,4 +1,4 @@
-"""Rules that decide numbers: seeds by name, precision and threads by kind, never by a timing."""
+"""Seeds, and the rules for device, precision and number of threads."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_a_purpose_has_the_same_seed_on_every_machine():
     assert seeds.derive(0, "views", 7) == 6602855332108212004
 
 
-def test_purposes_and_steps_have_seeds_of_their_own():
+def test_every_purpose_and_step_has_a_different_seed():
     names = [("views", 1), ("views", 11), ("view", "s1"), ("order", 1), ("views", 1, 1)]
     assert len({seeds.derive(seed, *name) for seed in (0, 1) for name in names}) == 10
 
@@ -34,11 +34,11 @@ def test_all_global_generators_are_seeded():
     assert drawn[0] == drawn[1]
 
 
-def test_small_images_take_one_thread_and_others_all_cores():
+def test_small_images_use_one_thread_and_larger_images_all_cores():
     assert (threads_of_run(8), threads_of_run(16), threads_of_run(28)) == (1, 1, cores())
 
 
-def test_transformers_and_mlps_train_in_float32_on_a_cpu():
+def test_transformers_and_mlps_train_in_float32_on_the_cpu():
     cpu = torch.device("cpu")
     assert choose_precision(cpu, "transformer") == choose_precision(cpu, "mlp") == "32-true"
     assert choose_precision(cpu, "convolutional") == ("bf16-mixed" if cpu_has_bf16() else "32-true")
@@ -46,17 +46,20 @@ def test_transformers_and_mlps_train_in_float32_on_a_cpu():
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0"])
-def test_an_unknown_device_is_named(name):
+def test_an_unknown_device_is_reported(name):
     with pytest.raises(SslbenchError, match="auto, cpu, cuda or cuda:N"):
         choose_device(name)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["cuda:99", pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there"))],
+    [
+        "cuda:99",
+        pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")),
+    ],
 )
-def test_a_device_that_is_not_there_is_named(name):
-    with pytest.raises(SslbenchError, match="is not there"):
+def test_a_device_that_does_not_exist_is_reported(name):
+    with pytest.raises(SslbenchError, match="does not exist"):
         choose_device(name)
 
 

@@ -1,4 +1,4 @@
-"""Backbones: a name becomes a backbone that fits the data set's images; imports torch only when one is built."""
+"""Backbones by name, adapted to the size of the data set's images; torch is imported only when one is built."""
 
 import importlib
 from typing import TYPE_CHECKING
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def build(name: str, traits: Traits) -> "Backbone":
     """Return an untrained backbone for images of ``traits.size`` pixels and ``traits.channels`` channels.
 
-    Its weights are drawn from torch's global generator, which the caller seeds. Raises SslbenchError for an unknown
-    name, or for a size that the backbone does not take.
+    Its weights are drawn from torch's global generator, which the caller seeds. Raises SslbenchError if the name is unknown
+    or the backbone does not support the size.
     """
     entry = find(name)
     builder = getattr(importlib.import_module(f"bench.backbones.{entry.module}"), entry.builder)

@@ -1,10 +1,10 @@
-"""AlexNet in its small-image form: five 3×3 convolutions, three max-pools, batch norm.
+"""AlexNet for small images: five 3×3 convolutions with batch norm and three max-pools.
 
-Source: widths and places of the pools are those of torchvision's AlexNet, without fully connected layers, as on CIFAR in
+Source: widths and pool positions are those of torchvision's AlexNet, without fully connected layers, as on CIFAR in
 https://github.com/bearpaw/pytorch-classification (models/cifar/alexnet.py); batch norm after each convolution as in RotNet's
 (https://github.com/gidariss/FeatureLearningRotNet, architectures/AlexNet.py) and DeepCluster's.
-Deviations: 3×3 convolutions throughout, where the first there is 11×11 with stride 4 and the second 5×5; average pooling instead of the
-flattened map.
+Deviations: all convolutions are 3×3 (torchvision's first is 11×11 with stride 4, its second 5×5); average pooling replaces the flattened
+feature map.
 """
 
 from jaxtyping import Float
@@ -43,6 +43,6 @@ class AlexNet(ConvolutionalBackbone):
         self.layers = nn.Sequential(*layers)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
-        """Return the last map."""
+        """Return the feature map of the last layer."""
         features: Tensor = self.layers(images)
         return features

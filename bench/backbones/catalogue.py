@@ -1,4 +1,4 @@
-"""The catalogue of backbones: names, versions, titles and where each is built; imports no torch."""
+"""The catalogue of backbones: names, versions, titles and builders; imports no torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +11,13 @@ class Backbone:
     """One entry of the catalogue.
 
     Attributes:
-        name: As the user names it.
-        version: Goes up whenever a change of its code changes results.
+        name: Value of ``--backbone``.
+        version: Increases whenever a change of the code changes results.
         title: One line for ``sslbench list backbones``.
-        kind: What precision and a method's recipe depend on.
+        kind: Family; precision and a method's recipe depend on it.
         dim: Number of features.
-        module: The file of ``bench/backbones`` that builds it.
-        builder: The class or function there; takes traits and ``arguments``.
+        module: Module of ``bench.backbones`` with the builder.
+        builder: Class or function in the module; takes traits and ``arguments``.
         arguments: Keyword arguments of the builder.
     """
 
@@ -89,11 +89,11 @@ _ENTRIES = (
 )
 
 CATALOGUE: dict[str, Backbone] = {entry.name: entry for entry in _ENTRIES}
-"""All backbones by name, in the order in which they are listed."""
+"""All backbones by name, in the order of ``sslbench list backbones``."""
 
 
 def find(name: str) -> Backbone:
-    """Return the entry of ``name``; raises SslbenchError, with the nearest name, where there is none."""
+    """Return the entry of ``name``; raises SslbenchError with the nearest name if it is unknown."""
     if name not in CATALOGUE:
         raise unknown("backbone", name, CATALOGUE)
     return CATALOGUE[name]

@@ -1,4 +1,4 @@
-"""The base of all convolutional backbones: a last map, averaged."""
+"""Base class of convolutional backbones: the features are the mean of the last feature map."""
 
 from typing import ClassVar, Literal
 
@@ -10,7 +10,7 @@ from methods.base import Backbone, Pooling
 
 
 class ConvolutionalBackbone(Backbone):
-    """A backbone whose features are the mean over its last map; subclasses give the map."""
+    """A backbone whose features are the mean of its last feature map, which subclasses compute."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "convolutional"
 
@@ -20,18 +20,18 @@ class ConvolutionalBackbone(Backbone):
         self.pooling: Pooling = "average"
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
-        """Return the last map."""
+        """Return the last feature map."""
         raise NotImplementedError
 
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:
-        """Return the mean over the last map; raises ValueError for another pooling than ``average``."""
+        """Return the mean of the last feature map; raises ValueError unless ``pooling`` is ``average``."""
         if pooling != "average":
-            raise ValueError(f"A convolutional backbone has no pooling '{pooling}': take 'average'.")
+            raise ValueError(f"A convolutional backbone has no pooling '{pooling}': use 'average'.")
         last = self.feature_map(images)
         if last.requires_grad and not last.is_contiguous():
-            # The gradient of a mean has no layout of its own; in another than the map's, every layer below would be slow.
+            # The gradient of a mean has an arbitrary layout; unless it is channels-last as the map, the whole backward pass is slow.
             last.register_hook(_channels_last)  # type: ignore[no-untyped-call]
         return last.mean(dim=(2, 3))
 

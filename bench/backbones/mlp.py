@@ -1,4 +1,4 @@
-"""A multilayer perceptron on the flattened image, for the MNIST study: three hidden layers of 512, 256 and 128."""
+"""A multilayer perceptron on the flattened image, for the MNIST study: hidden layers of 512, 256 and 128 units."""
 
 from itertools import pairwise
 from typing import ClassVar, Literal
@@ -13,7 +13,7 @@ _HIDDEN = (512, 256, 128)
 
 
 class MLP(Backbone):
-    """Linear layers with ReLU; 128 features, no map, no pooling."""
+    """Linear layers with ReLU; 128 features, no feature map and no pooling."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "mlp"
 
@@ -28,13 +28,13 @@ class MLP(Backbone):
         self.layers = nn.Sequential(*layers)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> None:
-        """Return None: there is no map."""
+        """Return None: there is no feature map."""
 
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:
-        """Return the last hidden layer; raises ValueError for another pooling than ``none``."""
+        """Return the last hidden layer; raises ValueError unless ``pooling`` is ``none``."""
         if pooling != "none":
-            raise ValueError(f"A multilayer perceptron has no pooling '{pooling}': take 'none'.")
+            raise ValueError(f"A multilayer perceptron has no pooling '{pooling}': use 'none'.")
         features: Tensor = self.layers(images)
         return features

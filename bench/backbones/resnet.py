@@ -1,7 +1,8 @@
-"""ResNet-18 and ResNet-50 of torchvision, with a stem and strides that fit small images.
+"""ResNet-18 and ResNet-50 of torchvision, with a stem and strides for small images.
 
-Up to 64 pixels the stem is 3×3 with stride 1 and there is no max-pool [SimCLR, appendix B.9; solo-learn pads by 2, we by
-1 as lightly does]; above it is ImageNet's. A layer that would leave less than 2×2 keeps its map's size.
+Up to 64 pixels the stem is 3×3 with stride 1 and there is no max-pool [SimCLR, appendix B.9]. It is padded by
+1 as in lightly; solo-learn pads by 2. Above 64 pixels the stem is ImageNet's. A layer has stride 1 if its map would otherwise be too small
+(``stage_strides``).
 """
 
 import torchvision
@@ -14,7 +15,7 @@ from methods.traits import Traits
 
 
 class ResNet(ConvolutionalBackbone):
-    """torchvision's network of that ``name`` without its classifier."""
+    """torchvision's network ``name`` without its classifier."""
 
     def __init__(self, traits: Traits, name: str) -> None:
         network = getattr(torchvision.models, name)(weights=None)
@@ -36,7 +37,7 @@ class ResNet(ConvolutionalBackbone):
         self.layers = nn.Sequential(stem, network.bn1, network.relu, pool, *layers)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
-        """Return the map after ``layer4``."""
+        """Return the feature map after ``layer4``."""
         features: Tensor = self.layers(images)
         return features
 

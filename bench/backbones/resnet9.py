@@ -1,8 +1,9 @@
 """ResNet-9: the small residual network of the CIFAR speed competitions.
 
 Source: David Page, "How to train your ResNet", part 4 (https://github.com/davidcpage/cifar10-fast, dawn.py): prep,
-three layers of convolution and max-pool, the first and the third with a residual block. Average instead of its last
-max-pool, so that features do not depend on the map's size; the stem halves images above 64 pixels.
+then three layers of convolution and max-pool, the first and the third with a residual block. Deviations: average pooling
+replaces the last max-pool, so that the number of features does not depend on the image size; the stem has stride 2 above
+64 pixels.
 """
 
 from jaxtyping import Float
@@ -32,7 +33,7 @@ class _Residual(nn.Module):
 
 
 class ResNet9(ConvolutionalBackbone):
-    """ResNet-9 of ``width``, 2·, 4·, 8·``width`` channels; 8·``width`` features."""
+    """ResNet-9 with ``width``, 2·``width``, 4·``width`` and 8·``width`` channels; 8·``width`` features."""
 
     def __init__(self, traits: Traits, width: int) -> None:
         super().__init__(8 * width)
@@ -51,6 +52,6 @@ class ResNet9(ConvolutionalBackbone):
         )
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
-        """Return the last map."""
+        """Return the last feature map."""
         features: Tensor = self.layers(images)
         return features

@@ -1,16 +1,16 @@
-"""Strides that fit small images: which stages of a network halve the map, and whether its stem does."""
+"""Strides for small images: which stages of a convolutional network halve the feature map."""
 
 SMALLEST_MAP = 3
-"""A stage halves the map only while it keeps this many pixels a side, so that 8 pixels end as 4×4 and 28 as 3×3.
+"""Smallest side of a feature map: a stage halves the map only if this many pixels remain (8 pixels end as 4×4, 28 as 3×3).
 
-On digits' development task, 2×2 costs SimCLR five points with one label a class."""
+On the development task of digits, a final map of 2×2 costs SimCLR five points with one label per class."""
 
 LARGEST_WITHOUT_STEM_STRIDE = 64
-"""Up to this many pixels the stem keeps the image's resolution [SimCLR, appendix B.9]."""
+"""Largest image side, in pixels, for which the stem has stride 1 [SimCLR, appendix B.9]."""
 
 
 def stage_strides(size: int, stages: int) -> tuple[int, ...]:
-    """Return 2 or 1 for each of ``stages`` that would halve a map of ``size`` pixels a side."""
+    """Return the stride, 1 or 2, of each of ``stages`` stages for a feature map of ``size`` × ``size`` pixels."""
     strides = []
     for _ in range(stages):
         stride = 2 if size // 2 >= SMALLEST_MAP else 1

@@ -1,11 +1,11 @@
-"""Vision transformers of timm, with a patch that fits the image's size.
+"""timm's vision transformer, with a patch size that fits the images.
 
-Source: Dosovitskiy et al. 2020 (https://arxiv.org/abs/2010.11929) through ``timm.models.vision_transformer``; the patch sizes are
-those that leave 16 to 196 tokens. Positions are fixed two-dimensional sines and cosines [MoCo v3, section 5; MAE, section 3]: learned
-ones start near zero, and so small a network does not find them in a short training. Weights start as in the original (Xavier): timm's
-own deviation of 0.02 is made for a width of 768. The network stands in ``vit``, so that lightly's masked wrapper can be put around it.
-Square images of another size (small crops) are taken too, where the patch divides it: the grid of positions is resampled, bicubic
-with antialiasing.
+Source: Dosovitskiy et al. 2020 (https://arxiv.org/abs/2010.11929) through ``timm.models.vision_transformer``; the patch sizes
+give 16 to 196 patch tokens. Position embeddings are fixed two-dimensional sines and cosines [MoCo v3, section 5; MAE, section 3]: learned
+ones start near zero, and small networks do not learn them in a short training. Weights are initialised as in the original (Xavier):
+timm's default deviation of 0.02 is meant for a width of 768. The attribute ``vit`` is the plain network, so that lightly's masked
+wrapper can be put around it. Square images of another size (small crops) are also accepted if the patch size divides it: the grid of
+position embeddings is resampled, bicubic with antialiasing.
 """
 
 from typing import ClassVar, Literal
@@ -22,10 +22,10 @@ from methods.traits import Traits
 
 
 class ViT(Backbone):
-    """A pre-norm ViT with a class token and fixed positions; ``width`` features.
+    """A pre-norm ViT with a class token and fixed position embeddings; ``width`` features.
 
     Attributes:
-        vit: timm's network.
+        vit: The timm network.
         patch: Side of a patch in pixels.
     """
 
@@ -39,7 +39,7 @@ class ViT(Backbone):
         if traits.size % self.patch:
             raise SslbenchError(
                 f"A ViT cannot cut images of {traits.size} pixels into patches of {self.patch}: "
-                f"take another backbone, or an image size that {self.patch} divides."
+                f"use another backbone, or an image size that is a multiple of {self.patch}."
             )
         self.vit = VisionTransformer(
             img_size=traits.size,
@@ -56,14 +56,14 @@ class ViT(Backbone):
         initialize_2d_sine_cosine_positional_embedding(self.vit.pos_embed, num_prefix_tokens=self.vit.num_prefix_tokens)
 
     def tokens(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch tokens dim"]:
-        """Return all tokens after the last norm, the class token first; raises ValueError where the patch does not divide the size."""
+        """Return all tokens after the last norm, class token first; raises ValueError if the patch does not divide the size."""
         if images.shape[-1] % self.patch:
             raise ValueError(f"Images of {images.shape[-1]} pixels cannot be cut into patches of {self.patch}.")
         tokens: Tensor = self.vit.forward_features(images)
         return tokens
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
-        """Return the patch tokens as a map."""
+        """Return the patch tokens as a feature map."""
         patches = self.tokens(images)[:, self.vit.num_prefix_tokens :]
         side = images.shape[-1] // self.patch
         return patches.transpose(1, 2).reshape(len(images), self.dim, side, side)
@@ -71,9 +71,9 @@ class ViT(Backbone):
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:
-        """Return the ``class`` token or the mean of the ``patches``; raises ValueError for another pooling."""
+        """Return the ``class`` token or the mean of the ``patches``; raises ValueError for any other pooling."""
         if pooling == "class":
             return self.tokens(images)[:, 0]
         if pooling == "patches":
             return self.tokens(images)[:, self.vit.num_prefix_tokens :].mean(dim=1)
-        raise ValueError(f"A vision transformer has no pooling '{pooling}': take 'class' or 'patches'.")
+        raise ValueError(f"A vision transformer has no pooling '{pooling}': use 'class' or 'patches'.")

@@ -1,5 +1,6 @@
-"""Lets ``python -m bench.cli`` start the program."""
+"""Start ``sslbench`` by ``python -m bench.cli``."""
 
 from bench.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

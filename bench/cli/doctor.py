@@ -1,4 +1,4 @@
-"""What `sslbench doctor` tells: versions, device, precision, threads, faiss, data, results folder."""
+"""``sslbench doctor``: versions, device, precision, threads, faiss, data and the results folder."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import typer
+
+from bench.cli import options as shared
 from bench.errors import SslbenchError
 
 
@@ -14,7 +17,7 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        subject: What was looked at.
+        subject: What was checked.
         state: ``ok``, ``note`` (works, with a limit) or ``wrong``.
         text: What was found, and what to do where it is wrong.
     """
@@ -24,8 +27,20 @@ class Finding:
     text: str
 
 
+def doctor(results: shared.Results = Path("results"), data_root: shared.DataRoot = None) -> None:
+    """Check versions, device, precision, threads, faiss, data and the results folder."""
+    from rich.text import Text
+
+    console, wrong = shared.console(), False
+    for finding in examine(results, data_root):
+        style = {"ok": "green", "note": "yellow", "wrong": "bold red"}[finding.state]
+        console.print(Text.assemble((f"{finding.state:<6}", style), f"{finding.subject:<14}", finding.text))
+        wrong |= finding.state == "wrong"
+    raise typer.Exit(2 if wrong else 0)
+
+
 def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
-    """Yield what is found, one line a subject."""
+    """Yield one finding per subject."""
     from bench.records.environment import package_versions, processor
 
     versions = package_versions()
@@ -61,7 +76,7 @@ def _gpus() -> Iterator[Finding]:
     import torch
 
     if not torch.cuda.is_available():
-        yield Finding("GPU", "note", "none; runs go to the CPU")
+        yield Finding("GPU", "note", "none; runs use the CPU")
         return
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
@@ -94,7 +109,7 @@ def _data(data_root: Path | None) -> Iterator[Finding]:
     for name in catalogue.names():
         place = available(name, data_root)
         if place is None:
-            text = "not here; downloaded at the first run, or --data-root names where it lies"
+            text = "not found; the first run downloads it, or --data-root names its folder"
             yield Finding(name, "note", text)
         else:
             yield Finding(name, "ok", str(place))
@@ -112,7 +127,7 @@ def _results(results: Path) -> Finding:
 
 
 def _states(results: Path) -> Iterator[Finding]:
-    """Yield what the last states of finished runs take."""
+    """Yield the disk space of the last states of finished runs."""
     kept = [path.stat().st_size for path in results.glob("checkpoints*/**/*.last.pt")]
     if kept:
         text = f"{len(kept)} finished run{'s' if len(kept) > 1 else ''}: {sum(kept) / 2**20:,.0f} MiB of last states kept for --extend"

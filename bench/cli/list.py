@@ -1,14 +1,54 @@
-"""What there is: methods, protocols, data sets and backbones, as rows for `sslbench list`."""
+"""``sslbench list``: the methods, protocols, data sets, backbones and studies that there are."""
 
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bench.cli import options as shared
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Kind = Literal["methods", "protocols", "datasets", "backbones", "studies"]
 Row = dict[str, Any]
 
 
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    format: Annotated[Literal["table", "json"], typer.Option(help="How to print it.")] = "table",
+    data_root: shared.DataRoot = None,
+    plugin: shared.Plugins = None,
+) -> None:
+    """List methods, protocols, data sets, backbones or studies."""
+    shared.load_plugins(plugin)
+    found = rows(kind, data_root)
+    if format == "json":
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _print_table(shared.console(), found)
+
+
+def _print_table(console: "Console", rows: list[Row]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for key, value in rows[0].items():
+        table.add_column(key, justify="right" if isinstance(value, int) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(_text, row.values()))
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return "" if value is None else str(value)
+
+
 def rows(kind: Kind, data_root: Path | None) -> list[Row]:
-    """Return one row a thing, with the same keys in each."""
+    """Return one row per thing, all with the same keys."""
     match kind:
         case "methods":
             return _methods()
@@ -43,19 +83,17 @@ def _methods() -> list[Row]:
                 "paper": method.paper,
             }
         )
-    from bench.pretrained.names import ROWS
+    from bench.pretrained.names import NAME_FORMS
 
     return found + [
         {"method": form, "title": title, "family": "elsewhere", "needs": "no training", "version": 1, "paper": ""}
-        for form, title in ROWS
+        for form, title in NAME_FORMS
     ]
 
 
 def _protocols() -> list[Row]:
-    from bench.registry.methods import load_installed_protocols
     from protocols import catalogue
 
-    load_installed_protocols()
     return [
         {
             "protocol": entry.id,

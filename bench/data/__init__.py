@@ -1,4 +1,4 @@
-"""Data sets: name -> uint8 images, labels, traits, splits. Importing this package, or its catalogue, imports no torch."""
+"""Data sets: name -> uint8 images, labels, traits, splits. Importing this package or its catalogue imports no torch."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Decoded images, kept once: a memory-mapped uint8 array a source, under the user's cache directory."""
+"""Cache of decoded images: one memory-mapped uint8 array per set of files, in the user's cache directory."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -13,35 +13,35 @@ from bench.data.locate import cache_folder
 from bench.data.raw import Pixels
 from bench.errors import SslbenchError
 
-FORM = 1
-"""Goes up whenever decoding changes pixels: what was kept before is then made anew."""
-REMEDY = "make room, or name another folder in SSLBENCH_CACHE"
+VERSION = 1
+"""Raised whenever a change of the decoder changes pixels: older arrays are then decoded again."""
+REMEDY = "free space, or set SSLBENCH_CACHE to another folder"
 
 
-def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
-    """Return the array of a source, mapped from its file; copy-on-write, so the file never changes.
+def cached(identity: str, build: Callable[[IO[bytes]], None]) -> Pixels:
+    """Return decoded images, mapped from their file; copy-on-write, so the file never changes.
 
     Args:
-        source: What tells this source from another and from its own later versions.
-        build: Writes the array in numpy's format into an open file; called only where there is no sound array yet. Two processes
-            call it once.
+        identity: Text that changes whenever the images change, for example a hash of the files and the image size.
+        build: Writes the array in numpy's format into an open file. It is called only if there is no valid array yet, and by only one
+            of several processes.
 
     Raises:
         SslbenchError: The cache cannot be written, for example on a full disk.
     """
-    key = hashlib.blake2b(f"{FORM}\0{source}".encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(f"{VERSION}\0{identity}".encode(), digest_size=16).hexdigest()
     path = cache_folder() / "images" / f"{key}.npy"
-    if (images := _sound(path)) is not None:
+    if (images := _open_valid(path)) is not None:
         return images
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            if (images := _sound(path)) is None:
-                # Under the lock nobody else writes: these are of the killed, and as large as the array.
-                for part in leftovers(path):
-                    part.unlink()
-                write_whole(path, lambda part: _fill(part, build), REMEDY)
-                images = _sound(path)
+            if (images := _open_valid(path)) is None:
+                # No other process writes under the lock: these files were left by killed processes.
+                for leftover in leftovers(path):
+                    leftover.unlink()
+                write_whole(path, lambda temporary: _fill(temporary, build), REMEDY)
+                images = _open_valid(path)
     except OSError as cause:
         raise SslbenchError(
             f"cannot write the image cache {path.parent}: {cause.strerror or cause}; {REMEDY}"
@@ -52,21 +52,21 @@ def cached(source: str, build: Callable[[IO[bytes]], None]) -> Pixels:
 
 
 def write_blocks(target: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Pixels]) -> None:
-    """Write an array of a known shape block by block, by plain writes: a full disk is an error there, a crash in a mapped file."""
+    """Write an array block by block with plain writes: on a full disk they raise an error, a memory-mapped file would crash."""
     np.lib.format.write_array_header_1_0(target, {"descr": "|u1", "fortran_order": False, "shape": shape})
     for block in blocks:
         target.write(np.ascontiguousarray(block).data)
 
 
-def _sound(path: Path) -> Pixels | None:
+def _open_valid(path: Path) -> Pixels | None:
     try:
         images = np.lib.format.open_memmap(path, mode="c")
     except (OSError, ValueError):
         return None
-    whole = images.dtype == np.uint8 and images.ndim == 4 and path.stat().st_size == images.offset + images.nbytes
-    return images if whole else None
+    complete = images.dtype == np.uint8 and images.ndim == 4 and path.stat().st_size == images.offset + images.nbytes
+    return images if complete else None
 
 
-def _fill(part: Path, build: Callable[[IO[bytes]], None]) -> None:
-    with part.open("w+b") as target:
+def _fill(temporary: Path, build: Callable[[IO[bytes]], None]) -> None:
+    with temporary.open("w+b") as target:
         build(target)

@@ -1,48 +1,47 @@
-"""What data sets there are: sizes, traits that cannot be seen from the pixels, budgets, default backbones. Imports no torch."""
+"""The data sets: sizes, files, readers, downloads, training budgets and default backbones. Imports no torch."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.errors import unknown
 
 FOLDER = "folder:"
-"""What a user's own directory or zip is named by: ``folder:PATH``."""
+"""Prefix of a user's own directory or zip: ``folder:PATH``."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One data set as it is published.
+class Download:
+    """How torchvision downloads a data set.
 
     Attributes:
-        name: What ``--dataset`` takes.
-        title: How people call it.
-        size: Side of the images in pixels; where they are resized, the default.
-        resized: Whether ``--image-size`` changes it.
-        channels: 1 or 3; None where the files decide.
-        classes: Number of classes; None where the files decide. Likewise the next three.
-        train: Images of the official train part.
-        test: Images of the official test part; 0 where there is none, so that a stratified fifth of ``train`` is taken.
-        unlabelled: Images without a label.
-        horizontal_flip: Whether a mirrored image keeps its class.
-        backbone: Default backbone.
-        epochs: Budget -> epochs over ``train`` and ``unlabelled``.
-        source: Paper or origin.
+        torchvision: Name of the class in ``torchvision.datasets``.
+        arguments: Keyword arguments of the class, other than ``root`` and ``download``.
     """
 
-    name: str
-    title: str
-    size: int
-    resized: bool
-    channels: int | None
-    classes: int | None
-    train: int | None
-    test: int | None
-    unlabelled: int | None
-    horizontal_flip: bool
-    backbone: str
-    epochs: Mapping[str, int]
-    source: str
+    torchvision: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form in which the files of a data set are published.
+
+    Attributes:
+        folder: Folder of the files, relative to the data root.
+        files: Required files or folders in it; each may also have the suffix ``.gz``.
+        largest: Largest image size for which no image has to be enlarged; None if there is no limit.
+        download: How this form is downloaded; None if the user has to fetch it.
+    """
+
+    folder: str
+    files: tuple[str, ...]
+    largest: int | None = None
+    download: Download | None = None
+
+    def fits(self, image_size: int) -> bool:
+        """Return whether this form provides images of this size without enlarging them."""
+        return self.largest is None or image_size <= self.largest
 
 
 BUDGETS = ("smoke", "quick", "standard", "long")
@@ -52,36 +51,180 @@ def _epochs(*epochs: int) -> dict[str, int]:
     return dict(zip(BUDGETS, epochs, strict=True))
 
 
-_DIGITS = _epochs(2, 20, 60, 200)
-_MNIST = _epochs(1, 5, 50, 200)
-_COLOUR = _epochs(1, 10, 200, 800)
+_EPOCHS_DIGITS = _epochs(2, 20, 60, 200)
+_EPOCHS_MNIST = _epochs(1, 5, 50, 200)
+_EPOCHS_COLOUR = _epochs(1, 10, 200, 800)
 
 
-def _mnist(name: str, title: str, flip: bool, source: str) -> Entry:
-    return Entry(name, title, 28, False, 1, 10, 60_000, 10_000, 0, flip, "resnet9_slim", _MNIST, source)
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One data set. A new data set is one entry here and one reader.
 
+    Attributes:
+        name: Value of ``--dataset``.
+        title: Name in tables.
+        source: Paper or origin.
+        reader: Module of ``bench.data`` with a function ``read(name, folder, size) -> RawData``, imported when the data set is loaded.
+            ``folder`` is the folder of one of ``forms``, or None if ``package`` is set.
+        forms: Forms of the files, the preferred one first; the last one must fit every image size.
+        package: Installed package that contains the images, instead of files; None otherwise.
+        size: Side of the images in pixels; the default if ``resizable``.
+        resizable: Whether ``--image-size`` applies.
+        channels: 1 or 3; None if it depends on the files.
+        classes: Number of classes; None if it depends on the files.
+        train: Number of images of the official train part; None if it depends on the files.
+        test: Number of images of the official test part; 0 if there is none: a stratified fifth of ``train`` is then used. None if it
+            depends on the files.
+        unlabelled: Number of images without a label; None if it depends on the files.
+        horizontal_flip: Whether a mirrored image keeps its class.
+        backbone: Default backbone.
+        epochs: Epochs over ``train`` and ``unlabelled`` for each budget.
+    """
+
+    name: str
+    title: str
+    source: str
+    reader: str
+    forms: tuple[Form, ...] = ()
+    package: str | None = None
+    size: int
+    resizable: bool = False
+    channels: int | None
+    classes: int | None
+    train: int | None
+    test: int | None
+    unlabelled: int | None = 0
+    horizontal_flip: bool
+    backbone: str = "resnet18"
+    epochs: Mapping[str, int] = field(default_factory=_EPOCHS_COLOUR.copy)
+
+
+def _mnist(name: str, title: str, source: str, *, torchvision: str, horizontal_flip: bool) -> Entry:
+    files = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+    return Entry(
+        name=name,
+        title=title,
+        source=source,
+        reader="mnist",
+        forms=(Form(f"{torchvision}/raw", files, download=Download(torchvision)),),
+        size=28,
+        channels=1,
+        classes=10,
+        train=60_000,
+        test=10_000,
+        horizontal_flip=horizontal_flip,
+        backbone="resnet9_slim",
+        epochs=_EPOCHS_MNIST,
+    )
+
+
+_CIFAR10_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
-        "digits", "Digits 8×8", 8, False, 1, 10, 1_797, 0, 0, False, "resnet9_slim", _DIGITS,
-        "Alpaydin & Kaynak 1998, as scikit-learn ships it",
+        name="digits",
+        title="Digits 8×8",
+        source="Alpaydin & Kaynak 1998, as scikit-learn ships it",
+        reader="digits",
+        package="scikit-learn",
+        size=8,
+        channels=1,
+        classes=10,
+        train=1_797,
+        test=0,
+        horizontal_flip=False,
+        backbone="resnet9_slim",
+        epochs=_EPOCHS_DIGITS,
     ),
-    _mnist("mnist", "MNIST", False, "LeCun 1998"),
-    _mnist("fashion_mnist", "FashionMNIST", True, "Xiao 2017"),
-    _mnist("kmnist", "KMNIST", False, "Clanuwat 2018"),
-    Entry("cifar10", "CIFAR-10", 32, False, 3, 10, 50_000, 10_000, 0, True, "resnet18", _COLOUR, "Krizhevsky 2009"),
-    Entry("cifar100", "CIFAR-100", 32, False, 3, 100, 50_000, 10_000, 0, True, "resnet18", _COLOUR, "Krizhevsky 2009"),
-    Entry("stl10", "STL-10", 96, False, 3, 10, 5_000, 8_000, 100_000, True, "resnet18", _COLOUR, "Coates 2011"),
+    _mnist("mnist", "MNIST", "LeCun 1998", torchvision="MNIST", horizontal_flip=False),
+    _mnist("fashion_mnist", "FashionMNIST", "Xiao 2017", torchvision="FashionMNIST", horizontal_flip=True),
+    _mnist("kmnist", "KMNIST", "Clanuwat 2018", torchvision="KMNIST", horizontal_flip=False),
     Entry(
-        "imagenette", "Imagenette", 96, True, 3, 10, 9_469, 3_925, 0, True, "resnet18", _COLOUR,
-        "Howard 2019 (fast.ai), version 2, 160 px",
+        name="cifar10",
+        title="CIFAR-10",
+        source="Krizhevsky 2009",
+        reader="cifar",
+        forms=(
+            Form("cifar-10-batches-bin", tuple(f"{file}.bin" for file in _CIFAR10_FILES)),
+            Form("cifar-10-batches-py", _CIFAR10_FILES, download=Download("CIFAR10")),
+        ),
+        size=32,
+        channels=3,
+        classes=10,
+        train=50_000,
+        test=10_000,
+        horizontal_flip=True,
     ),
-)  # fmt: skip
+    Entry(
+        name="cifar100",
+        title="CIFAR-100",
+        source="Krizhevsky 2009",
+        reader="cifar",
+        forms=(
+            Form("cifar-100-binary", ("train.bin", "test.bin")),
+            Form("cifar-100-python", ("train", "test"), download=Download("CIFAR100")),
+        ),
+        size=32,
+        channels=3,
+        classes=100,
+        train=50_000,
+        test=10_000,
+        horizontal_flip=True,
+    ),
+    Entry(
+        name="stl10",
+        title="STL-10",
+        source="Coates 2011",
+        reader="stl10",
+        forms=(
+            Form(
+                "stl10_binary",
+                ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin", "unlabeled_X.bin"),
+                download=Download("STL10", {"split": "unlabeled"}),
+            ),
+        ),
+        size=96,
+        channels=3,
+        classes=10,
+        train=5_000,
+        test=8_000,
+        unlabelled=100_000,
+        horizontal_flip=True,
+    ),
+    Entry(
+        name="imagenette",
+        title="Imagenette",
+        source="Howard 2019 (fast.ai), version 2, 160 px",
+        reader="imagenette",
+        forms=(
+            Form("imagenette2-160", ("train", "val"), 160, Download("Imagenette", {"size": "160px"})),
+            Form("imagenette2-320", ("train", "val"), 320, Download("Imagenette", {"size": "320px"})),
+            Form("imagenette2", ("train", "val"), None, Download("Imagenette", {"size": "full"})),
+        ),
+        size=96,
+        resizable=True,
+        channels=3,
+        classes=10,
+        train=9_469,
+        test=3_925,
+        horizontal_flip=True,
+    ),
+)
 
 FOLDER_ENTRY = Entry(
-    f"{FOLDER}PATH", "Your own images", 96, True, None, None, None, None, None, True, "resnet18", _COLOUR,
-    "a directory or zip: train/<class>/…, test/<class>/… or val/<class>/…, unlabelled/…; or <class>/… alone",
-)  # fmt: skip
+    name=f"{FOLDER}PATH",
+    title="Your own images",
+    source="a directory or zip: train/<class>/…, test/<class>/… or val/<class>/…, unlabelled/…; or <class>/… alone",
+    reader="folder",
+    size=96,
+    resizable=True,
+    channels=None,
+    classes=None,
+    train=None,
+    test=None,
+    unlabelled=None,
+    horizontal_flip=True,
+)
 
 
 def names() -> tuple[str, ...]:
@@ -90,10 +233,10 @@ def names() -> tuple[str, ...]:
 
 
 def resolve(name: str) -> Entry:
-    """Return the entry of a name; ``folder:PATH`` has one of its own.
+    """Return the entry of a data set; every ``folder:PATH`` has the same one.
 
     Raises:
-        SslbenchError: The name is unknown; the message has the nearest.
+        SslbenchError: The name is unknown; the message suggests the nearest one.
     """
     if name.startswith(FOLDER) and name != FOLDER:
         return FOLDER_ENTRY
@@ -104,10 +247,10 @@ def resolve(name: str) -> Entry:
 
 
 def epochs(name: str, budget: str) -> int:
-    """Return the epochs of a budget on a data set: PROTOCOLS.md, "Training budgets".
+    """Return the number of epochs of a budget on a data set (`protocols/README.md`, "Training budgets").
 
     Args:
-        name: As ``--dataset`` takes it.
+        name: Value of ``--dataset``.
         budget: ``smoke``, ``quick``, ``standard``, ``long``, or a number of epochs such as ``100ep``.
 
     Raises:
@@ -122,15 +265,15 @@ def epochs(name: str, budget: str) -> int:
 
 
 TRANSFORMER = {"resnet9_slim": "vit_nano", "resnet18": "vit_tiny"}
-"""Beside each default backbone, the one of methods that need a transformer."""
+"""Default convolutional backbone -> default backbone of methods that need a transformer."""
 
 
 def default_backbone(name: str, *, transformer: bool = False) -> str:
-    """Return the name of the backbone that a data set gets where none is named, of either family."""
+    """Return the name of a data set's default backbone: convolutional, or a transformer."""
     backbone = resolve(name).backbone
     return TRANSFORMER[backbone] if transformer else backbone
 
 
 def batch_size(train_images: int) -> int:
-    """Return the images a step: 256, never more than a quarter of ``train``."""
+    """Return the number of images per step: 256, but at most a quarter of ``train``."""
     return min(256, train_images // 4)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.locate import FORMS
+from bench.data.catalogue import resolve
 from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
@@ -24,13 +24,13 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 _PIXELS = 3 * 32 * 32
 
 
-def read(name: str, folder: Path) -> RawData:
-    """Return ``cifar10`` or ``cifar100`` from the folder that holds its files.
+def read(name: str, folder: Path, size: int) -> RawData:
+    """Return ``cifar10`` or ``cifar100`` from the folder of its binary or its Python files; ``size`` is not used.
 
     Raises:
-        SslbenchError: A file is corrupt or cut short.
+        SslbenchError: A file is corrupt or truncated.
     """
-    binary = FORMS[name][0]
+    binary = resolve(name).forms[0]
     if folder.name != Path(binary.folder).name:
         return _read_python(name, folder)
     parts = [read_binary(folder / file, len(CLASS_NAMES[name])) for file in binary.files]
@@ -47,36 +47,37 @@ def read(name: str, folder: Path) -> RawData:
 def read_binary(path: Path, classes: int) -> tuple[Pixels, Labels]:
     """Return images and labels of one binary file (format: Krizhevsky's CIFAR page).
 
-    A record is one label byte (CIFAR-100: the coarse, then the fine label, which is taken) and 3,072 pixel bytes, channel-first.
+    A record has one label byte (CIFAR-100: two, the coarse and the fine label; the fine one is returned) and 3,072 pixel bytes,
+    channel-first.
 
     Raises:
-        SslbenchError: The file cannot be read, holds no whole number of records, or a label out of range.
+        SslbenchError: The file cannot be read, is truncated, or contains a label that is out of range.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as cause:
-        raise SslbenchError(f"{path} cannot be read ({cause.strerror}): fetch it again") from cause
+        raise SslbenchError(f"{path} cannot be read ({cause.strerror}): download it again") from cause
     label_bytes = 2 if classes == 100 else 1
     if data.size == 0 or data.size % (label_bytes + _PIXELS):
         raise SslbenchError(
-            f"{path} is cut short: {data.size} bytes are no whole number of records of {label_bytes + _PIXELS}: fetch it again"
+            f"{path} is truncated: {data.size} bytes are not a multiple of the record size {label_bytes + _PIXELS}: download it again"
         )
     records = data.reshape(-1, label_bytes + _PIXELS)
     labels = records[:, label_bytes - 1].astype(np.int64)
     if labels.max() >= classes:
-        raise SslbenchError(f"{path} is corrupt: label {labels.max()} of {classes} classes: fetch it again")
+        raise SslbenchError(f"{path} is corrupt: label {labels.max()}, but only {classes} classes: download it again")
     return records[:, label_bytes:].reshape(-1, 3, 32, 32), labels
 
 
 def _read_python(name: str, folder: Path) -> RawData:
-    """Read the pickled files; torchvision compares their MD5 with the published ones before it opens them."""
-    from torchvision.datasets import CIFAR10, CIFAR100  # takes a second, and the binary files do without
+    """Read the pickled files; torchvision checks their MD5 sums before it opens them."""
+    from torchvision.datasets import CIFAR10, CIFAR100  # slow to import, and not needed for the binary files
 
     kind = CIFAR10 if name == "cifar10" else CIFAR100
     try:
         train, test = (kind(folder.parent, train=part) for part in (True, False))
     except RuntimeError as cause:
-        raise SslbenchError(f"{folder} is corrupt: a file has not the published MD5: fetch it again") from cause
+        raise SslbenchError(f"{folder} is corrupt: the MD5 sum of a file is wrong: download it again") from cause
     return RawData(
         CLASS_NAMES[name],
         np.ascontiguousarray(train.data.transpose(0, 3, 1, 2)),

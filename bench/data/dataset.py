@@ -1,4 +1,4 @@
-"""The contract of a data set: uint8 images, labels, traits, splits; test labels under seal."""
+"""``Dataset``: uint8 images, labels, traits and splits; the test labels are sealed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ Images = UInt8[Tensor, "images channels size size"]
 
 @dataclass
 class SealedLabels:
-    """Labels that only ``bench/evaluation/score.py`` opens; counts how often.
+    """Labels that only ``bench/evaluation/score.py`` opens; every opening is counted.
 
     Attributes:
-        development: Whether they are those of the development task, where curves may be drawn.
+        development: Whether the labels belong to the development task, for which curves may be drawn.
         openings: How often the labels were read.
     """
 
@@ -29,26 +29,26 @@ class SealedLabels:
         return len(self._labels)
 
     def open(self) -> Int[Tensor, " images"]:
-        """Return the labels and count the reading."""
+        """Return the labels and count the opening."""
         self.openings += 1
         return self._labels
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A task on images: train, test, and what is without labels.
+    """A classification task: train and test images with labels, and unlabelled images.
 
     Attributes:
-        name: For records: ``digits``; a folder by its slug and eight hex digits of the fingerprint.
-        fingerprint: Hex hash of pixels, labels and what else changes the task.
+        name: Name in records: ``digits``; for a folder, its slug and eight hex digits of the fingerprint.
+        fingerprint: Hex hash of pixels, labels and whether images may be flipped.
         traits: What views and heads depend on.
-        class_names: In the order of the labels.
+        class_names: Class names; a label is an index into them.
         train_images: uint8 N×C×H×W, in memory or mapped from the cache.
         train_labels: int64 N.
-        test_images: uint8.
-        test_labels: Under seal.
-        unlabelled_images: uint8, or None.
-        val: Indices into ``train``: a stratified tenth, by a fixed seed.
+        test_images: uint8 M×C×H×W.
+        test_labels: int64 M, sealed.
+        unlabelled_images: uint8 U×C×H×W, or None.
+        val: Indices into ``train``: a stratified tenth, drawn with a fixed seed.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Dataset:
 
     @property
     def fit(self) -> Int[Tensor, " fit"]:
-        """Indices of ``train`` without ``val``, in rising order."""
+        """Indices of ``train`` without ``val``, ascending."""
         keep = torch.ones(len(self.train_labels), dtype=torch.bool)
         keep[self.val] = False
         return keep.nonzero().flatten()

@@ -1,4 +1,4 @@
-"""One encoded image -> uint8 pixels of one size; whatever its mode, depth or orientation."""
+"""Decode an image file into uint8 pixels of a given size, for every colour mode, bit depth and orientation."""
 
 import io
 
@@ -18,11 +18,11 @@ MAX_ASPECT = 100
 def decode(data: bytes, size: int) -> Pixels:
     """Return an image as uint8 3×size×size: shorter side resized (antialiased bilinear), centre cropped.
 
-    Grey is repeated over three channels, 16 bits become 8, what is transparent lies on white, the orientation that a camera noted
-    is applied, of an animation the first frame is taken.
+    Grey is repeated over three channels, 16 bits are reduced to 8, transparent pixels are blended with white, the EXIF orientation is
+    applied, and the first frame of an animation is returned.
 
     Raises:
-        ValueError: In one line: the bytes are no whole image of ``FORMATS``, or one of unusual form.
+        ValueError: The bytes are not a complete image of one of ``FORMATS``, or its size or pixel type is not supported; one line.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -34,10 +34,10 @@ def decode(data: bytes, size: int) -> Pixels:
             image.load()
             pixels = _resized(_eight_bits(ImageOps.exif_transpose(image)), size)
     except UnidentifiedImageError as cause:
-        raise ValueError("no image of a known format") from cause
+        raise ValueError("not an image of a known format") from cause
     except MemoryError:
         raise
-    except Exception as cause:  # Pillow's decoders raise whatever a broken file leads them to
+    except Exception as cause:  # a corrupt file can raise any exception in Pillow's decoders
         raise ValueError(" ".join(str(cause).split()) or type(cause).__name__) from cause
     if pixels.ndim == 2:
         return np.repeat(pixels[None], 3, axis=0)
@@ -61,7 +61,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _resized(image: Image.Image, size: int) -> Pixels:
-    """Resize the shorter side and crop the centre, rounded as torchvision's ``Resize`` and ``CenterCrop`` round."""
+    """Resize the shorter side and crop the centre, with the same rounding as torchvision's ``Resize`` and ``CenterCrop``."""
     short = min(image.size)
     width, height = (size * side // short for side in image.size)
     if (width, height) != image.size:

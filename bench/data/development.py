@@ -1,4 +1,4 @@
-"""The development task: ``train∖val`` in the place of ``train``, ``val`` in that of ``test``; all that is tuned uses only this."""
+"""The development task: ``train∖val`` replaces ``train`` and ``val`` replaces ``test``. Everything is tuned on this task only."""
 
 import hashlib
 
@@ -13,33 +13,33 @@ from bench.errors import SslbenchError
 
 
 def development(dataset: Dataset) -> Dataset:
-    """Return the development task of a data set: PROTOCOLS.md, "Splits". The test part of the data set is not in it.
+    """Return the development task of a data set (`protocols/README.md`, "Splits"). It does not contain the data set's test part.
 
-    Label sets are drawn from its own ``train_labels``; its ``val`` is a stratified tenth of its own ``train``.
+    Its label sets are drawn from its ``train_labels``; its ``val`` is a stratified tenth of its ``train``.
 
     Raises:
-        SslbenchError: A class is too small to be split again, or too few images are left.
+        SslbenchError: A class is too small to be split again, or too few images remain.
     """
     val = dataset.val
-    stays = torch.ones(len(dataset.train_labels), dtype=torch.bool)
-    stays[val] = False
-    keep = stays.nonzero().squeeze(1)
+    remains = torch.ones(len(dataset.train_labels), dtype=torch.bool)
+    remains[val] = False
+    keep = remains.nonzero().squeeze(1)
     images, labels = dataset.train_images[keep], dataset.train_labels[keep]
     unlabelled = dataset.unlabelled_images
-    source = RawData(
+    raw = RawData(
         dataset.class_names,
         images.numpy(),
         labels.numpy().astype(np.int64, copy=False),
         unlabelled_images=None if unlabelled is None else unlabelled.numpy(),
     )
     try:
-        _, new_val = stratified(source.train_labels, VAL, "val", dataset.class_names)
+        _, new_val = stratified(raw.train_labels, VAL, "val", dataset.class_names)
     except SslbenchError as cause:
         raise SslbenchError(f"{dataset.name}, development task: {cause}") from cause
     return Dataset(
         name=dataset.name,
         fingerprint=hashlib.blake2b(f"{dataset.fingerprint} development".encode(), digest_size=16).hexdigest(),
-        traits=traits(f"{dataset.name}, development task:", source, dataset.traits.horizontal_flip),
+        traits=traits(f"{dataset.name}, development task:", raw, dataset.traits.horizontal_flip),
         class_names=dataset.class_names,
         train_images=images,
         train_labels=labels,

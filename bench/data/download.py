@@ -1,90 +1,76 @@
-"""Downloads by torchvision, into the cache: never into a folder that the user named."""
+"""Download data sets with torchvision into the cache, never into the user's data folder."""
 
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
 
 from filelock import FileLock
 
-from bench.data.locate import FORMS, download_folder, find
+from bench.data.catalogue import Download, Form, resolve
+from bench.data.locate import complete, download_folder, find
 from bench.errors import SslbenchError
 
-_SECONDS = 30
-"""How long a server may stay silent."""
+_TIMEOUT = 30
+"""Seconds to wait for an answer of the server."""
 
 
-def download(name: str, image_size: int, looked_in: list[Path]) -> Path:
-    """Fetch a data set and return the folder of its files; two processes fetch it once.
+def download(name: str, image_size: int, searched: Sequence[Path]) -> Path:
+    """Download a data set and return the folder of its files; if two processes ask for it, one of them downloads it.
 
     Args:
-        name: Of a published data set.
-        image_size: For ``imagenette``: the least of its archives that is as large is taken.
-        looked_in: Where its files are not, to say so in the error.
+        name: Name of a published data set.
+        image_size: Size in pixels; the first form that fits is downloaded.
+        searched: Folders without its files, for the error message.
 
     Raises:
-        SslbenchError: It could not be fetched; the message says what to put where.
+        SslbenchError: The download failed; the message says which files to put where.
     """
     target = download_folder()
-    silent = socket.getdefaulttimeout()
+    form = next((form for form in resolve(name).forms if form.download and form.fits(image_size)), None)
+    if form is None or form.download is None:
+        raise SslbenchError(f"{name}: {_advice(name, image_size, searched)}; it cannot be downloaded automatically")
+    timeout = socket.getdefaulttimeout()
     try:
         target.mkdir(parents=True, exist_ok=True)
         with FileLock(target / f"{name}.lock"):
             if (found := find(name, [target], image_size)) is None:
                 print(f"{name}: no files found, downloading them to {target}", file=sys.stderr)
-                socket.setdefaulttimeout(_SECONDS)
-                with TemporaryDirectory(prefix=f"{name}-", dir=target) as part:
-                    _fetch(name, Path(part), image_size)
-                    found = _move(name, Path(part), target)
+                socket.setdefaulttimeout(_TIMEOUT)
+                with TemporaryDirectory(prefix=f"{name}-", dir=target) as temporary:
+                    _fetch(form.download, Path(temporary))
+                    found = _move(form, Path(temporary), target)
     except (URLError, OSError, RuntimeError) as cause:
-        raise SslbenchError(
-            f"{name}: {_advice(name, image_size, looked_in)}; its download failed ({' '.join(str(cause).split())})"
-        ) from cause
+        reason = " ".join(str(cause).split())
+        raise SslbenchError(f"{name}: {_advice(name, image_size, searched)}; the download failed ({reason})") from cause
     finally:
-        socket.setdefaulttimeout(silent)
+        socket.setdefaulttimeout(timeout)
     if found is None:
-        raise SslbenchError(f"{name}: {_advice(name, image_size, looked_in)}; its download was not whole")
+        raise SslbenchError(f"{name}: {_advice(name, image_size, searched)}; the download was incomplete")
     return found
 
 
-def _fetch(name: str, target: Path, image_size: int) -> None:
-    from torchvision import datasets  # takes a second, and who has the files does without
+def _fetch(download: Download, target: Path) -> None:
+    from torchvision import datasets  # slow to import, and only needed for downloads
 
-    match name:
-        case "mnist":
-            datasets.MNIST(target, download=True)
-        case "fashion_mnist":
-            datasets.FashionMNIST(target, download=True)
-        case "kmnist":
-            datasets.KMNIST(target, download=True)
-        case "cifar10":
-            datasets.CIFAR10(target, download=True)
-        case "cifar100":
-            datasets.CIFAR100(target, download=True)
-        case "stl10":
-            datasets.STL10(target, split="unlabeled", download=True)
-        case "imagenette":
-            size = "160px" if image_size <= 160 else "320px" if image_size <= 320 else "full"
-            datasets.Imagenette(target, size=size, download=True)
-        case _:
-            raise SslbenchError(f"{name} has no download: see `sslbench list datasets`")
+    getattr(datasets, download.torchvision)(target, download=True, **download.arguments)
 
 
-def _move(name: str, part: Path, target: Path) -> Path | None:
-    """Move the files in one step: a download that breaks off, even while it unpacks, is never taken for a whole one."""
-    source = find(name, [part])
-    if source is None:
+def _move(form: Form, temporary: Path, target: Path) -> Path | None:
+    """Move a complete download with one rename, so that an interrupted one is never mistaken for a data set."""
+    if not complete(form, temporary):
         return None
-    final = target / source.relative_to(part)
+    final = target / form.folder
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
         shutil.rmtree(final)
-    return source.rename(final)
+    return (temporary / form.folder).rename(final)
 
 
-def _advice(name: str, image_size: int, looked_in: list[Path]) -> str:
-    form = next(form for form in FORMS[name] if form.fits(image_size))
-    places = " or ".join(str(root / form.folder) for root in looked_in)
-    return f"no {', '.join(form.files)} in {places}: put them into {form.folder}/ of a folder that --data-root or SSLBENCH_DATA names"
+def _advice(name: str, image_size: int, searched: Sequence[Path]) -> str:
+    form = next(form for form in resolve(name).forms if form.fits(image_size))
+    folders = " or ".join(str(root / form.folder) for root in searched)
+    return f"no {', '.join(form.files)} in {folders}: put them into {form.folder}/ in the folder that --data-root or SSLBENCH_DATA names"

@@ -1,4 +1,4 @@
-"""A user's own images, a directory or zip: decoded once, in parallel, into the cache."""
+"""Read a user's own images from a directory or zip: decoded once, in parallel, into the cache."""
 
 import os
 import sys
@@ -11,35 +11,33 @@ from typing import IO
 import numpy as np
 
 from bench.data.cache import cached, write_blocks
-from bench.data.catalogue import FOLDER
 from bench.data.decode import decode
 from bench.data.layout import layout
 from bench.data.listing import Listing, listing
 from bench.data.raw import Pixels, RawData
 from bench.errors import SslbenchError
-from bench.filenames import slug
 
 _BLOCK = 64
 
 
-def read(path: Path, size: int) -> RawData:
-    """Return the images of a directory or zip, ``size`` pixels wide; of one channel where every image of it is grey.
+def read(name: str, folder: Path, size: int) -> RawData:
+    """Return the images of a directory or zip, ``size`` pixels wide, with one channel if all of them are grey; ``name`` is not used.
 
     Raises:
-        SslbenchError: It is not there, is not safe to read, lacks classes, holds a corrupt image (named), or the cache cannot be
-            written.
+        SslbenchError: The folder does not exist, is not safe to read, has too few classes or contains a corrupt image, or the cache
+            cannot be written.
     """
-    with listing(path) as files:
-        parts = layout(files.names, str(path))
+    with listing(folder) as files:
+        parts = layout(files.names, str(folder))
         labelled = [*parts.train, *parts.test]
-        names = [*(name for name, _ in labelled), *parts.unlabelled]
+        paths = [*(image for image, _ in labelled), *parts.unlabelled]
 
         def build(target: IO[bytes]) -> None:
-            if parts.left_out:
-                some = f"{len(parts.left_out)} files that are no images or lie in no class"
-                print(f"{path}: left out {some} (first: {parts.left_out[0]})", file=sys.stderr)
-            print(f"{path}: decoding {len(names)} images, once", file=sys.stderr)
-            _decode_all(files, names, size, target)
+            if parts.ignored:
+                ignored = f"{len(parts.ignored)} files that are not images or not in a class folder"
+                print(f"{folder}: ignored {ignored} (first: {parts.ignored[0]})", file=sys.stderr)
+            print(f"{folder}: decoding {len(paths)} images, only this once", file=sys.stderr)
+            _decode_all(files, paths, size, target)
 
         images = cached(f"{files.fingerprint} {size}", build)
     labels = np.array([label for _, label in labelled], np.int64)
@@ -52,12 +50,6 @@ def read(path: Path, size: int) -> RawData:
         labels[train:] if parts.test else None,
         images[end:] if parts.unlabelled else None,
     )
-
-
-def name_of(path: Path, fingerprint: str) -> str:
-    """Return the name of a folder in records: readable, fit for a file name, and its own by eight digits of the content's hash."""
-    name = path.stem if path.is_file() else path.resolve().name
-    return slug(FOLDER + name, fingerprint)
 
 
 def _decode_all(files: Listing, names: Sequence[str], size: int, target: IO[bytes]) -> None:
@@ -75,16 +67,16 @@ def _decode_all(files: Listing, names: Sequence[str], size: int, target: IO[byte
 
 
 def _decoded(files: Listing, names: Sequence[str], size: int) -> Iterator[Pixels]:
-    """Yield blocks of decoded images in order, a few blocks ahead of the reader."""
+    """Yield blocks of decoded images in order; a few blocks are decoded ahead."""
 
-    def one(name: str) -> Pixels:
+    def decode_one(name: str) -> Pixels:
         try:
             return decode(files.read(name), size)
         except ValueError as cause:
             raise SslbenchError(f"{name} in {files.path} is a corrupt image ({cause}): repair or remove it") from cause
 
     def block(start: int) -> Pixels:
-        return np.stack([one(name) for name in names[start : start + _BLOCK]])
+        return np.stack([decode_one(name) for name in names[start : start + _BLOCK]])
 
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
@@ -102,7 +94,7 @@ def _decoded(files: Listing, names: Sequence[str], size: int) -> Iterator[Pixels
 
 
 def _keep_first_channel(target: IO[bytes], count: int, size: int) -> None:
-    """Rewrite an array of three equal channels in place as one of a single channel: reading runs ahead of writing."""
+    """Rewrite an array with three equal channels in place with one channel: a block is read before its place is overwritten."""
     side = size * size
     start = target.tell() - count * 3 * side
 

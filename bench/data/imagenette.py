@@ -1,10 +1,10 @@
-"""Imagenette: fast.ai's ten classes of ImageNet, from its unpacked archives."""
+"""Imagenette: ten classes of ImageNet selected by fast.ai, read from its unpacked archives."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data import folder
+from bench.data.folder import read as read_folder
 from bench.data.raw import RawData
 
 TITLES = {
@@ -19,19 +19,19 @@ TITLES = {
     "n03445777": "golf ball",
     "n03888257": "parachute",
 }
-"""WordNet id -> what it is."""
+"""WordNet id -> class name."""
 
 
-def read(path: Path, size: int) -> RawData:
-    """Return Imagenette from the folder ``imagenette2-160`` or its larger fellows, resized to ``size`` pixels.
+def read(name: str, folder: Path, size: int) -> RawData:
+    """Return Imagenette from ``imagenette2-160`` or one of the larger archives, resized to ``size`` pixels.
 
     Raises:
         SslbenchError: An image is corrupt, or the cache cannot be written.
     """
-    source = folder.read(path, size)
-    return replace(source, class_names=titled(source.class_names))
+    raw = read_folder(name, folder, size)
+    return replace(raw, class_names=titled(raw.class_names))
 
 
 def titled(names: Sequence[str]) -> list[str]:
-    """Return class names, the WordNet ids of Imagenette among them as what they are."""
+    """Return class names, with the WordNet ids of Imagenette replaced by words."""
     return [TITLES.get(name, name) for name in names]

@@ -1,4 +1,4 @@
-"""Label sets: which images a low-shot protocol may use the labels of; nested in a draw, equal for every method, seed and machine."""
+"""Label sets: the images whose labels a low-shot protocol may use; nested within a draw, the same for all methods, seeds and machines."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,27 +19,28 @@ def label_set(
 ) -> Int[Tensor, " labelled"]:
     """Return positions in ``train``, class by class.
 
-    A draw has one seeded permutation a class; a label set is its first K images, or its first P % (half rounds up, at least one).
+    Each draw has one seeded permutation per class; a label set is the first K images or the first P % of each permutation (rounded half
+    up, at least one).
 
     Args:
-        train_labels: int64 of all of ``train``.
-        labels: ``"5"`` (a class) or ``"10pct"``.
-        draw: From 0.
-        class_names: To name a class in an error; its label where they are not given.
+        train_labels: int64 labels of all of ``train``.
+        labels: ``"5"`` (images per class) or ``"10pct"``.
+        draw: Number of the draw, from 0.
+        class_names: Class names for error messages; the labels are used if they are missing.
 
     Raises:
-        SslbenchError: ``labels`` is of neither form, or a class has fewer images; it is named.
+        SslbenchError: ``labels`` has neither form, or a class has fewer images.
     """
     wanted = _parse(labels)
-    known = train_labels.numpy()
+    all_labels = train_labels.numpy()
     chosen = []
-    for label in np.unique(known).tolist():
-        positions = np.flatnonzero(known == label)
+    for label in np.unique(all_labels).tolist():
+        positions = np.flatnonzero(all_labels == label)
         count = wanted if isinstance(wanted, int) else at_least_one(len(positions), wanted)
         if count > len(positions):
             name = class_names[label] if class_names else label
             raise SslbenchError(
-                f"class {name} has {len(positions)} images of train, fewer than {labels} labels a class: ask for fewer"
+                f"class {name} has {len(positions)} train images, fewer than {labels} labels per class: ask for fewer"
             )
         chosen.append(positions[permutation(len(positions), "label set", draw, label)[:count]])
     return torch.from_numpy(np.concatenate(chosen))

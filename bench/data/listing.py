@@ -1,4 +1,4 @@
-"""The files of a directory or zip, by their path inside it; nothing is ever unpacked to disk."""
+"""List and read the files of a directory or zip; nothing is unpacked to disk."""
 
 import hashlib
 import os
@@ -13,21 +13,21 @@ from pathlib import Path, PurePosixPath
 from bench.errors import SslbenchError
 
 MAX_FILE_BYTES = 256 * 2**20
-"""No image is larger: what is, is a mistake or a zip bomb."""
+"""A larger file is not an image, but a mistake or a zip bomb."""
 MAX_TOTAL_BYTES = 16 * 2**30
 MAX_RATIO = 100
-"""A zip that unpacks to more than both is a zip bomb: photographs do not compress a hundredfold."""
+"""A zip that unpacks to more than ``MAX_TOTAL_BYTES`` and to more than 100 times its size is a zip bomb."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a directory or zip.
+    """The files of a directory or zip.
 
     Attributes:
         path: The directory or zip.
-        names: Paths inside it, with ``/``, sorted; no directories, no hidden files.
+        names: Paths of the files in it, with ``/``, sorted; without hidden files.
         fingerprint: Hex hash of names, sizes, and modification times (directory) or checksums (zip).
-        read: Path inside -> its bytes; may be called from several threads; raises SslbenchError that names the file.
+        read: Path of a file -> its bytes; thread-safe; raises SslbenchError with the name of the file.
     """
 
     path: Path
@@ -38,10 +38,10 @@ class Listing:
 
 @contextmanager
 def listing(path: Path) -> Iterator[Listing]:
-    """List a directory or zip; the zip is open as long as the context.
+    """List a directory or zip; the zip stays open within the context.
 
     Raises:
-        SslbenchError: It is not there, is neither, is corrupt, or is not safe to read.
+        SslbenchError: The path does not exist, is neither, is corrupt, or is not safe to read.
     """
     if path.is_dir():
         yield _directory(path)
@@ -49,31 +49,29 @@ def listing(path: Path) -> Iterator[Listing]:
         try:
             archive = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as cause:
-            raise SslbenchError(
-                f"{path} is no zip that can be read ({cause}): name a directory or a whole zip"
-            ) from cause
+            raise SslbenchError(f"{path} is not a readable zip ({cause}): use a directory or a complete zip") from cause
         with archive:
             yield _zip(path, archive)
     else:
-        raise SslbenchError(f"{path} is not there: name a directory or zip of images after folder:")
+        raise SslbenchError(f"{path} does not exist: write folder:PATH with the path of a directory or zip of images")
 
 
 def hidden(name: str) -> bool:
-    """Return whether a path inside has a part that no user put there: dot files, the resource forks of macOS, Windows's thumbnails."""
+    """Return whether a path contains a hidden or system file or folder: dot files, resource forks of macOS, thumbnails of Windows."""
     return any(part.startswith(".") or part in ("__MACOSX", "Thumbs.db", "desktop.ini") for part in name.split("/"))
 
 
 def _directory(path: Path) -> Listing:
     files: dict[str, os.stat_result] = {}
-    for folder, folders, leaves in os.walk(path, followlinks=True, onerror=_unreadable):
-        folders[:] = [name for name in folders if not hidden(name) and not _links_above(Path(folder, name))]
-        for leaf in leaves:
-            file = Path(folder, leaf)
+    for folder, folders, file_names in os.walk(path, followlinks=True, onerror=_unreadable):
+        folders[:] = [name for name in folders if not hidden(name) and not _links_to_parent(Path(folder, name))]
+        for file_name in file_names:
+            file = Path(folder, file_name)
             try:
                 state = file.stat()
             except OSError as cause:
                 raise SslbenchError(f"{file} cannot be read ({cause.strerror}): repair or remove it") from cause
-            if stat.S_ISREG(state.st_mode) and not hidden(leaf):
+            if stat.S_ISREG(state.st_mode) and not hidden(file_name):
                 files[file.relative_to(path).as_posix()] = state
 
     def read(name: str) -> bytes:
@@ -95,23 +93,23 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> Listing:
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         name = member.filename.replace("\\", "/")
-        _refuse_unsafe(path, name, member)
+        _check_safe(path, name, member)
         if name.endswith("/") or hidden(name):
             continue
         if name in members:
-            raise SslbenchError(f"{path} holds {name} twice: pack it again")
+            raise SslbenchError(f"{path} contains {name} twice: zip it again")
         members[name] = member
     total = sum(member.file_size for member in members.values())
     if total > max(MAX_TOTAL_BYTES, MAX_RATIO * path.stat().st_size):
         raise SslbenchError(
-            f"{path} would unpack to {total} bytes, like a zip bomb: pack the images as JPEG or PNG, or unpack it"
+            f"{path} would unpack to {total} bytes, like a zip bomb: save the images as JPEG or PNG, or unpack it"
         )
 
     def read(name: str) -> bytes:
         try:
             return archive.read(members[name])
         except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as cause:
-            raise SslbenchError(f"{name} in {path} is corrupt ({cause}): pack the zip again") from cause
+            raise SslbenchError(f"{name} in {path} is corrupt ({cause}): zip the images again") from cause
 
     names = sorted(members)
     return Listing(
@@ -119,24 +117,26 @@ def _zip(path: Path, archive: zipfile.ZipFile) -> Listing:
     )
 
 
-def _refuse_unsafe(path: Path, name: str, member: zipfile.ZipInfo) -> None:
+def _check_safe(path: Path, name: str, member: zipfile.ZipInfo) -> None:
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
-        raise SslbenchError(f"{path} holds {name!r}, a path that leaves the archive: do not trust it, or pack it again")
+        raise SslbenchError(
+            f"{path} contains {name!r}, a path outside the archive: do not trust it, or zip the images again"
+        )
     if any(ord(character) < 32 for character in name):
-        raise SslbenchError(f"{path} holds {name!r}, a name with control characters: pack it again")
+        raise SslbenchError(f"{path} contains {name!r}, a name with control characters: zip the images again")
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise SslbenchError(f"{path} holds {name!r}, a symbolic link: pack the files themselves")
+        raise SslbenchError(f"{path} contains {name!r}, a symbolic link: zip the files themselves")
     if member.flag_bits & 1:
-        raise SslbenchError(f"{path} is encrypted ({name!r}): pack it without a password")
+        raise SslbenchError(f"{path} is encrypted ({name!r}): zip the images without a password")
     if member.file_size > MAX_FILE_BYTES:
         raise SslbenchError(
-            f"{path} holds {name!r} of {member.file_size} bytes, more than an image may have: remove it"
+            f"{path} contains {name!r} of {member.file_size} bytes, more than an image may have: remove it"
         )
 
 
-def _links_above(folder: Path) -> bool:
-    return folder.is_symlink() and any(above.samefile(folder) for above in folder.parents)
+def _links_to_parent(folder: Path) -> bool:
+    return folder.is_symlink() and any(parent.samefile(folder) for parent in folder.parents)
 
 
 def _unreadable(cause: OSError) -> None:

@@ -1,9 +1,10 @@
-"""From the name that the user gave to a data set: find the files, fetch them where they are missing, read, split."""
+"""Load a data set by its name: find or download the files, read them, split them."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
-from bench.data import cifar, digits, folder, imagenette, mnist, stl10
 from bench.data.assemble import assemble
 from bench.data.catalogue import FOLDER, Entry, resolve
 from bench.data.dataset import Dataset
@@ -12,8 +13,10 @@ from bench.data.download import download
 from bench.data.locate import find, roots
 from bench.data.raw import RawData
 from bench.errors import SslbenchError
+from bench.filenames import slug
 
 SIZES = range(8, 1025)
+"""Values of ``--image-size``, in pixels."""
 
 
 def load(
@@ -26,38 +29,38 @@ def load(
 ) -> Dataset:
     """Return a data set.
 
-    Its name is the one given, but for ``folder:PATH``, which becomes a slug with eight digits of the content's hash, and for
-    ``imagenette`` of another size, which has the size behind it: records of different tasks never share a name.
+    Different tasks never have the same name: the ``Dataset`` of ``folder:PATH`` is named by a slug and eight hex digits of its
+    fingerprint, and that of ``imagenette`` at another size than the default ends in the size.
 
     Args:
-        name: As in the catalogue, or ``folder:PATH``.
-        data_root: Where its files are; ``SSLBENCH_DATA`` where that is None. Nothing is written into it.
+        name: Name in the catalogue, or ``folder:PATH``.
+        data_root: Folder of its files; ``SSLBENCH_DATA`` if None. Nothing is written into it.
         image_size: Side in pixels, only for data sets that are resized; None for their default.
         flip: Whether a mirrored image keeps its class, only for ``folder:PATH``; None for yes.
         development: Return the development task instead.
 
     Raises:
-        SslbenchError: The name is unknown, an option does not fit it, or its files are missing, corrupt or too few.
+        SslbenchError: The name is unknown, an option does not apply to it, or its files are missing, corrupt or too few.
     """
     entry = resolve(name)
     size = _size(name, entry, image_size)
     is_folder = name.startswith(FOLDER)
     if flip not in (None, entry.horizontal_flip) and not is_folder:
-        raise SslbenchError(
-            f"{name} is published, whether it may be flipped stands fast: use --no-flip with {FOLDER}PATH alone"
-        )
+        raise SslbenchError(f"{name}: --no-flip applies only to {FOLDER}PATH")
     flips = entry.horizontal_flip if flip is None else flip
     try:
         if is_folder:
             path = Path(name.removeprefix(FOLDER)).expanduser()
-            dataset = assemble(name, folder.read(path, size), flips)
-            dataset = replace(dataset, name=folder.name_of(path, dataset.fingerprint))
+            dataset = assemble(name, _read(entry, name, path, size), flips)
+            dataset = replace(dataset, name=_folder_name(path, dataset.fingerprint))
         else:
-            label = name if size == entry.size else f"{name}-{size}"
-            dataset = assemble(label, _read(name, data_root, size), flips)
+            folder = None if entry.package else _folder(name, data_root, size)
+            raw = _read(entry, name, folder, size)
+            _check_counts(entry, raw, folder)
+            dataset = assemble(name if size == entry.size else f"{name}-{size}", raw, flips)
     except OSError as cause:
         raise SslbenchError(
-            f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its rights"
+            f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its permissions"
         ) from cause
     return development_task(dataset) if development else dataset
 
@@ -65,41 +68,40 @@ def load(
 def _size(name: str, entry: Entry, image_size: int | None) -> int:
     if image_size is None or image_size == entry.size:
         return entry.size
-    if not entry.resized:
+    if not entry.resizable:
         raise SslbenchError(f"{name} has images of {entry.size} pixels: leave --image-size out")
     if image_size not in SIZES:
         raise SslbenchError(f"--image-size {image_size} is not one of {SIZES[0]} to {SIZES[-1]} pixels")
     return image_size
 
 
-def _read(name: str, data_root: Path | None, size: int) -> RawData:
-    if name == "digits":
-        return digits.read()
-    looked_in = roots(data_root)
-    path = find(name, looked_in, size) or download(name, size, looked_in)
-    match name:
-        case "cifar10" | "cifar100":
-            source = cifar.read(name, path)
-        case "stl10":
-            source = stl10.read(path)
-        case "imagenette":
-            source = imagenette.read(path, size)
-        case _:
-            source = mnist.read(name, path)
-    _require_whole(resolve(name), source, path)
-    return source
+def _folder(name: str, data_root: Path | None, size: int) -> Path:
+    """Return the folder of a published data set's files, downloaded if necessary."""
+    searched = roots(data_root)
+    return find(name, searched, size) or download(name, size, searched)
 
 
-def _require_whole(entry: Entry, source: RawData, path: Path) -> None:
-    """Refuse what is not the published set: a result on a part of it must not bear its name."""
+def _read(entry: Entry, name: str, folder: Path | None, size: int) -> RawData:
+    read: Callable[[str, Path | None, int], RawData] = import_module(f"bench.data.{entry.reader}").read
+    return read(name, folder, size)
+
+
+def _check_counts(entry: Entry, raw: RawData, folder: Path | None) -> None:
+    """Raise an error for a part of a published set: its results must not appear under the name of the whole set."""
     parts = (
-        ("train", source.train_images, entry.train),
-        ("test", source.test_images, entry.test),
-        ("unlabelled", source.unlabelled_images, entry.unlabelled),
+        ("train", raw.train_images, entry.train),
+        ("test", raw.test_images, entry.test),
+        ("unlabelled", raw.unlabelled_images, entry.unlabelled),
     )
     for part, images, published in parts:
         count = 0 if images is None else len(images)
         if count != published:
             raise SslbenchError(
-                f"{path} has {count} images of {part}, {entry.title} has {published}: fetch it whole, or name images of your own by {FOLDER}PATH"
+                f"{folder or entry.package} has {count} {part} images, {entry.title} has {published}: download all of it, "
+                f"or use {FOLDER}PATH for your own images"
             )
+
+
+def _folder_name(path: Path, fingerprint: str) -> str:
+    """Return the name of a user's folder in records: readable, safe as a file name, unique by its fingerprint."""
+    return slug(FOLDER + (path.stem if path.is_file() else path.resolve().name), fingerprint)

@@ -1,4 +1,4 @@
-"""The MNIST family: idx files, packed or not."""
+"""The MNIST family: idx files, gzipped or not."""
 
 import gzip
 import math
@@ -20,11 +20,11 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def read(name: str, folder: Path) -> RawData:
-    """Return one set of the family from the folder that holds its four files.
+def read(name: str, folder: Path, size: int) -> RawData:
+    """Return one set of the family from the folder of its four files; ``size`` is not used.
 
     Raises:
-        SslbenchError: A file is missing, corrupt, cut short, or disagrees with its fellow.
+        SslbenchError: A file is missing, corrupt or truncated, or the numbers of images and labels differ.
     """
     train_images, train_labels = _part(folder, "train", len(CLASS_NAMES[name]))
     test_images, test_labels = _part(folder, "t10k", len(CLASS_NAMES[name]))
@@ -32,22 +32,22 @@ def read(name: str, folder: Path) -> RawData:
 
 
 def read_idx(path: Path, dimensions: int) -> Pixels:
-    """Return the bytes of an idx file as an array of that many dimensions (format: LeCun's MNIST page).
+    """Return the bytes of an idx file as an array with ``dimensions`` dimensions (format: LeCun's MNIST page).
 
     Raises:
-        SslbenchError: The file cannot be read, is no idx file of bytes, or has not the size that its header says.
+        SslbenchError: The file cannot be read, is not an idx file of bytes, or does not have the size that its header states.
     """
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as cause:
-        raise SslbenchError(f"{path} cannot be read ({cause}): fetch it again") from cause
+        raise SslbenchError(f"{path} cannot be read ({cause}): download it again") from cause
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes([0, 0, 8, dimensions]):
-        raise SslbenchError(f"{path} is no idx file of bytes in {dimensions} dimensions: fetch it again")
+        raise SslbenchError(f"{path} is not an idx file of bytes in {dimensions} dimensions: download it again")
     shape = tuple(int(side) for side in np.frombuffer(data, ">u4", dimensions, 4))
     if len(data) - start != math.prod(shape):
         raise SslbenchError(
-            f"{path} is corrupt: {len(data) - start} bytes where its header says {math.prod(shape)}: fetch it again"
+            f"{path} is corrupt: it has {len(data) - start} bytes, its header states {math.prod(shape)}: download it again"
         )
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy()
 
@@ -57,13 +57,15 @@ def _part(folder: Path, part: str, classes: int) -> tuple[Pixels, Labels]:
     for name in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"):
         path = present(folder / name)
         if path is None:
-            raise SslbenchError(f"{folder / name}[.gz] is missing: fetch it again")
+            raise SslbenchError(f"{folder / name}[.gz] is missing: download it again")
         paths.append(path)
     images, labels = read_idx(paths[0], 3), read_idx(paths[1], 1)
     if len(images) != len(labels):
         raise SslbenchError(
-            f"{paths[0]} has {len(images)} images, {paths[1].name} {len(labels)} labels: fetch them again"
+            f"{paths[0]} has {len(images)} images, {paths[1].name} {len(labels)} labels: download them again"
         )
     if labels.size and labels.max() >= classes:
-        raise SslbenchError(f"{paths[1]} is corrupt: label {labels.max()} of {classes} classes: fetch it again")
+        raise SslbenchError(
+            f"{paths[1]} is corrupt: label {labels.max()}, but only {classes} classes: download it again"
+        )
     return images[:, None], labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""What a reader of files hands over: arrays and labels in the parts in which they are published."""
+"""``RawData``: what a reader returns, images and labels in the parts in which they are published."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 """uint8 N×C×H×W."""
 Labels = npt.NDArray[np.int64]
+"""int64 N."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,12 @@ class RawData:
     """A data set before it is split.
 
     Attributes:
-        class_names: In the order of the labels.
+        class_names: Class names; a label is an index into them.
         train_images: uint8 N×C×H×W.
         train_labels: int64 N.
-        test_images: uint8, or None where there is no official test part.
-        test_labels: int64, or None likewise.
-        unlabelled_images: uint8, or None.
+        test_images: uint8 M×C×H×W, or None if there is no official test part.
+        test_labels: int64 M, or None if there is no official test part.
+        unlabelled_images: uint8 U×C×H×W, or None.
     """
 
     class_names: Sequence[str]

@@ -1,4 +1,4 @@
-"""The images that pretraining sees: all of ``train`` and ``unlabelled``, or a fixed share of them."""
+"""The images used for pretraining: all of ``train`` and ``unlabelled``, or a fixed share of them."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -14,15 +14,16 @@ from methods.traits import Traits
 
 
 def seen(dataset: Dataset, share: float | None, *, labels: bool = False) -> Int[Tensor, " seen"]:
-    """Return the positions in ``train`` followed by ``unlabelled``, in rising order.
+    """Return the positions of the images used for pretraining, in ``train`` followed by ``unlabelled``, ascending.
 
-    One seeded permutation of all of them; a share is its first part. So a smaller share lies in a larger one, and both are the same
-    for every method and seed.
+    A share is the first part of one fixed permutation: a smaller share is contained in a larger one, and a share is the same for every
+    method and seed.
 
     Args:
         dataset: The data set.
-        share: Of all images, in (0, 1]; None for all.
-        labels: The training needs labels: only ``train`` without ``val`` is seen, of the share likewise.
+        share: Share of all images, in (0, 1]; None for all.
+        labels: Whether pretraining needs labels: then only images of ``train`` without ``val`` are returned, with a share only those of
+            the share.
     """
     positions = torch.arange(dataset.traits.images)
     if share is not None:
@@ -32,9 +33,9 @@ def seen(dataset: Dataset, share: float | None, *, labels: bool = False) -> Int[
 
 
 def seen_traits(dataset: Dataset, share: float | None, *, labels: bool = False) -> Traits:
-    """Return the traits for a method: with a share, the numbers of images are those that it sees."""
+    """Return the traits for a method; with a share, the numbers of images count only those used for pretraining."""
     if share is None:
         return dataset.traits
     positions = seen(dataset, share, labels=labels)
-    of_train = int((positions < len(dataset.train_labels)).sum())
-    return replace(dataset.traits, images=len(positions), train=of_train)
+    train = int((positions < len(dataset.train_labels)).sum())
+    return replace(dataset.traits, images=len(positions), train=train)

@@ -1,4 +1,4 @@
-"""What names a data set: loaded by the planner and again by every run."""
+"""``DatasetSpec``: the name and the loading options of a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Names a data set and how to load it; small and picklable, so that every worker process loads it itself.
+    """A data set and how to load it; small and picklable, so that every worker process can load it.
 
     Attributes:
-        name: As the user wrote it.
-        data_root: Where downloaded files lie, or None.
-        image_size: Of a folder's images, or None for the default.
-        flip: False where a mirrored image changes its class; None for the data set's own.
+        name: Value of ``--dataset``.
+        data_root: Folder with downloaded files, or None.
+        image_size: Side of the images in pixels, for data sets that are resized; None for the default.
+        flip: Whether a mirrored image keeps its class, for a user's own images; None for the default.
         task: ``test``, or ``val`` for the development task.
     """
 
@@ -27,7 +27,7 @@ class DatasetSpec:
     task: Literal["test", "val"] = "test"
 
     def load(self) -> "Dataset":
-        """Load the data set, from the cache where it is decoded already."""
+        """Load the data set; images that were decoded before come from the cache."""
         from bench.data import load
 
         return load(

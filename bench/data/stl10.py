@@ -1,4 +1,4 @@
-"""STL-10: the official binary files, with the 100,000 images that have no label."""
+"""STL-10: the official binary files, with the 100,000 unlabelled images."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +15,11 @@ _BYTES = 3 * _SIZE * _SIZE
 _BLOCK = 1024
 
 
-def read(folder: Path) -> RawData:
-    """Return STL-10 from the folder ``stl10_binary``; images are mapped from the cache.
+def read(name: str, folder: Path, size: int) -> RawData:
+    """Return STL-10 from the folder ``stl10_binary``, images mapped from the cache; ``name`` and ``size`` are not used.
 
     Raises:
-        SslbenchError: A file is corrupt or cut short, or the cache cannot be written.
+        SslbenchError: A file is corrupt or truncated, or the cache cannot be written.
     """
     train, test, unlabelled = (_images(folder / f"{part}_X.bin") for part in ("train", "test", "unlabeled"))
     return RawData(
@@ -37,7 +37,9 @@ def _images(path: Path) -> Pixels:
     state = path.stat()
     count, rest = divmod(state.st_size, _BYTES)
     if rest or not count:
-        raise SslbenchError(f"{path} is cut short: {state.st_size} bytes are no whole number of images: fetch it again")
+        raise SslbenchError(
+            f"{path} is truncated: {state.st_size} bytes are not a multiple of the image size {_BYTES}: download it again"
+        )
 
     def blocks() -> Iterator[Pixels]:
         stored = np.memmap(path, np.uint8, "r").reshape(count, 3, _SIZE, _SIZE)
@@ -53,7 +55,7 @@ def _images(path: Path) -> Pixels:
 def _labels(path: Path, images: int) -> Labels:
     labels = np.fromfile(path, np.uint8).astype(np.int64) - 1
     if len(labels) != images:
-        raise SslbenchError(f"{path} has {len(labels)} labels for {images} images: fetch it again")
+        raise SslbenchError(f"{path} has {len(labels)} labels for {images} images: download it again")
     if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
-        raise SslbenchError(f"{path} is corrupt: a label is not one of 1 to {len(CLASS_NAMES)}: fetch it again")
+        raise SslbenchError(f"{path} is corrupt: a label is not between 1 and {len(CLASS_NAMES)}: download it again")
     return labels

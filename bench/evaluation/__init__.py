@@ -1,1 +1,1 @@
-"""From an encoder to scores: features, protocols, test labels."""
+"""Evaluation: features of an encoder, protocols, and the comparison with the test labels."""

@@ -1,4 +1,4 @@
-"""An encoder under the protocols: features once a split, then each protocol, then its score."""
+"""Evaluates an encoder: extracts its features once, runs protocols on them and scores their predictions."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from bench.data.label_sets import label_set, label_sets_hash
 from bench.device import exact_float32
 from bench.evaluation.features import extract, fresh_copy
 from bench.evaluation.score import score
-from bench.pretrained.method import OwnEncoder
+from bench.pretrained.method import RestartableEncoder
 from bench.records.record import Measurement
 from bench.views.evaluation import augment
 from bench.views.prepare import prepare
@@ -27,15 +27,15 @@ Images = UInt8[Tensor, "images channels size size"]
 
 
 class Evaluation:
-    """One encoder and one data set, ready for any protocol.
+    """Evaluation of one encoder on one data set by any protocol.
 
     Args:
-        encoder: In eval mode on its device.
-        dataset: With its test labels under seal.
-        backbone: The backbone's name, for ``scratch`` protocols.
-        seed: The run's.
-        on_images: Told (images done, of how many) while features are extracted.
-        go_on: Called before every batch that passes the network; raises where the run is to stop.
+        encoder: The encoder, in eval mode on its device.
+        dataset: The data set; its test labels are sealed.
+        backbone: Name of the backbone, for ``scratch`` protocols.
+        seed: Seed of the run.
+        on_images: Called with (images done, images in total) while features are extracted.
+        before_batch: Called before every batch that the network processes; may raise to stop the evaluation.
     """
 
     def __init__(
@@ -45,28 +45,29 @@ class Evaluation:
         backbone: str,
         seed: int,
         on_images: Callable[[int, int], None] = lambda done, total: None,
-        go_on: Callable[[], None] = lambda: None,
+        before_batch: Callable[[], None] = lambda: None,
     ) -> None:
-        # A quarter faster to fine-tune than with the channels first.
+        # Fine-tuning is a quarter faster than with channels first.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.dataset = dataset
         self.backbone = backbone
         self.seed = seed
         self.on_images = on_images
-        self.go_on = go_on
+        self.before_batch = before_batch
         self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
 
-    def measure(self, name: str, beside: Sequence[str] = ()) -> Measurement:
-        """Measure one protocol.
+    def measure(self, name: str, already_measured: Sequence[str] = ()) -> Measurement:
+        """Run one protocol and score its predictions.
 
         Args:
             name: The protocol's id.
-            beside: Protocols of the same run: where one with fewer labels has the very same label sets, it stands for this one.
+            already_measured: Ids of protocols that the run has already measured. If one of them is the same protocol on exactly
+                the same label sets, the measurement only refers to it (``same_as``).
         """
         entry = catalogue.resolve(name)
-        twin = self._twin(entry, beside)
-        if twin is not None:
-            return Measurement(version=entry.version, same_as=twin)
+        equal = self._equal_protocol(entry, already_measured)
+        if equal is not None:
+            return Measurement(version=entry.version, same_as=equal)
         started = time.monotonic()
         with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
@@ -82,23 +83,26 @@ class Evaluation:
             train_accuracy=predictions.train_accuracy,
             correct=scores.correct,
             images=len(self.dataset.test_labels) if scores.correct else 0,
-            label_sets=label_sets_hash(sets) if (sets := self._sets(entry)) else None,
+            label_sets=label_sets_hash(sets) if (sets := self._label_sets(entry)) else None,
             seconds=time.monotonic() - started,
         )
 
     def collapse(self) -> str | None:
-        """Return why the features have collapsed, or None; by thresholds of the catalogue that every floor passes."""
-        figures = {
+        """Return why the features have collapsed, or None if they have not.
+
+        The thresholds are in the protocol catalogue; untrained encoders and raw pixels pass them.
+        """
+        values = {
             name: catalogue.load(catalogue.resolve(name)).predict(self.task(name)).metrics[name]
             for name in catalogue.COLLAPSED
         }
         for name, threshold in catalogue.COLLAPSED.items():
-            if figures[name] < threshold:
-                return f"{name} {figures[name]:.3g} is below {threshold:g}"
+            if values[name] < threshold:
+                return f"{name} {values[name]:.3g} is below {threshold:g}"
         return None
 
     def task(self, purpose: str) -> Task:
-        """Return the task for one protocol; its generators depend on the run's seed and the protocol."""
+        """Return the task of one protocol; its generators depend on the run's seed and on ``purpose``, the protocol's id."""
         data = self.dataset
         has_network = any(True for _ in self.encoder.parameters())
         train_features, test_features = self.features
@@ -124,7 +128,7 @@ class Evaluation:
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:
-        """Features of train and test, extracted once for all protocols."""
+        """Features of the train and test images, extracted once for all protocols."""
         data = self.dataset
         total = len(data.train_images) + len(data.test_images)
         train = extract(self.encoder, data.train_images, self._prepare, lambda n: self.on_images(n, total))
@@ -133,7 +137,7 @@ class Evaluation:
         return train, test
 
     def _prepare(self, images: Images) -> Float[Tensor, "batch channels size size"]:
-        self.go_on()
+        self.before_batch()
         return prepare(images, self.encoder.input, self.device)
 
     def _copy(self) -> nn.Module:
@@ -142,7 +146,7 @@ class Evaluation:
     def _scratch(self, generator: torch.Generator) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(torch.randint(2**62, (), generator=generator, device=generator.device)))
-            if isinstance(self.encoder, OwnEncoder):
+            if isinstance(self.encoder, RestartableEncoder):
                 return self.encoder.from_random_start().to(self.device)
             scratch = self.encoder.untrained(build(self.backbone, self.dataset.traits))
         return scratch.to(self.device).to(memory_format=torch.channels_last)
@@ -150,19 +154,19 @@ class Evaluation:
     def _label_set(self, labels: str, draw: int) -> Int[Tensor, " labelled"]:
         return label_set(self.dataset.train_labels, labels, draw, self.dataset.class_names)
 
-    def _sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
+    def _label_sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
         sets = catalogue.label_sets_of(entry, self.dataset.traits.classes)
         return [self._label_set(sets[0], draw) for draw in range(sets[1])] if sets else []
 
-    def _twin(self, entry: catalogue.Entry, beside: Sequence[str]) -> str | None:
-        """Return a protocol that differs in its labels alone and got the very same label sets, or None."""
-        own = self._sets(entry)
-        for other in (catalogue.resolve(name) for name in beside if name != entry.id) if own else ():
-            theirs = self._sets(other) if _apart_from_labels(other) == _apart_from_labels(entry) else []
+    def _equal_protocol(self, entry: catalogue.Entry, already_measured: Sequence[str]) -> str | None:
+        """Return a protocol that differs only in its number of labels and has exactly the same label sets, or None."""
+        own = self._label_sets(entry)
+        for other in (catalogue.resolve(name) for name in already_measured if name != entry.id) if own else ():
+            theirs = self._label_sets(other) if _without_labels(other) == _without_labels(entry) else []
             if len(theirs) >= len(own) and all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
                 return other.id
         return None
 
 
-def _apart_from_labels(entry: catalogue.Entry) -> tuple[str, dict[str, object]]:
+def _without_labels(entry: catalogue.Entry) -> tuple[str, dict[str, object]]:
     return entry.module, {name: value for name, value in entry.constants.items() if name not in ("labels", "draws")}

@@ -1,4 +1,4 @@
-"""Encoder to one matrix of features a split: eval mode, float32, in batches on the device."""
+"""Feature extraction: applies an encoder to images in eval mode, in float32 and in batches."""
 
 import copy
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from bench.errors import Diverged
 from methods.base import Encoder
 
 Images = UInt8[Tensor, "images channels size size"]
-PIXELS_AT_ONCE = 512 * 32 * 32
-"""Pixels (all channels as one) of a batch: 512 images of 32 pixels."""
+PIXELS_PER_BATCH = 512 * 32 * 32
+"""Pixels per batch, not counting channels: 512 images of 32 × 32."""
 
 
-def batch_at(size: int) -> int:
-    """Return how many images of ``size`` pixels pass through an encoder at once."""
-    return max(16, PIXELS_AT_ONCE // size**2)
+def batch_size(size: int) -> int:
+    """Return the number of images of ``size`` × ``size`` pixels per batch."""
+    return max(16, PIXELS_PER_BATCH // size**2)
 
 
 @torch.no_grad()
@@ -32,17 +32,17 @@ def extract(
     """Return the float32 features of all images on the encoder's device.
 
     Args:
-        encoder: On its device; its mode is restored afterwards.
-        images: uint8, anywhere.
-        prepare: uint8 images to normalised float32 images on the device.
-        on_batch: Told how many images are done.
+        encoder: The encoder on its device; its train or eval mode is restored afterwards.
+        images: uint8 images on any device.
+        prepare: Maps uint8 images to normalised float32 images on the encoder's device.
+        on_batch: Called with the number of images done.
 
     Raises:
         Diverged: A feature is not finite.
     """
     was_training = encoder.training
     encoder.eval()
-    step = batch_at(encoder.input.size)
+    step = batch_size(encoder.input.size)
     parts = []
     with exact_float32():
         for start in range(0, len(images), step):
@@ -57,7 +57,7 @@ def extract(
 
 @torch.no_grad()
 def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Images], Tensor]) -> None:
-    """Give an untrained network running statistics from one pass over the images (a cumulative mean of the batches)."""
+    """Set the running statistics of an untrained network to the mean over the batches of one pass over the images."""
     norms = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -66,8 +66,8 @@ def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Im
         norm.reset_running_stats()
         norm.momentum = None
     encoder.train()
-    step = batch_at(encoder.input.size)
-    # In a fixed random order: a folder is sorted by class, and a batch of one class varies too little.
+    step = batch_size(encoder.input.size)
+    # In a fixed random order: folders are sorted by class, and a batch of one class varies too little.
     order = torch.randperm(len(images), generator=seeds.generator(0, "statistics"))
     with exact_float32():
         for chosen in torch.split(order, step):
@@ -79,8 +79,8 @@ def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Im
 
 
 def fresh_copy(encoder: Encoder) -> Encoder:
-    """Return a copy in eval mode that can be trained; what its method never trains (fixed positions) stays as it is."""
-    twin = copy.deepcopy(encoder).eval()
-    if not any(parameter.requires_grad for parameter in twin.parameters()):
-        twin.requires_grad_(True)
-    return twin
+    """Return a trainable copy in eval mode; parameters that the method does not train (fixed positions) stay frozen."""
+    copied = copy.deepcopy(encoder).eval()
+    if not any(parameter.requires_grad for parameter in copied.parameters()):
+        copied.requires_grad_(True)
+    return copied

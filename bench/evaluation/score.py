@@ -1,4 +1,4 @@
-"""Predictions and test labels to metrics; the only place that opens test labels."""
+"""Compares predictions with the test labels. No other module of ``bench``, ``methods`` or ``protocols`` opens test labels."""
 
 import base64
 import math
@@ -17,14 +17,14 @@ TOP = 5
 
 @dataclass(frozen=True)
 class Scores:
-    """What one protocol's predictions are worth.
+    """Metrics of one protocol's predictions.
 
     Attributes:
-        metrics: Mean over draws, and what needs no labels.
-        draws: The metrics of each draw.
-        variants: Metrics under the protocol's other constants.
-        correct: For each draw one bit a test image, packed (most significant bit first) in base64.
-        curves: ``val_step`` and ``val_accuracy``, in [0, 1], where the task is the development task and the protocol was watched.
+        metrics: Means over the draws, and measures that need no labels.
+        draws: Metrics of each draw.
+        variants: Metrics under other constants of the protocol.
+        correct: For each draw, one bit per test image, packed (most significant bit first) in base64.
+        curves: ``val_step`` and ``val_accuracy``, in [0, 1], if the protocol also predicted during training (development task only).
     """
 
     metrics: dict[str, float]
@@ -38,43 +38,45 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
     """Compare predictions with the test labels, which are opened once.
 
     Raises:
-        ValueError: Scores of the wrong shape, or not finite; predictions along the way on anything but the development task.
+        ValueError: Scores have the wrong shape or are not finite, or there are predictions during training on another task than
+            the development task.
     """
     if predictions.trail and not sealed.development:
         raise ValueError(
-            "predictions along the way on the test task: only the last ones may be compared with its labels"
+            "predictions during training on the test task: only final predictions may be compared with its labels"
         )
     if not predictions.scores:
         return Scores(dict(predictions.metrics), [], {}, [])
     labels = sealed.open()
-    blocks = [_checked(block, len(labels), classes) for block in predictions.scores]
+    blocks = [_validated(block, len(labels), classes) for block in predictions.scores]
     draws = [metrics(block, labels) for block in blocks]
     means = {name: math.fsum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
     return Scores(
         metrics=means | predictions.metrics,
         draws=draws,
         variants={
-            name: metrics(_checked(block, len(labels), classes), labels) for name, block in predictions.variants.items()
+            name: metrics(_validated(block, len(labels), classes), labels)
+            for name, block in predictions.variants.items()
         },
         correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
-        curves=_watched(predictions, labels),
+        curves=_validation_curves(predictions, labels),
     )
 
 
 def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"]) -> dict[str, float]:
-    """Return top-1, top-5 (more than five classes), mean accuracy a class, all in [0, 1], and the negative log-likelihood in nats.
+    """Return top-1, top-5 and mean per-class accuracy, all in [0, 1], and the negative log-likelihood in nats.
 
-    Where the true class ties with others at the edge of the top five, it counts with the probability that a random
-    order of the tied would include it.
+    Top-5 needs more than five classes. If the true class is tied with others at the edge of the top five, it counts with the
+    probability that a random order of the tied classes includes it.
     """
     right = scores.argmax(1) == labels
     counts = torch.bincount(labels, minlength=scores.shape[1])
     hits = torch.bincount(labels, weights=right.double(), minlength=scores.shape[1])
-    there = counts > 0
+    present = counts > 0
     true = scores.gather(1, labels[:, None])
     result = {
         "top1": right.double().mean().item(),
-        "mean_class": (hits[there] / counts[there]).mean().item(),
+        "mean_class": (hits[present] / counts[present]).mean().item(),
         "nll": -true.double().mean().item(),
     }
     if scores.shape[1] > TOP:
@@ -84,7 +86,7 @@ def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"])
     return result
 
 
-def _watched(predictions: Predictions, labels: Int[Tensor, " test"]) -> dict[str, list[float]]:
+def _validation_curves(predictions: Predictions, labels: Int[Tensor, " test"]) -> dict[str, list[float]]:
     if not predictions.trail:
         return {}
     return {
@@ -94,11 +96,11 @@ def _watched(predictions: Predictions, labels: Int[Tensor, " test"]) -> dict[str
 
 
 def pack(bits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> str:
-    """Pack one bit a test image into base64, most significant bit first."""
+    """Pack one bit per test image into base64, most significant bit first."""
     return base64.b64encode(np.packbits(bits).tobytes()).decode()
 
 
-def _checked(block: Tensor, images: int, classes: int) -> Tensor:
+def _validated(block: Tensor, images: int, classes: int) -> Tensor:
     block = block.detach().to("cpu", torch.float32)
     if tuple(block.shape) != (images, classes):
         raise ValueError(f"predictions have shape {tuple(block.shape)}, expected {(images, classes)}")

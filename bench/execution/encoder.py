@@ -1,8 +1,6 @@
-"""A run's encoder: stored, or trained now and stored."""
+"""A run's encoder: loaded if it is stored, else trained and stored."""
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
@@ -12,128 +10,102 @@ from bench.data.dataset import Dataset
 from bench.data.share import seen, seen_traits
 from bench.device import choose_precision, device_name, set_threads
 from bench.evaluation.features import calibrate_batch_norm
-from bench.execution.snapshots import Snapshots
+from bench.execution.snapshots import SnapshotFile
+from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of, settings_of
 from bench.records.checkpoints import save_encoder, stored_encoder
 from bench.records.record import NO_BUDGET, Identity
-from bench.registry.methods import load_method
-from bench.training.pretrain import Finished, PretrainingSet, Trained, Training, pretrain
+from bench.records.run_log import RunLog
+from bench.registry.methods import method_of_run
+from bench.training.context import RunContext
+from bench.training.pretrain import PretrainingSet, Trained, TrainingJob, pretrain
 from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """An encoder in eval mode on its device, and how it came about.
+class TrainedEncoder:
+    """An encoder in eval mode on its device, and how it was made.
 
     Attributes:
-        encoder: What is evaluated.
-        trained: The story of its training; None for a method without.
-        device: Where it was trained, by name.
-        precision: Of the training.
-        threads: Of the training.
-        views_per_image: Views that the method makes of an image; None without training.
+        network: The encoder that is evaluated.
+        training: What its training left behind; None for a method without training.
+        device: Name of the device that it was trained on.
+        precision: Precision of the training.
+        threads: Threads of the training.
+        views_per_image: Views that the method draws of an image; None without training.
     """
 
-    encoder: Encoder
-    trained: Trained | None
+    network: Encoder
+    training: Trained | None
     device: str
     precision: str
     threads: int
     views_per_image: int | None
 
 
-@dataclass(frozen=True)
-class Sitting:
-    """Where and how a run is done now.
-
-    Attributes:
-        device: Where it computes.
-        threads: Of this process for the run.
-        checkpoint: Where the training's state is kept.
-        encoder: Where the encoder is kept.
-        checkpoint_seconds: Shortest time between two checkpoints.
-        keep_going: False asks the run to stop.
-        on_step: As ``Training.on_step``.
-        say: Told one line that the user should read.
-        last: Where the training's last state is kept, or None.
-        extends: The finished training that this one goes on from, or None.
-        snapshots: Where snapshots are kept, and how many epochs lie between two; None for none.
-        log: Told what the run's log should hold.
-    """
-
-    device: torch.device
-    threads: int
-    checkpoint: Path
-    encoder: Path
-    checkpoint_seconds: float
-    keep_going: Callable[[], bool]
-    on_step: Callable[[int, int, float | None, float], None]
-    say: Callable[[str], None]
-    last: Path | None = None
-    extends: Finished | None = None
-    snapshots: tuple[Path, int] | None = None
-    log: Callable[[str], None] = lambda _: None
-
-
-def encode(identity: Identity, dataset: Dataset, sitting: Sitting, *, anew: bool = False) -> Encoded:
-    """Return the run's encoder; it is trained only where none of this identity is stored, or ``anew``.
+def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> TrainedEncoder:
+    """Return the run's encoder; it is trained only if none of this identity is stored, or if the run is forced.
 
     Raises:
         Diverged, Stopped: As ``pretrain``.
         SslbenchError: A file cannot be read or written.
     """
-    set_threads(sitting.threads)
+    identity, store, device = run.identity, context.store, context.torch_device
+    set_threads(context.options.threads)
     seeds.seed_everything(identity.seed, "init")
-    method = build_method(identity, dataset).to(sitting.device)
-    if anew:
-        sitting.checkpoint.unlink(missing_ok=True)
+    method = build_method(identity, dataset, run.origin).to(device)
+    if run.reason == "forced":
+        store.checkpoint_path(identity).unlink(missing_ok=True)
     else:
-        stored = stored_encoder(sitting.encoder, identity)
+        stored = stored_encoder(store.encoder_path(identity), identity)
         if stored is not None:
-            tensors, story = stored
-            encoder = method.encoder().to(sitting.device).eval()
-            encoder.load_state_dict(tensors)
-            _note_stored(identity, sitting, trained=bool(story["trained"]))
-            trained = Trained(**story.pop("trained")) if story["trained"] else story.pop("trained")
-            return Encoded(encoder, trained, **story)
+            tensors, about = stored
+            network = method.encoder().to(device).eval()
+            network.load_state_dict(tensors)
+            _report_stored(identity, context, log, trained=bool(about["training"]))
+            training = about.pop("training")
+            return TrainedEncoder(network, Trained(**training) if training else None, **about)
 
-    trained, views = None, None
+    training, views = None, None
     precision = "32-true"
     if method.needs.training:
         assert method.backbone is not None
-        precision = choose_precision(sitting.device, method.backbone.kind)
-        trained, views = _train(method, identity, dataset, sitting)
-    encoder = method.encoder().to(sitting.device).eval()
+        precision = choose_precision(device, method.backbone.kind)
+        training, views = _train(method, run, dataset, context, log)
+    network = method.encoder().to(device).eval()
     if method.needs.statistics:
-        calibrate_batch_norm(encoder, dataset.train_images, lambda x: prepare(x, encoder.input, sitting.device))
-    threads = trained.threads if trained else sitting.threads
-    device = device_name(sitting.device)
-    encoded = Encoded(encoder, trained, device, precision, threads, views)
-    story = {
-        "trained": asdict(trained) if trained else None,
-        "device": device,
+        calibrate_batch_norm(network, dataset.train_images, lambda x: prepare(x, network.input, device))
+    about = {
+        "device": device_name(device),
         "precision": precision,
-        "threads": threads,
+        "threads": training.threads if training else context.options.threads,
         "views_per_image": views,
     }
     if identity.budget != NO_BUDGET:
-        save_encoder(sitting.encoder, identity, encoder, story)
-    return encoded
+        about_training = {"training": asdict(training) if training else None}
+        save_encoder(store.encoder_path(identity), identity, network, about_training | about)
+    return TrainedEncoder(network, training, **about)
 
 
-def _note_stored(identity: Identity, sitting: Sitting, *, trained: bool) -> None:
-    sitting.log("encoder stored: nothing to train")
-    if trained and sitting.snapshots is not None and not sitting.snapshots[0].exists():
-        sitting.say(
+def _report_stored(identity: Identity, context: RunContext, log: RunLog, *, trained: bool) -> None:
+    log("encoder stored: nothing to train")
+    if trained and context.options.snapshots is not None and not context.store.snapshots_path(identity).exists():
+        context.on_message(
             f"{identity.method}, seed {identity.seed}: trained already, without snapshots; --force trains it again"
         )
 
 
-def build_method(identity: Identity, dataset: Dataset) -> Method:
-    """Return the run's method, untrained, drawn from torch's global generator."""
-    method = load_method(identity.method)
+def build_method(identity: Identity, dataset: Dataset, origin: str | None = None) -> Method:
+    """Return the run's method, untrained, drawn from torch's global generator.
+
+    Args:
+        identity: The run's identity.
+        dataset: The run's data set.
+        origin: As in ``PlannedRun``.
+    """
+    method = method_of_run(identity, origin)
     backbone = None if method.needs.backbone in ("none", "own") else build(identity.backbone, dataset.traits)
     traits = seen_traits(dataset, identity.settings.get("share"), labels=method.needs.labels)
     return method(backbone, settings_of(method, identity.settings), traits)
@@ -142,7 +114,7 @@ def build_method(identity: Identity, dataset: Dataset) -> Method:
 def pretraining_set(
     method: type[Method], dataset: Dataset, device: torch.device, share: float | None = None
 ) -> PretrainingSet:
-    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with them; or a share."""
+    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with labels; or a share."""
     positions = seen(dataset, share, labels=method.needs.labels)
     train = len(dataset.train_labels)
     inside = positions[positions < train]
@@ -150,11 +122,11 @@ def pretraining_set(
     if len(inside) < len(positions):
         assert dataset.unlabelled_images is not None
         images = torch.cat([images, dataset.unlabelled_images[positions[len(inside) :] - train]])
-    return _placed(images, dataset.train_labels[inside] if method.needs.labels else None, device)
+    return _on_device(images, dataset.train_labels[inside] if method.needs.labels else None, device)
 
 
-def _placed(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
-    """Put the images on the GPU where they take less than half of what is free, and the labels in any case."""
+def _on_device(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
+    """Move the images to a GPU if they take less than half of its free memory, and the labels in any case."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if images.numel() < free // 2:
@@ -162,34 +134,32 @@ def _placed(images: torch.Tensor, labels: torch.Tensor | None, device: torch.dev
     return PretrainingSet(images, None if labels is None else labels.to(device))
 
 
-def _train(method: Method, identity: Identity, dataset: Dataset, sitting: Sitting) -> tuple[Trained, int]:
-    traits = dataset.traits
+def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> tuple[Trained, int]:
+    """Train the method; return what training left behind and the number of views per image."""
+    identity, traits, device = run.identity, dataset.traits, context.torch_device
     views = compile_views(
         type(method).views(method.settings, traits),
         size=traits.size,
         channels=traits.channels,
         mean=traits.mean,
         std=traits.std,
-        device=sitting.device,
+        device=device,
         per_sample=identity.settings.get("views") == "per-sample",
     )
     if views.reason is not None:
-        sitting.say(f"{identity.method}: views run image by image in workers ({views.reason})")
-    training = Training(
+        context.on_message(f"{identity.method}: views run image by image in workers ({views.reason})")
+    observer = None
+    if context.options.snapshots is not None:
+        path = context.store.snapshots_path(identity)
+        observer = SnapshotFile(path, context.options.snapshots, identity, dataset, device)
+    job = TrainingJob(
         identity=identity,
         recipe=recipe_of(type(method), method.backbone.kind, identity.settings),
         views=views,
-        device=sitting.device,
-        precision=choose_precision(sitting.device, method.backbone.kind),
-        threads=sitting.threads,
-        checkpoint=sitting.checkpoint,
-        checkpoint_seconds=sitting.checkpoint_seconds,
-        last=sitting.last,
-        extends=sitting.extends,
-        snapshots=Snapshots(*sitting.snapshots, identity, dataset, sitting.device) if sitting.snapshots else None,
-        log=sitting.log,
-        keep_going=sitting.keep_going,
-        on_step=sitting.on_step,
+        precision=choose_precision(device, method.backbone.kind),
+        extends=run.extends,
+        observer=observer,
+        log=log,
     )
-    data = pretraining_set(type(method), dataset, sitting.device, identity.settings.get("share"))
-    return pretrain(method, data, training), views.count
+    data = pretraining_set(type(method), dataset, device, identity.settings.get("share"))
+    return pretrain(method, data, job, context), views.count

@@ -1,4 +1,4 @@
-"""Many runs on one machine, side by side; they share nothing but the results folder."""
+"""Many runs on one machine, several at a time; they share nothing but the results folder."""
 
 import contextlib
 import signal
@@ -9,59 +9,63 @@ from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 
 from bench.errors import SslbenchError, StorageError
-from bench.execution.worker import GRACE_SECONDS, Assignment, Elsewhere, Ended, Machine, Told, Worker
+from bench.execution.events import RunEnded, RunLocked, RunUpdate
+from bench.execution.worker import GRACE_SECONDS, Assignment, Worker
 from bench.planning.plan import PlannedRun
+from bench.training.options import RunOptions
 
 
-def jobs_for(asked: str, runs: int, auto: int) -> int:
-    """Return how many runs go side by side.
+def number_of_jobs(jobs: str, runs: int, auto: int) -> int:
+    """Return how many runs are carried out at a time.
 
     Args:
-        asked: ``auto`` or a number.
-        runs: How many there are.
+        jobs: As given to ``--jobs``.
+        runs: Number of runs.
         auto: What ``auto`` means on this machine.
 
     Raises:
-        SslbenchError: ``asked`` is neither.
+        SslbenchError: ``jobs`` is neither ``auto`` nor a number from 1 on.
     """
-    if asked != "auto" and (not asked.isdigit() or int(asked) < 1):
-        raise SslbenchError(f"--jobs {asked}: write auto or a number from 1 on")
-    return max(1, min(auto if asked == "auto" else int(asked), runs))
+    if jobs != "auto" and (not jobs.isdigit() or int(jobs) < 1):
+        raise SslbenchError(f"--jobs {jobs}: write auto or a number from 1 on")
+    return max(1, min(auto if jobs == "auto" else int(jobs), runs))
 
 
-def run_all(runs: Sequence[PlannedRun], machine: Machine, jobs: int, tell: Callable[[Told], None]) -> list[Ended]:
-    """Do the runs, ``jobs`` at a time, each in a process of its own; return how they ended.
+def run_all(
+    runs: Sequence[PlannedRun], options: RunOptions, jobs: int, on_event: Callable[[RunUpdate | RunEnded], None]
+) -> list[RunEnded]:
+    """Carry out the runs, ``jobs`` at a time, each in its own process; return how they ended.
 
-    A process that dies (killed for memory, say) costs its run alone, which is recorded as failed.
+    A process that dies (killed for memory, for example) costs only its run, which is recorded as failed.
 
     Raises:
-        KeyboardInterrupt: The user stopped; every run has kept its checkpoint.
-        StorageError: What no other run could escape either: a results folder that cannot be written.
+        KeyboardInterrupt: The user stopped; every run has written its checkpoint.
+        StorageError: An error that every other run would meet too: a results folder that cannot be written.
     """
     waiting = deque(Assignment(run, number % jobs) for number, run in enumerate(runs))
-    ended: list[Ended] = []
+    ended: list[RunEnded] = []
     workers: dict[Connection, Worker] = {}
     with _Signals() as signals:
         try:
             while waiting or workers:
                 while waiting and len(workers) < jobs:
-                    worker = Worker(machine, waiting.popleft())
+                    worker = Worker(options, waiting.popleft())
                     workers[worker.connection] = worker
                 for connection in wait(list(workers), timeout=0.5):
                     assert isinstance(connection, Connection)
-                    message = workers[connection].hear(signals.stopping)
-                    if not isinstance(message, Told):
-                        worker = workers.pop(connection)
-                        worker.end()
+                    message = workers[connection].receive(signals.stopping)
+                    if isinstance(message, RunUpdate):
+                        on_event(message)
+                        continue
+                    worker = workers.pop(connection)
+                    worker.end()
                     if isinstance(message, StorageError):
                         raise message
-                    if isinstance(message, Elsewhere):
+                    if isinstance(message, RunLocked):
                         waiting.append(replace(worker.assignment, wait=True))
-                    elif isinstance(message, Ended):
-                        ended.append(message)
-                        tell(Told(message.identity, message))
                     elif message is not None:
-                        tell(message)
+                        ended.append(message)
+                        on_event(message)
                 if signals.stopping:
                     waiting.clear()
                     _stop(workers)
@@ -73,7 +77,7 @@ def run_all(runs: Sequence[PlannedRun], machine: Machine, jobs: int, tell: Calla
 
 
 class _Signals:
-    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write their checkpoints; the second one is final."""
+    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write their checkpoints; the second signal is final."""
 
     def __init__(self) -> None:
         self.stopping = False
@@ -93,13 +97,13 @@ class _Signals:
 
 
 def _stop(workers: dict[Connection, Worker]) -> None:
-    """Ask all to stop, and see them end within one grace."""
+    """Ask all runs to stop, and wait for them within one grace period."""
     for worker in workers.values():
         worker.stop()
     deadline = time.monotonic() + GRACE_SECONDS
     while workers:
         connection, worker = workers.popitem()
-        # What it says to its end is taken in, so that it cannot wait for a full pipe.
+        # Its last messages are read, so that it cannot block on a full pipe.
         with contextlib.suppress(EOFError, OSError):
             while connection.poll(max(0.0, deadline - time.monotonic())):
                 connection.recv()

@@ -3,20 +3,17 @@
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as LiveProgress
 
-from bench.execution.worker import Ended, Told
+from bench.execution.events import RunEnded, RunUpdate
 from bench.records.record import Identity
-
-if TYPE_CHECKING:
-    from bench.execution.context import Progress
+from bench.training.context import Progress
 
 PLAIN_EVERY_SECONDS = 10.0
-"""How often a run says where it is where the output is no terminal."""
+"""How often a run's progress is printed if the output is not a terminal."""
 
 
 def label(identity: Identity) -> str:
@@ -26,18 +23,18 @@ def label(identity: Identity) -> str:
 
 
 class RunProgress:
-    """Shows how far the runs are; use as a context manager and call it with what the runs tell.
+    """Shows how far the runs are; use it as a context manager and call it with the events of the runs.
 
     Args:
-        console: Where to write.
-        runs: How many runs there are.
-        line: A run that ended and its seconds to the line that says so.
+        console: Where to print.
+        runs: Number of runs.
+        line: (event, seconds) -> the line that is printed when a run has ended.
     """
 
-    def __init__(self, console: Console, runs: int, line: Callable[[Ended, float], str]) -> None:
+    def __init__(self, console: Console, runs: int, line: Callable[[RunEnded, float], str]) -> None:
         self.console, self.line, self.ended = console, line, 0
         self.started: dict[str, float] = {}
-        self.said: dict[str, float] = {}
+        self.printed: dict[str, float] = {}
         self.bars: dict[str, TaskID] = {}
         self.live = LiveProgress(
             TextColumn("{task.description}"),
@@ -61,40 +58,40 @@ class RunProgress:
     ) -> None:
         self.live.stop()
 
-    def __call__(self, told: Told) -> None:
-        """Take in one thing that a run said."""
-        name = label(told.identity)
+    def __call__(self, event: RunUpdate | RunEnded) -> None:
+        """Show one event of a run."""
+        name = label(event.identity)
         self.started.setdefault(name, time.monotonic())
-        if isinstance(told.what, str):
-            self._print(told.what)
-        elif isinstance(told.what, Ended):
-            self._end(name, told.what)
+        if isinstance(event, RunEnded):
+            self._end(name, event)
+        elif isinstance(event.content, str):
+            self._print(event.content)
         else:
-            self._move(name, told.what)
+            self._move(name, event.content)
 
-    def _move(self, name: str, progress: "Progress") -> None:
+    def _move(self, name: str, progress: Progress) -> None:
         state = _state(progress)
         if name not in self.bars:
             self.bars[name] = self.live.add_task(name, total=progress.total, state=state)
         self.live.update(self.bars[name], total=progress.total, completed=progress.done, state=state)
         now = time.monotonic()
-        if not self.console.is_terminal and now - self.said.get(name, self.started[name]) >= PLAIN_EVERY_SECONDS:
-            self.said[name] = now
+        last = self.printed.get(name, self.started[name])
+        if not self.console.is_terminal and now - last >= PLAIN_EVERY_SECONDS:
+            self.printed[name] = now
             self._print(f"{name}: {progress.stage} {progress.done}/{progress.total} {state}".rstrip())
 
-    def _end(self, name: str, ended: Ended) -> None:
+    def _end(self, name: str, event: RunEnded) -> None:
         self.ended += 1
         if name in self.bars:
             self.live.remove_task(self.bars.pop(name))
         self.live.update(self.overall, completed=self.ended)
-        seconds = time.monotonic() - self.started[name]
-        self._print(self.line(ended, seconds))
+        self._print(self.line(event, time.monotonic() - self.started[name]))
 
     def _print(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _state(progress: "Progress") -> str:
+def _state(progress: Progress) -> str:
     if progress.stage != "pretrain":
         return progress.stage
     loss = "" if progress.loss is None else f"loss {progress.loss:.4g}"

@@ -1,4 +1,4 @@
-"""What is known of a run while it goes, and the record that is made of it."""
+"""State of a run in progress, and the record that is made of it."""
 
 import resource
 import sys
@@ -8,91 +8,95 @@ import torch
 
 from bench.data.dataset import Dataset
 from bench.device import device_name
-from bench.execution.context import Surroundings
-from bench.execution.encoder import Encoded
+from bench.execution.encoder import TrainedEncoder
 from bench.filenames import settings_text
 from bench.planning.plan import PlannedRun
 from bench.records.environment import describe
-from bench.records.record import Cost, Identity, Measurement, Record, Status
+from bench.records.record import Cost, Measurement, Record, Status
 from bench.records.run_log import RunLog
+from bench.training.context import RunContext
 
 
-class Story:
-    """What is known of a run so far; it begins with what an old record of the same run measured.
+class RunState:
+    """State of a run in progress; it starts with what an old record of the same run measured.
 
     Args:
         run: What is left to do.
-        old: The record that stands in its place, or None.
-        log: Of the run.
+        old: The stored record with this run's key, or None.
+        dataset: The run's data set.
+        context: How the run is carried out.
 
     Attributes:
-        log: Of the run.
-        encoded: The encoder with how it was trained; None before.
-        protocols: Ids to what they measured.
+        log: The run's log.
+        encoder: The encoder and how it was trained; None before it is there.
+        protocols: Protocol id to its measurement.
         evaluate_s: Seconds of measuring.
-        peak_memory_mb: The most memory in MB that an earlier sitting took.
+        peak_memory_mb: Peak memory in MB of earlier sessions.
     """
 
-    def __init__(self, run: PlannedRun, old: Record | None, log: RunLog) -> None:
-        self.log = log
-        same = old is not None and old.identity == run.identity and run.reason != "forced"
-        self.encoded: Encoded | None = None
+    def __init__(self, run: PlannedRun, old: Record | None, dataset: Dataset, context: RunContext) -> None:
+        self.run, self.dataset, self.context = run, dataset, context
+        self.log = RunLog(context.store.log_path(run.identity), context.on_message)
+        self.encoder: TrainedEncoder | None = None
         self.protocols: dict[str, Measurement] = {}
         self.evaluate_s = 0.0
         self.peak_memory_mb = 0.0
-        if old is not None and same:
+        if old is not None and old.identity == run.identity and run.reason != "forced":
             self.protocols = {name: m for name, m in old.protocols.items() if name not in run.protocols}
             self.evaluate_s = old.cost.evaluate_s or 0.0
             self.peak_memory_mb = old.cost.peak_memory_mb or 0.0
 
-    def record(
-        self, identity: Identity, dataset: Dataset, status: Status, cause: str | None, surroundings: Surroundings
-    ) -> Record:
-        """Return the record of what is known now."""
-        encoded = self.encoded
-        trained = encoded.trained if encoded else None
+    def record(self, status: Status, cause: str | None) -> Record:
+        """Return the record of the current state."""
+        encoder, device = self.encoder, self.context.torch_device
+        training = encoder.training if encoder else None
         cost = Cost(
-            pretrain_s=trained.seconds if trained else None,
+            pretrain_s=training.seconds if training else None,
             evaluate_s=self.evaluate_s or None,
-            images_per_s=trained.images_per_s if trained else None,
-            peak_memory_mb=max(_peak_memory_mb(surroundings.device), self.peak_memory_mb),
-            parameters=sum(p.numel() for p in encoded.encoder.parameters()) if encoded else None,
-            views_per_image=encoded.views_per_image if encoded else None,
+            images_per_s=training.images_per_s if training else None,
+            peak_memory_mb=max(_peak_memory_mb(device), self.peak_memory_mb),
+            parameters=sum(p.numel() for p in encoder.network.parameters()) if encoder else None,
+            views_per_image=encoder.views_per_image if encoder else None,
         )
-        precision = encoded.precision if encoded else "32-true"
-        threads = encoded.threads if encoded else surroundings.threads
+        environment = describe(
+            encoder.device if encoder else device_name(device),
+            encoder.precision if encoder else "32-true",
+            encoder.threads if encoder else self.context.options.threads,
+        )
         return Record(
-            identity=identity,
+            identity=self.run.identity,
             status=status,
             cause=cause,
             protocols=dict(sorted(self.protocols.items())),
-            curve=trained.curve if trained else {},
+            curve=training.curve if training else {},
             cost=cost,
-            environment=describe(encoded.device if encoded else device_name(surroundings.device), precision, threads),
-            classes=dataset.traits.classes,
+            environment=environment,
+            classes=self.dataset.traits.classes,
         )
 
 
-def beginning(run: PlannedRun, surroundings: Surroundings) -> str:
-    """Return the first lines of a sitting, for the log."""
-    of, where = run.identity, describe(device_name(surroundings.device), "", surroundings.threads)
-    versions = ", ".join(f"{name} {version}" for name, version in where["packages"].items())
-    settings = f" with {settings_text(of.settings)}" if of.settings else ""
+def first_log_lines(run: PlannedRun, context: RunContext) -> str:
+    """Return the first lines of a session of the run, for its log."""
+    identity, threads = run.identity, context.options.threads
+    environment = describe(device_name(context.torch_device), "", threads)
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    settings = f" with {settings_text(identity.settings)}" if identity.settings else ""
     return (
-        f"start ({run.reason}): {of.method}{settings} on {of.dataset} ({of.task}), {of.backbone}, {of.budget}: "
-        f"{of.epochs} epochs, batch {of.batch}, seed {of.seed}; protocols {', '.join(run.protocols)}\n"
-        f"{where['device']} ({where['processor']}), threads {where['threads']}\n"
-        f"python {where['python']}, {versions}, commit {where['commit']}"
+        f"start ({run.reason}): {identity.method}{settings} on {identity.dataset} ({identity.task}), {identity.backbone}, "
+        f"{identity.budget}: {identity.epochs} epochs, batch {identity.batch}, seed {identity.seed}; "
+        f"protocols {', '.join(run.protocols)}\n"
+        f"{environment['device']} ({environment['processor']}), threads {threads}\n"
+        f"python {environment['python']}, {versions}, commit {environment['commit']}"
     )
 
 
 def _peak_memory_mb(device: torch.device) -> float:
-    """Return the most that this run's process took: on the GPU where it ran on one, else of main memory."""
+    """Return the peak memory of this process: of the GPU if the run used one, else of main memory."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
     if status.is_file():
-        # Not getrusage: on Linux a new process begins with its parent's peak there.
+        # Not getrusage: on Linux a new process starts with its parent's peak there.
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) / 2**10
     unit = 1 if sys.platform == "darwin" else 2**10

@@ -1,4 +1,4 @@
-"""Snapshots of pretraining: features of some fixed images every so many epochs, in one file a run."""
+"""Snapshots of pretraining: features of some fixed images every few epochs, in one file per run."""
 
 import zipfile
 from pathlib import Path
@@ -21,18 +21,18 @@ IMAGES = 500
 LARGEST = float(np.finfo(np.float16).max)
 
 
-class Snapshots:
-    """The file of one run: ``epochs`` [S], ``features`` [S, images, dim] in float16, ``labels`` [images], ``loss`` [S].
+class SnapshotFile:
+    """The snapshots of one run: ``epochs`` [S], ``features`` [S, images, dim] in float16, ``labels`` [images], ``loss`` [S].
 
-    The images are at most 500 of ``val``, always the same; no test image is among them. The encoder is looked at in eval mode, and
-    every mode is restored: a training with snapshots gives the numbers of one without.
+    The images are at most 500 of ``val``, always the same ones, and no test image. Features are taken in eval mode, and every
+    module's mode is restored: training with snapshots gives the same numbers as training without.
 
     Args:
-        path: Of the file.
-        every: How many epochs lie between two snapshots; the last epoch always has one.
-        identity: Of the run; a file of another one is replaced.
-        dataset: Where the images come from.
-        device: Where the encoder is.
+        path: The file.
+        every: Epochs between two snapshots; the last epoch always has one.
+        identity: The run's identity; a file of another run is replaced.
+        dataset: The data set that the images are from.
+        device: The device of the encoder.
     """
 
     def __init__(self, path: Path, every: int, identity: Identity, dataset: Dataset, device: torch.device) -> None:
@@ -44,7 +44,7 @@ class Snapshots:
         self.taken: dict[int, tuple[Any, float]] = {}
 
     def begin(self, epoch: int) -> None:
-        """Take up the snapshots of this run until an epoch; 0 begins anew.
+        """Keep the snapshots of this run up to an epoch; 0 keeps none.
 
         Raises:
             StorageError: The file is corrupt.
@@ -56,12 +56,12 @@ class Snapshots:
             with np.load(self.path) as file:
                 if str(file["identity"]) == self.owner:
                     found = zip(file["epochs"].tolist(), file["features"], file["loss"].tolist(), strict=True)
-                    self.taken = {of: (features, loss) for of, features, loss in found if of <= epoch}
+                    self.taken = {number: (features, loss) for number, features, loss in found if number <= epoch}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise StorageError(f"snapshots {self.path}: cannot be read ({error}); delete the file") from error
 
     def take(self, method: Method, epoch: int, loss: float) -> None:
-        """Add the features after an epoch and write the file; nothing is added where a feature is not finite.
+        """Add the features after an epoch and write the file; nothing is added if a feature is not finite.
 
         Raises:
             StorageError: The file cannot be written.

@@ -1,1 +1,1 @@
-"""From records to tables: rows, ranks, ties, comparisons. Pure, without torch."""
+"""From records to tables: rows, ranks, ties and comparisons. Pure functions, without torch."""

@@ -1,11 +1,11 @@
-"""Two results folders side by side: which rows differ by more than noise."""
+"""Compare two results folders: which rows differ by more than noise."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bench.filenames import method_folder
-from bench.leaderboard.build import Current, columns_of, newest
-from bench.leaderboard.rows import row
+from bench.leaderboard.build import CurrentVersions, columns_of, newest
+from bench.leaderboard.rows import build_row
 from bench.leaderboard.significance import LEVEL, difference, holm
 from bench.leaderboard.tables import Column, Row
 from bench.records.record import Record
@@ -16,10 +16,10 @@ class Pair:
     """One score in both folders.
 
     Attributes:
-        column: Of the score.
-        first: Percent (or the figure), or None.
-        second: Likewise.
-        p: Of no difference, corrected for all scores that are compared; None where they cannot be tested against each other.
+        column: The column of the score.
+        first: The score in the first folder: percent for an accuracy, otherwise the value itself; None if missing.
+        second: The score in the second folder.
+        p: p-value of no difference, corrected for all compared scores; None if the two cannot be tested against each other.
     """
 
     column: Column
@@ -38,14 +38,14 @@ class PairedRow:
     """One row in both folders.
 
     Attributes:
-        place: Data set, backbone, budget; a development task also says so.
+        table: Data set, backbone and budget, and whether it is the development task.
         label: The method with its changed settings.
-        statuses: How it ended in each.
-        pairs: By column id.
+        statuses: Its status in each folder.
+        pairs: Its scores by column id.
         notes: Why scores cannot be compared, and which versions differ.
     """
 
-    place: str
+    table: str
     label: str
     statuses: tuple[str, str]
     pairs: dict[str, Pair]
@@ -53,7 +53,7 @@ class PairedRow:
 
     @property
     def differs(self) -> bool | None:
-        """Whether the rows differ by more than noise in any score, or in how they ended; None where nothing can be tested."""
+        """Whether any score differs by more than noise, or the statuses differ; None if nothing can be tested."""
         if self.statuses[0] != self.statuses[1] or any(pair.differs for pair in self.pairs.values()):
             return True
         tested = any(pair.p is not None for pair in self.pairs.values())
@@ -62,7 +62,7 @@ class PairedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results folders: the rows of both, and the labels of what only one has."""
+    """The rows that two results folders share, and the labels of the rows that only one of them has."""
 
     rows: tuple[PairedRow, ...]
     only_first: tuple[str, ...]
@@ -70,19 +70,18 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """``reproduced within noise: 7 of 8 (not: byol)``, over the rows that both have."""
-        good = sum(one.differs is False for one in self.rows)
-        bad = [one.label for one in self.rows if one.differs is not False]
+        """For example ``reproduced within noise: 7 of 8 (not: byol)``, over the shared rows."""
+        good = sum(row.differs is False for row in self.rows)
+        bad = [row.label for row in self.rows if row.differs is not False]
         return f"reproduced within noise: {good} of {len(self.rows)}" + (f" (not: {', '.join(bad)})" if bad else "")
 
 
-def compare(first: Iterable[Record], second: Iterable[Record], current: Current) -> Comparison:
-    """Compare all rows that two sets of records share, each score by its kept bits.
+def compare(first: Iterable[Record], second: Iterable[Record], current: CurrentVersions) -> Comparison:
+    """Compare all rows that two sets of records share, each score by its stored answers.
 
-    Numbers of seeds, machines and versions of methods may differ between the folders; of one row in one folder only the seeds
-    of the highest version count. A score of another protocol version, other data or other label sets is shown and not tested.
-    Holm's correction counts every score that is tested, so that in all comparisons of equal code at most one in twenty shows any
-    difference.
+    The folders may differ in numbers of seeds, machines and versions of methods; per row and folder, only the seeds of the highest
+    version count. A score of another protocol version, other data or other label sets is shown but not tested. Holm's correction
+    counts every tested score, so that of all comparisons of equal code at most one in twenty shows any difference.
     """
     sides = (_grouped(first), _grouped(second))
     shared = [key for key in sides[0] if key in sides[1]]
@@ -95,23 +94,25 @@ def compare(first: Iterable[Record], second: Iterable[Record], current: Current)
 
 
 Key = tuple[str, str]
+"""The title of a table, and the label of a row in it."""
 
 
 def _grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
     groups: dict[Key, list[Record]] = {}
     for record in records:
-        of = record.identity
-        place = f"{of.dataset}, {of.backbone}, {of.budget}" + (", development task" if of.task == "val" else "")
-        groups.setdefault((place, method_folder(of.method, of.settings)), []).append(record)
+        identity = record.identity
+        table = f"{identity.dataset}, {identity.backbone}, {identity.budget}"
+        table += ", development task" if identity.task == "val" else ""
+        groups.setdefault((table, method_folder(identity.method, identity.settings)), []).append(record)
     return {key: sorted(groups[key], key=lambda r: r.identity.seed) for key in sorted(groups)}
 
 
-def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current: Current) -> PairedRow:
+def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current: CurrentVersions) -> PairedRow:
     (first, older), (second, other_older) = newest(first), newest(second)
     columns = [c for c in columns_of([*first, *second], current, all_protocols=True) if not c.same_as]
-    sides = (row(first, columns), row(second, columns))
+    sides = (build_row(first, columns), build_row(second, columns))
     data = _values(first, "fingerprint"), _values(second, "fingerprint")
-    notes = [] if data[0] == data[1] else ["other data: not compared"]
+    notes = [] if data[0] == data[1] else ["different data: not compared"]
     if older or other_older:
         notes.append(f"seeds of older versions left out: {len(older)} | {len(other_older)}")
     for name in ("method_version", "backbone_version", "harness_version"):
@@ -120,8 +121,8 @@ def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current
             notes.append(f"{name.replace('_', ' ')} {' and '.join(versions[0])} | {' and '.join(versions[1])}")
     pairs = {}
     for column in columns:
-        alike = _protocol_versions(first, column.id) == _protocol_versions(second, column.id)
-        pair, note = _pair(column, sides, data[0] == data[1] and alike)
+        same_version = _protocol_versions(first, column.id) == _protocol_versions(second, column.id)
+        pair, note = _pair(column, sides, data[0] == data[1] and same_version)
         if note:
             notes.append(note)
         if pair.first is not None or pair.second is not None:
@@ -144,16 +145,17 @@ def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pai
     if answers[0] is None or answers[1] is None:
         return pair, None
     if not comparable:
-        return pair, f"{column.id}: other versions or data, not tested"
+        return pair, f"{column.id}: different versions or data, not tested"
     if not answers[0].paired(answers[1]):
-        return pair, f"{column.id}: other label sets, not tested"
+        return pair, f"{column.id}: different label sets, not tested"
     return replace(pair, p=difference(answers[0], answers[1]).p), None
 
 
 def _corrected(rows: Sequence[PairedRow]) -> Iterator[PairedRow]:
-    tested = [(i, name) for i, one in enumerate(rows) for name, pair in one.pairs.items() if pair.p is not None]
+    """Yield the rows with p-values corrected for all tests."""
+    tested = [(i, name) for i, row in enumerate(rows) for name, pair in row.pairs.items() if pair.p is not None]
     raw = [p for i, name in tested if (p := rows[i].pairs[name].p) is not None]
     corrected = dict(zip(tested, holm(raw), strict=True))
-    for i, one in enumerate(rows):
-        pairs = {name: replace(pair, p=corrected.get((i, name))) for name, pair in one.pairs.items()}
-        yield replace(one, pairs=pairs)
+    for i, row in enumerate(rows):
+        pairs = {name: replace(pair, p=corrected.get((i, name))) for name, pair in row.pairs.items()}
+        yield replace(row, pairs=pairs)

@@ -1,4 +1,4 @@
-"""The order of rows: ties with the best of a column, mean ranks, and the columns one can sort by."""
+"""Ties with the best score of a column, mean ranks, and the order of rows."""
 
 import math
 from collections.abc import Sequence
@@ -10,52 +10,54 @@ from bench.leaderboard.tables import GROUPS, Column, Row
 from bench.records.record import Cost
 
 COSTS = tuple(field.name for field in fields(Cost))
-FAMILY = "lowshot-"
+LOW_SHOT = "lowshot-"
+"""The columns of the low-shot family start with it."""
 
 
-def tied(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Return the rows with their ties: in each column, which do not differ from the best by more than noise.
+def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    """Return the rows with their ties: which scores do not differ from the best of their column by more than noise.
 
-    Only rows that could be ranked take part, and only those that answered the same images under the same draws as the best.
+    Only rows that can be ranked are compared, and only those with the same images and draws as the best.
     """
     rows = list(rows)
     for column in columns:
-        asked = [i for i, r in enumerate(rows) if _competes(r) and column.id in r.answers]
-        if not asked or not column.percent:
+        scored = [i for i, r in enumerate(rows) if _can_be_ranked(r) and column.id in r.answers]
+        if not scored or not column.percent:
             continue
-        best = max(asked, key=lambda i: rows[i].scores[column.id].mean)
-        alike = [i for i in asked if rows[i].answers[column.id].paired(rows[best].answers[column.id])]
-        for i, tie in zip(alike, tied_with_best([rows[i].answers[column.id] for i in alike]), strict=True):
+        best = max(scored, key=lambda i: rows[i].scores[column.id].mean)
+        comparable = [i for i in scored if rows[i].answers[column.id].paired(rows[best].answers[column.id])]
+        ties = tied_with_best([rows[i].answers[column.id] for i in comparable])
+        for i, tie in zip(comparable, ties, strict=True):
             scores = rows[i].scores
             rows[i] = replace(rows[i], scores=scores | {column.id: replace(scores[column.id], tied_with_best=tie)})
     return rows
 
 
-def ranked(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
-    """Return the rows with their ranks: the mean of the ranks in ``knn``, ``linear`` and the low-shot family.
+def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
+    """Return the rows with their ranks: the mean of the ranks on ``knn``, ``linear`` and the low-shot family.
 
-    The family's rank is the mean over its columns, those of other label sets only. A row that lacks a value has no rank and takes
-    no place. Equal scores share the mean of their places.
+    The rank on the low-shot family is the mean over its columns with different label sets. A row that lacks a value has no rank and
+    does not count in the ranks of the others. Equal scores share the mean of their ranks.
     """
     counted = [column.id for column in default if column.same_as is None]
-    family = [name for name in counted if name.startswith(FAMILY)]
-    parts = [[name] for name in ("knn", "linear") if name in counted] + ([family] if family else [])
-    complete = [i for i, r in enumerate(rows) if _competes(r) and all(name in r.scores for name in counted)]
+    low_shot = [name for name in counted if name.startswith(LOW_SHOT)]
+    parts = [[name] for name in ("knn", "linear") if name in counted] + ([low_shot] if low_shot else [])
+    complete = [i for i, r in enumerate(rows) if _can_be_ranked(r) and all(name in r.scores for name in counted)]
     if len(parts) < 3 or not complete:
         return list(rows)
-    places = {name: _places([rows[i].scores[name].mean for i in complete]) for name in counted}
+    ranks = {name: _ranks([rows[i].scores[name].mean for i in complete]) for name in counted}
     result = list(rows)
-    for place, i in enumerate(complete):
-        means = [math.fsum(places[name][place] for name in part) / len(part) for part in parts]
+    for position, i in enumerate(complete):
+        means = [math.fsum(ranks[name][position] for name in part) / len(part) for part in parts]
         result[i] = replace(rows[i], rank=math.fsum(means) / len(means))
     return result
 
 
 def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
-    """Return the rows sorted within their groups by ``rank``, ``method``, a column or a cost; rows without a value last.
+    """Return the rows sorted within their groups by ``rank``, ``method``, a column or a cost; rows without a value come last.
 
     Raises:
-        SslbenchError: An unknown column, with the nearest one.
+        SslbenchError: The column is unknown; the message names the nearest one.
     """
     ids = {column.id: column for column in columns}
     if by not in {"rank", "method", *ids, *COSTS}:
@@ -82,10 +84,10 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
     return sorted(rows, key=lambda r: (GROUPS.index(r.group), *value(r)))
 
 
-def _competes(r: Row) -> bool:
+def _can_be_ranked(r: Row) -> bool:
     return r.group == "methods" and r.status == "ok"
 
 
-def _places(values: Sequence[float]) -> list[float]:
-    """Return the place of each value, the highest first; equal ones share the mean of their places."""
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Return the rank of each value, the highest first; equal values share the mean of their ranks."""
     return [sum(v > value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]

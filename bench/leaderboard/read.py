@@ -1,11 +1,11 @@
-"""A results folder to its board: the records that a user asked for, and what was skipped on the way."""
+"""Read the records of a results folder, and build the tables or the comparison that a user asked for."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import SslbenchError, unknown
-from bench.leaderboard.build import build, catalogue
+from bench.leaderboard.build import build, current_versions
 from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.ranking import order
 from bench.leaderboard.tables import Leaderboard, Table
@@ -16,10 +16,12 @@ from bench.registry.methods import load_method, method_names
 
 @dataclass(frozen=True)
 class Selection:
-    """Which records; None takes all. An encoder from elsewhere has no budget, perhaps no backbone, and stands beside any.
+    """Which records to show; None selects all.
+
+    An encoder pretrained elsewhere has no budget and is selected with any budget; with its own network, also with any backbone.
 
     Attributes:
-        dataset: As records name it.
+        dataset: The data set's name, as in the records.
         backbone: The backbone's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.
@@ -30,14 +32,49 @@ class Selection:
     budget: str | None = None
     task: TaskName = "test"
 
-    def takes(self, record: Record) -> bool:
-        """Whether the record is asked for."""
-        of = record.identity
+    def includes(self, record: Record) -> bool:
+        """Whether the record is selected."""
+        identity = record.identity
         return (
-            (self.dataset is None or of.dataset == self.dataset)
-            and (self.backbone in (None, of.backbone) or of.backbone == OWN_NETWORK)
-            and (self.budget in (None, of.budget) or of.budget == NO_BUDGET)
+            identity.task == self.task
+            and (self.dataset is None or identity.dataset == self.dataset)
+            and (self.backbone in (None, identity.backbone) or identity.backbone == OWN_NETWORK)
+            and (self.budget in (None, identity.budget) or identity.budget == NO_BUDGET)
         )
+
+
+def read_records(results: Path, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
+    """Return all records of a task in a results folder, and the JSON files there that are not records."""
+    return Store(results).read_all(task)
+
+
+def leaderboard_of(
+    records: Sequence[Record],
+    selection: Selection,
+    *,
+    all_protocols: bool = False,
+    check: bool = False,
+    sort: str = "rank",
+    folder: str = "the results folder",
+) -> Leaderboard:
+    """Return the tables of the selected records.
+
+    Args:
+        records: All records of a results folder.
+        selection: Which of them to show.
+        all_protocols: Also show the columns that were measured on request.
+        check: Also compare the versions of methods; this imports torch.
+        sort: ``rank``, ``method``, a column or a cost.
+        folder: The folder's name in an error message.
+
+    Raises:
+        SslbenchError: No record has the selected data set, backbone or budget, or there is no such column.
+    """
+    current = current_versions()
+    if check:
+        current = replace(current, methods={name: load_method(name).recipe.version for name in method_names()})
+    leaderboard = build(_select(records, selection, folder), current, all_protocols=all_protocols)
+    return replace(leaderboard, tables=tuple(_sorted(leaderboard.tables, sort)))
 
 
 def read_leaderboard(
@@ -48,52 +85,64 @@ def read_leaderboard(
     check: bool = False,
     sort: str = "rank",
 ) -> tuple[Leaderboard, list[Problem]]:
-    """Return the tables of a results folder, and the files there that are no records.
+    """Read a results folder; return its tables, and the files there that are not records.
+
+    The arguments and errors are those of ``leaderboard_of``.
+    """
+    records, problems = read_records(results, selection.task)
+    leaderboard = leaderboard_of(
+        records, selection, all_protocols=all_protocols, check=check, sort=sort, folder=str(results)
+    )
+    return leaderboard, problems
+
+
+def comparison_of(
+    first: Sequence[Record],
+    second: Sequence[Record],
+    selection: Selection,
+    *,
+    folders: tuple[str, str] = ("the first folder", "the second folder"),
+) -> Comparison:
+    """Compare the selected records of two results folders, row by row.
 
     Args:
-        results: The results folder.
-        selection: Which records.
-        all_protocols: Also the columns measured on request.
-        check: Also compare the versions of methods; this imports torch.
-        sort: ``rank``, ``method``, a column or a cost.
+        first: All records of the first folder.
+        second: All records of the second folder.
+        selection: Which of them to compare.
+        folders: The folders' names in an error message.
 
     Raises:
-        SslbenchError: Nothing there has the name that was asked for, or there is no such column.
+        SslbenchError: A folder has no records, or none with the selected data set, backbone or budget.
     """
-    records, problems = _read(results, selection)
-    current = catalogue()
-    if check:
-        current = replace(current, methods={name: load_method(name).recipe.version for name in method_names()})
-    board = build(filter(selection.takes, records), current, all_protocols=all_protocols)
-    return replace(board, tables=tuple(_sorted(board.tables, sort))), problems
+    for records, folder in zip((first, second), folders, strict=True):
+        if not records:
+            raise SslbenchError(f"no records in {folder}: nothing to compare; choose a results folder with records")
+    selected = [_select(records, selection, folder) for records, folder in zip((first, second), folders, strict=True)]
+    return compare(selected[0], selected[1], current_versions())
 
 
 def read_comparison(first: Path, second: Path, selection: Selection) -> tuple[Comparison, list[Problem]]:
-    """Return two results folders side by side, row by row, and the files in either that are no records."""
-    sides, problems = [], []
-    for folder in (first, second):
-        records, skipped = _read(folder, selection)
-        if not records:
-            raise SslbenchError(f"no records in {folder}: nothing to compare; name a results folder that has some")
-        sides.append([record for record in records if selection.takes(record)])
-        problems += skipped
-    return compare(sides[0], sides[1], catalogue()), problems
+    """Read and compare two results folders; also return the files in either that are not records."""
+    (records, problems), (other_records, other_problems) = (
+        read_records(folder, selection.task) for folder in (first, second)
+    )
+    comparison = comparison_of(records, other_records, selection, folders=(str(first), str(second)))
+    return comparison, problems + other_problems
 
 
-def _read(results: Path, selection: Selection) -> tuple[list[Record], list[Problem]]:
-    """Return all records of a task; a name that none of them has is an error with the nearest."""
-    records, problems = Store(results).read_all(selection.task)
+def _select(records: Sequence[Record], selection: Selection, folder: str) -> list[Record]:
+    """Return the selected records; a name that no record has is an error with the nearest one."""
     for field in ("dataset", "backbone", "budget"):
-        asked = getattr(selection, field)
-        there = {getattr(record.identity, field) for record in records}
-        if asked is not None and there and asked not in there:
-            raise unknown(f"{field} among the records of {results}", asked, sorted(there))
-    return records, problems
+        wanted = getattr(selection, field)
+        recorded = {getattr(record.identity, field) for record in records if record.identity.task == selection.task}
+        if wanted is not None and recorded and wanted not in recorded:
+            raise unknown(field, wanted, sorted(recorded), f"in the records of {folder}")
+    return [record for record in records if selection.includes(record)]
 
 
 def _sorted(tables: Sequence[Table], by: str) -> Iterator[Table]:
-    """Yield the tables sorted; one that lacks a column that another has keeps the order of ranks."""
-    elsewhere = {column.id for table in tables for column in table.columns}
+    """Yield the tables sorted; a table without the column, if another table has it, stays in the order of ranks."""
+    all_columns = {column.id for table in tables for column in table.columns}
     for table in tables:
-        lacks = by in elsewhere and by not in {column.id for column in table.columns}
+        lacks = by in all_columns and by not in {column.id for column in table.columns}
         yield table if lacks else replace(table, rows=tuple(order(table.rows, by, table.columns)))

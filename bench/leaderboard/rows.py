@@ -1,4 +1,4 @@
-"""The records of one method, a seed each, to one row of a table."""
+"""One row of a table from the records of one method, one record per seed."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,14 +13,14 @@ WORST_FIRST: tuple[Status, ...] = ("failed", "diverged", "interrupted", "collaps
 ACCURACIES = ("top1", "top5", "mean_class")
 
 
-def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
-    """Return the row of one method with its settings, without rank and ties.
+def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
+    """Return the row of one method with its settings, still without rank and ties.
 
     Args:
-        records: One a seed, in the order of the seeds; at least one.
-        columns: What to show.
+        records: One per seed, in the order of the seeds; at least one.
+        columns: The columns to fill.
     """
-    of = records[0].identity
+    identity = records[0].identity
     worst = min(records, key=lambda r: WORST_FIRST.index(r.status))
     cause = worst.cause if len(records) == 1 or worst.cause is None else f"seed {worst.identity.seed}: {worst.cause}"
     scores, answers = {}, {}
@@ -28,14 +28,14 @@ def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         found = [m for r in records if (m := r.protocols.get(column.id)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
-        kept = answers_of(found)
-        if kept is not None:
-            answers[column.id] = kept
-        scores[column.id] = _score(found, column, kept)
+        column_answers = answers_of(found)
+        if column_answers is not None:
+            answers[column.id] = column_answers
+        scores[column.id] = _score(found, column, column_answers)
     return Row(
-        method=of.method,
-        settings=of.settings,
-        group=_group(of),
+        method=identity.method,
+        settings=identity.settings,
+        group=_group(identity),
         seeds=tuple(r.identity.seed for r in records),
         status=worst.status,
         cause=cause,
@@ -44,17 +44,17 @@ def row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         answers=answers,
         cost=_cost(records),
         device=_joined(str(r.environment.get("device", "unknown")).split(":")[0] for r in records) or "unknown",
-        # What is not trained has no precision: features are float32 everywhere.
+        # Precision belongs to pretraining; features are float32 everywhere.
         precision=_joined(str(r.environment.get("precision", "unknown")) for r in records if r.cost.pretrain_s) or None,
     )
 
 
-def _group(of: Identity) -> Group:
-    if of.budget == NO_BUDGET:
+def _group(identity: Identity) -> Group:
+    if identity.budget == NO_BUDGET:
         return "elsewhere"
-    if of.settings:
+    if identity.settings:
         return "changed settings"
-    if of.method in FLOOR_AND_CEILING:
+    if identity.method in FLOOR_AND_CEILING:
         return "floor and ceiling"
     return "methods"
 
@@ -64,7 +64,7 @@ def _value(measurement: Measurement, column: Column) -> float | None:
 
 
 def answers_of(found: Sequence[Measurement]) -> Answers | None:
-    """Return the answers of one protocol, a measurement a seed; None where they do not fit together."""
+    """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ."""
     if len({(m.images, m.label_sets) for m in found}) > 1:
         return None
     return unpack([m.correct for m in found], found[0].images, found[0].label_sets)
@@ -74,15 +74,15 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     scale = 100.0 if column.percent else 1.0
     values = [value * scale for m in found if (value := _value(m, column)) is not None]
     draws = [[draw["top1"] * scale for draw in m.draws if "top1" in draw] for m in found] if column.percent else []
-    alike = len({len(d) for d in draws}) == 1
-    of_draw = [math.fsum(d) / len(d) for d in zip(*draws, strict=True)] if alike else []
-    between = interval(answers) if answers is not None else None
+    same_count = len({len(d) for d in draws}) == 1
+    draw_means = [math.fsum(d) / len(d) for d in zip(*draws, strict=True)] if same_count else []
+    bounds = interval(answers) if answers is not None else None
     others = {name for m in found for name in m.metrics} - {"top1" if column.percent else column.id}
     return Score(
         mean=math.fsum(values) / len(values),
         std=deviation(values),
-        draw_std=deviation(of_draw),
-        interval=(between[0] * 100, between[1] * 100) if between is not None else None,
+        draw_std=deviation(draw_means),
+        interval=(bounds[0] * 100, bounds[1] * 100) if bounds is not None else None,
         metrics={name: _mean_metric(found, name) for name in sorted(others)},
         seeds=len(found),
     )
@@ -94,7 +94,7 @@ def _mean_metric(found: Sequence[Measurement], name: str) -> float:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Return the deviation (n - 1), or None for less than two values."""
+    """Return the standard deviation (n - 1), or None for fewer than two values."""
     if len(values) < 2:
         return None
     mean = math.fsum(values) / len(values)
@@ -104,19 +104,19 @@ def deviation(values: Sequence[float]) -> float | None:
 def _cost(records: Sequence[Record]) -> Cost:
     """Return mean times and speeds over seeds, and the highest peak of memory."""
 
-    def of(name: str) -> list[Any]:
+    def values(name: str) -> list[Any]:
         return [value for r in records if (value := getattr(r.cost, name)) is not None]
 
     def mean(name: str) -> float | None:
-        return math.fsum(of(name)) / len(of(name)) if of(name) else None
+        return math.fsum(values(name)) / len(values(name)) if values(name) else None
 
     return Cost(
         pretrain_s=mean("pretrain_s"),
         evaluate_s=mean("evaluate_s"),
         images_per_s=mean("images_per_s"),
-        peak_memory_mb=max(of("peak_memory_mb"), default=None),
-        parameters=max(of("parameters"), default=None),
-        views_per_image=max(of("views_per_image"), default=None),
+        peak_memory_mb=max(values("peak_memory_mb"), default=None),
+        parameters=max(values("parameters"), default=None),
+        views_per_image=max(values("views_per_image"), default=None),
     )
 
 

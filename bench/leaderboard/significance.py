@@ -1,12 +1,13 @@
-"""Intervals and ties from kept bits: how sure a score is, and whether two scores differ by more than noise.
+"""Confidence intervals and ties from stored answers: how certain a score is, and whether two scores differ by more than noise.
 
-A method answers every test image i under every draw d of labels with every seed s, right (1) or wrong (0). Images and draws are
-the same for all methods; seeds belong to one method. So an answer is
+A method answers every test image i under every draw d of labels with every seed s, correctly (1) or not (0). Images and draws are
+the same for all methods; each method has its own seeds. An answer is modelled as
 
-    y[m, s, d, i] = mean + image i + draw d + image × draw + (seed s, seed × image, seed × draw, rest of method m),
+    y[m, s, d, i] = mean + image i + draw d + image × draw + (seed s, seed × image, seed × draw, rest of method m).
 
-images and draws random and shared, all of the second kind independent between methods. A score is the mean over all answers.
-The variance of a score, or of the difference of two (then y stands for the difference, averaged over seeds), is estimated as
+Images and draws are random and shared by all methods; the terms in brackets are independent between methods. A score is the mean
+over all answers. The variance of a score, or of the difference of two (y is then the difference, averaged over seeds), is
+estimated as
 
     V = V_i + max(0, V_d - V_id) + sum over methods of max(0, V_s - V_si)
 
@@ -14,14 +15,14 @@ The variance of a score, or of the difference of two (then y stands for the diff
     V_id  variance of image × draw residuals / (I D)             V_s   variance of the S seed means / S
     V_si  variance of seed × image residuals / (S I)
 
-each with its own n - 1. V_i alone already holds, in expectation, every term that varies from image to image; V_d and V_s hold
-part of them again, and V_id and V_si are just those parts, so that nothing is counted twice but seed × draw, which is too small to
-be estimated from few seeds and is left in both: V errs towards calling scores tied. This is the analysis of several readers and
-cases (Dorfman, Berbaum & Metz 1992; Hillis 2007) with a nested third factor. With one draw or one seed its term is missing; where
-only one of two methods has several seeds, the other is taken to vary as much from seed to seed.
+each with its own n - 1. In expectation, V_i already contains every term that varies between images; V_d and V_s contain part of
+them again, and V_id and V_si are exactly these parts, so that only seed × draw is counted twice. It is too small to be estimated
+from few seeds and is left in both: V errs towards calling scores tied. This is the analysis of several readers and cases
+(Dorfman, Berbaum & Metz 1992; Hillis 2007) with a nested third factor. With one draw or one seed its term is missing; if only one
+of two methods has several seeds, the other is assumed to vary as much between seeds.
 
 Degrees of freedom are Welch's and Satterthwaite's, on the unreduced terms: V² / (V_i²/(I-1) + V_d²/(D-1) + sum of V_s²/(S-1)).
-V_i is taken with two made-up images more, one right and one wrong (half as often each for a difference, Agresti & Min 2005), so that
+V_i is estimated with two added images, one right and one wrong (half as often each for a difference, Agresti & Min 2005), so that
 perfect scores and few images do not look certain.
 """
 
@@ -37,17 +38,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEVEL = 0.05
-"""Differences with a smaller corrected p-value are real; intervals hold the truth with one minus this."""
+"""Significance level: differences with a smaller corrected p-value are real; intervals cover 1 - LEVEL."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The right and wrong answers of one method under one protocol, averaged for the analysis.
+    """Which test images one method got right under one protocol, averaged for the analysis.
 
     Attributes:
-        by_draw: float64 draws × images: the mean over seeds.
-        by_seed: float64 seeds × images: the mean over draws.
-        label_sets: Hash of the label sets: draws of equal hash are paired.
+        by_draw: float64 [draws, images]: mean over seeds.
+        by_seed: float64 [seeds, images]: mean over draws.
+        label_sets: Hash of the label sets; draws with the same hash are paired.
     """
 
     by_draw: "NDArray[np.float64]"
@@ -61,7 +62,7 @@ class Answers:
 
     @cached_property
     def seeds(self) -> "_Part | None":
-        """The seeds' part of the variance of the score; None for one seed."""
+        """The contribution of the seeds to the variance of the score; None for one seed."""
         return _crossed(self.by_seed) if len(self.by_seed) > 1 else None
 
     def paired(self, other: "Answers") -> bool:
@@ -74,7 +75,7 @@ class Difference:
     """The difference of two scores.
 
     Attributes:
-        value: First less second, in [-1, 1].
+        value: First minus second, in [-1, 1].
         error: Its standard error.
         freedom: Degrees of freedom of the error.
         p: Two-sided p-value of no difference.
@@ -94,7 +95,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Part:
-    """One term of the variance, before and after what other terms hold already is taken away."""
+    """One term of the variance.
+
+    Attributes:
+        whole: The term itself.
+        net: The term without what other terms already contain.
+        freedom: Its degrees of freedom.
+    """
 
     whole: float
     net: float
@@ -111,38 +118,39 @@ class _Variance:
 
     @property
     def freedom(self) -> float:
-        """Welch's and Satterthwaite's degrees of freedom; the least of the parts where nothing varies."""
+        """Welch's and Satterthwaite's degrees of freedom; the smallest of the parts if nothing varies."""
         uncertainty = math.fsum(part.whole**2 / part.freedom for part in self.parts)
         return self.total**2 / uncertainty if uncertainty > 0 else min(part.freedom for part in self.parts)
 
 
 def unpack(seeds: Sequence[Sequence[str]], images: int, label_sets: str | None = None) -> Answers | None:
-    """Return the answers behind kept bits, one list of base64 draws a seed; None where there are none or they do not fit together."""
+    """Return the answers in stored bits, one list of base64 draws per seed; None if there are none or their sizes differ."""
     import numpy as np
 
     packed = [[base64.b64decode(draw) for draw in seed] for seed in seeds]
     draws = {len(seed) for seed in packed}
     if len(draws) != 1 or draws == {0} or {len(draw) for seed in packed for draw in seed} != {(images + 7) // 8}:
         return None
-    together = np.frombuffer(b"".join(draw for seed in packed for draw in seed), np.uint8)
-    bits = np.unpackbits(together.reshape(len(packed), draws.pop(), -1), axis=2, count=images)
+    joined = np.frombuffer(b"".join(draw for seed in packed for draw in seed), np.uint8)
+    bits = np.unpackbits(joined.reshape(len(packed), draws.pop(), -1), axis=2, count=images)
     by_draw, by_seed = bits.sum(0, dtype=np.int32), bits.sum(1, dtype=np.int32)
     return Answers(by_draw / bits.shape[0], by_seed / bits.shape[1], label_sets)
 
 
 def interval(answers: Answers) -> tuple[float, float]:
-    """Return the 95 % interval of a score, in [0, 1], over images, draws and, from two seeds on, seeds.
+    """Return the 95 % interval of a score, in [0, 1], over images, draws and (with two or more seeds) seeds.
 
     Wilson's interval with Student's quantile at the number of images that would give the same variance, as for samples
     with a design effect (Dean & Pagano 2015), so that it stays within [0, 1] and a perfect score is not certain.
     """
     score, images = answers.mean, answers.by_draw.shape[1]
-    variance = _variance(answers.by_draw, [answers.seeds], made_up=(1.0, 1.0))
+    variance = _variance(answers.by_draw, [answers.seeds], added=(1.0, 1.0))
     middle = (score * images + 1) / (images + 2)
-    alike = middle * (1 - middle) / variance.total
+    effective_images = middle * (1 - middle) / variance.total
     t = _quantile(1 - LEVEL / 2, variance.freedom)
-    centre = (score + t**2 / (2 * alike)) / (1 + t**2 / alike)
-    half = t / (1 + t**2 / alike) * math.sqrt(score * (1 - score) / alike + t**2 / (4 * alike**2))
+    centre = (score + t**2 / (2 * effective_images)) / (1 + t**2 / effective_images)
+    spread = score * (1 - score) / effective_images + t**2 / (4 * effective_images**2)
+    half = t / (1 + t**2 / effective_images) * math.sqrt(spread)
     return max(0.0, min(score, centre - half)), min(1.0, max(score, centre + half))
 
 
@@ -150,7 +158,7 @@ def difference(first: Answers, second: Answers) -> Difference:
     """Return the difference of two scores, paired by image and draw, with its error and p-value.
 
     Raises:
-        ValueError: They answered other images or other draws.
+        ValueError: Their images or draws differ.
     """
     if not first.paired(second):
         raise ValueError("answers to other images or draws cannot be paired")
@@ -162,7 +170,7 @@ def difference(first: Answers, second: Answers) -> Difference:
         own[1] = _scaled(own[0], counts[0] / counts[1])
     delta = first.by_draw - second.by_draw
     value = float(delta.mean())
-    variance = _variance(delta, own, made_up=(1.0, 0.0))
+    variance = _variance(delta, own, added=(1.0, 0.0))
     error = math.sqrt(variance.total)
     if delta.shape[1] < 2:
         return Difference(value, math.inf, 1.0, 1.0)
@@ -172,15 +180,16 @@ def difference(first: Answers, second: Answers) -> Difference:
 def unpaired(
     first: Sequence[Sequence[float]], second: Sequence[Sequence[float]], images: tuple[int, int]
 ) -> Difference:
-    """Return the difference of two scores of which no answers are kept (top-5), or that had other draws.
+    """Return the difference of two scores without stored answers (top-5), or with different draws.
 
-    The variance is the sum of both sides': the binomial one over images (with one right and one wrong image more), that of the draws'
-    means and that of the seeds' means. Nothing is paired and parts of it are counted twice: it errs towards no difference.
+    The variance is the sum over both sides of the binomial variance over images (with one right and one wrong image added), the
+    variance of the draws' means and the variance of the seeds' means. Nothing is paired and some parts are counted twice, so it errs
+    towards no difference.
 
     Args:
-        first: Seeds × draws of scores in [0, 1].
-        second: Of the other.
-        images: How many either answered.
+        first: Scores in [0, 1], [seeds, draws].
+        second: The other scores, in the same form.
+        images: Number of test images of each.
     """
     means, variances = [], []
     seeds: list[_Part | None] = []
@@ -205,7 +214,7 @@ def unpaired(
 
 
 def _of_means(means: Sequence[float]) -> _Part | None:
-    """Return the part of the variance that independent means have; None for one."""
+    """Return the variance of the mean of independent means; None for a single one."""
     if len(means) < 2:
         return None
     mean = math.fsum(means) / len(means)
@@ -217,8 +226,8 @@ def holm(p_values: Sequence[float], hypotheses: int | None = None) -> list[float
     """Return p-values corrected for testing several hypotheses at once (Holm 1979), in the order given.
 
     Args:
-        p_values: Of the hypotheses that were tested.
-        hypotheses: How many could have been tested; the number of p-values unless more.
+        p_values: p-values of the tested hypotheses.
+        hypotheses: How many could have been tested, if more than the number of p-values.
     """
     family = max(len(p_values), hypotheses or 0)
     corrected, least = [1.0] * len(p_values), 0.0
@@ -231,12 +240,11 @@ def holm(p_values: Sequence[float], hypotheses: int | None = None) -> list[float
 def tied_with_best(rows: Sequence[Answers]) -> list[bool]:
     """Return for each row whether its score does not differ from the best one at 5 %.
 
-    The best is itself chosen by its score, so that any of the k (k - 1) / 2 pairs of rows could have been the one that is
-    tested: Holm's correction counts them all. Correcting for the k - 1 tests alone would find a difference between equal
-    methods too often.
+    The best row is itself chosen by its score, so any of the k (k - 1) / 2 pairs of rows could have been tested, and Holm's
+    correction counts them all. Correcting only for the k - 1 tests would too often find a difference between equal methods.
 
     Raises:
-        ValueError: Rows answered other images or draws.
+        ValueError: The images or draws of two rows differ.
     """
     if not rows:
         return []
@@ -247,11 +255,11 @@ def tied_with_best(rows: Sequence[Answers]) -> list[bool]:
     return [i == best or corrected[i] >= LEVEL for i in range(len(rows))]
 
 
-def _variance(table: "NDArray[np.float64]", seeds: Sequence[_Part | None], made_up: tuple[float, float]) -> _Variance:
-    """Return the variance of the mean of draws × images; ``made_up`` is the sum of squares and the sum of two more images."""
+def _variance(table: "NDArray[np.float64]", seeds: Sequence[_Part | None], added: tuple[float, float]) -> _Variance:
+    """Return the variance of the mean of [draws, images]; ``added`` is the sum of squares and the sum of the two added images."""
     draws, images = table.shape
     by_image = table.mean(0)
-    squares, total = made_up
+    squares, total = added
     spread = (float((by_image**2).sum()) + squares) / (images + 2) - (
         (float(by_image.sum()) + total) / (images + 2)
     ) ** 2
@@ -262,13 +270,13 @@ def _variance(table: "NDArray[np.float64]", seeds: Sequence[_Part | None], made_
 
 
 def _crossed(table: "NDArray[np.float64]") -> _Part:
-    """Return the part of the rows of a table (draws or seeds) × images, net of what images hold already."""
+    """Return the variance of the row means of [draws or seeds, images], net of what the images already contain."""
     rows, images = table.shape
     of_row, of_image, mean = table.mean(1), table.mean(0), float(table.mean())
     whole = float(of_row.var(ddof=1)) / rows
     if images < 2:
         return _Part(whole, whole, rows - 1)
-    # The sum of squared residuals, by parts: the table itself, less its rows and its columns, which both hold the mean.
+    # Sum of squared residuals: that of the table, minus those of its rows and columns, both of which contain the mean.
     squares = float((table * table).sum()) - images * float(of_row @ of_row) - rows * float(of_image @ of_image)
     rest = max(0.0, squares + rows * images * mean**2)
     shared = rest / ((rows - 1) * (images - 1)) / (rows * images)

@@ -1,4 +1,4 @@
-"""The leaderboard's tables: what a cell, a column, a row and a table hold."""
+"""The types of a leaderboard: score, row, column, table."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,21 +9,21 @@ from bench.records.record import Cost, Identity, Status, TaskName
 
 Group = Literal["methods", "changed settings", "elsewhere", "floor and ceiling"]
 GROUPS: tuple[Group, ...] = ("methods", "changed settings", "elsewhere", "floor and ceiling")
-"""Only the first is ranked; in the order of the table."""
+"""In the order of the table; only the first group is ranked."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a row scores in a column: percent for an accuracy, else the figure itself.
+    """The score of a row in a column: percent for an accuracy, otherwise the value itself.
 
     Attributes:
-        mean: Over seeds and draws.
-        std: Deviation over seeds (n - 1), from two seeds on.
-        draw_std: Deviation over draws (n - 1), from two draws on.
-        interval: 95 % over images, draws and seeds; None for a label-free figure.
-        tied_with_best: Whether it does not differ from the best of the column; None where that is not asked.
-        metrics: Means of the other metrics: ``top5``, ``mean_class`` in percent, ``nll`` in nats.
-        seeds: How many seeds it is the mean of.
+        mean: Mean over seeds and draws.
+        std: Standard deviation over seeds (n - 1); None for a single seed.
+        draw_std: Standard deviation over draws (n - 1); None for a single draw.
+        interval: 95 % interval over images, draws and seeds; None for a label-free metric.
+        tied_with_best: Whether it does not differ from the best score of the column; None if it was not compared.
+        metrics: Means of the other metrics: ``top5`` and ``mean_class`` in percent, ``nll`` in nats.
+        seeds: Number of seeds in the mean.
     """
 
     mean: float
@@ -37,22 +37,22 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """A method with its settings: all its seeds.
+    """All seeds of one method with the same settings.
 
     Attributes:
         method: The method's id.
         settings: What was changed from the defaults.
-        group: Where it stands in the table.
+        group: The part of the table that shows the row.
         seeds: The seeds, in order.
-        status: The worst of its seeds.
-        cause: Why, where it is not ``ok``.
+        status: The worst status of its seeds.
+        cause: Why the status is not ``ok``; None if it is.
         rank: The mean rank, or None.
-        scores: By column; a column without a value is missing.
-        answers: The kept bits behind the scores.
+        scores: Scores by column id; a column without a value is missing.
+        answers: The stored answers (right or wrong per image) behind the scores, by column id.
         cost: Mean times and speeds over seeds, the highest peak of memory.
-        device: Where it ran; several joined by `` + ``.
-        precision: In which precision it was trained, likewise; None where it was not trained.
-        marked: Whether it ran on another device, or in another precision, than most of its table.
+        device: Device of the runs; several are joined by `` + ``.
+        precision: Precision of pretraining, several joined by `` + ``; None if nothing was trained.
+        marked: Whether it ran on another device, or in another precision, than most rows of its table.
     """
 
     method: str
@@ -71,7 +71,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The method, with what was changed."""
+        """The method, with its changed settings."""
         return method_folder(self.method, self.settings)
 
 
@@ -80,10 +80,10 @@ class Column:
     """A column of scores.
 
     Attributes:
-        id: The protocol's.
+        id: The protocol's id.
         percent: Whether it is an accuracy.
-        higher_is_better: None for a figure without direction.
-        same_as: The column that got the very same label sets and stands for this one, or None.
+        higher_is_better: None for a metric without direction.
+        same_as: The column that uses the very same label sets and shows the scores of both, or None.
     """
 
     id: str
@@ -94,13 +94,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One data set, backbone and budget.
+    """The rows of one data set, backbone and budget.
 
     Attributes:
-        classes: Number of classes, hence chance; None where no record tells.
-        images: Number of test images; None likewise.
-        notes: What a reader must know of this table, a sentence each.
-        beside: Backbones that have a table of their own on the same images, task and budget.
+        classes: Number of classes; None if no record has it.
+        images: Number of test images; None if no record has it.
+        notes: One sentence per fact that a reader must know about this table.
+        other_backbones: Backbones that have a table of the same images, task and budget.
     """
 
     dataset: str
@@ -113,12 +113,12 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
+    other_backbones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Stale:
-    """A record, or one measurement of it, that is not of the current versions and left the table."""
+    """A record, or one measurement of it, that is left out because its versions are not the current ones."""
 
     identity: Identity
     reason: str
@@ -134,7 +134,7 @@ class Stale:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All tables, and what left them."""
+    """All tables, and the stale records that they leave out."""
 
     tables: tuple[Table, ...]
     stale: tuple[Stale, ...] = ()

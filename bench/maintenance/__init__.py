@@ -1,1 +1,1 @@
-"""Commands for developers of sslbench: calibration, throughput files, the README's tables, GPU sessions."""
+"""Commands for developers of sslbench: calibration, throughput files, the README's tables, GPU measurements."""

@@ -1,7 +1,7 @@
-"""The calibration of the few-label constants, on development tasks only: `python -m bench.maintenance.calibrate`.
+"""Calibrate the constants of the few-label protocols, on development tasks only: ``python -m bench.maintenance.calibrate``.
 
-PROTOCOLS.md, "Fine-tuning: constants by calibration, once". Every candidate is tried on every unit (a data set's development task and an
-encoder on it); what was tried stands in the figures' file and is not tried again, so that a stopped calibration goes on.
+See "Constants of fine-tuning" in ``protocols/README.md``. Every candidate is measured on every unit: the development task of a
+data set with one encoder. Results are written to a file and not measured again, so an interrupted calibration can be resumed.
 """
 
 import json
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -20,20 +20,28 @@ from bench.atomic import write_text
 from bench.data import load
 from bench.data.dataset import Dataset, SealedLabels
 from bench.data.development import development
+from bench.data.spec import DatasetSpec
 from bench.data.splits import VAL, stratified
-from bench.device import cores, set_threads
+from bench.device import cores
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.score import score
-from bench.execution.encoder import Sitting, encode
+from bench.execution.encoder import encoder_of
+from bench.planning.plan import PlannedRun
 from bench.records.record import Identity
+from bench.records.run_log import RunLog
+from bench.records.store import Store
 from bench.registry.methods import load_method
+from bench.training.context import RunContext
+from bench.training.options import RunOptions
 from protocols.catalogue import TOLERANCE
 from protocols.lowshot import Lowshot
 from protocols.lowshot_frozen import LowshotFrozen
 from protocols.parts.training import Training
 
 IMAGES = 6000
+"""Training images per data set."""
 EPOCHS = 10
+"""Epochs of pretraining per encoder."""
 DATASETS = ("fashion_mnist", "mnist", "cifar10")
 ENCODERS = (
     ("resnet9_slim", "random_init"),
@@ -44,16 +52,15 @@ ENCODERS = (
 )
 PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
 STEPS, PASSES, BATCH = 50, 10, 64
-"""Steps before they are varied; a batch of 64 keeps the draws of one method on digits near ten seconds."""
-
+"""Steps before they are varied; with a batch of 64 all draws of one method on digits take about ten seconds."""
 
 FAR_BEHIND = 5.0
-"""Points: what is further behind the best on the first data set is not tried on the others."""
+"""A candidate that is more points than this behind the best on the first data set is not measured on the others."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting of the protocols, by the name of what it is tried for."""
+    """One setting of the protocols of a family: ``frozen``, ``finetune`` or ``scratch``."""
 
     family: str
     optimizer: str = ""
@@ -65,22 +72,22 @@ class Candidate:
 
 
 def frozen_candidates() -> list[Candidate]:
-    """Penalties of the logistic regression on frozen features."""
+    """Return the penalties of the logistic regression on frozen features."""
     return [Candidate("frozen", penalty=penalty) for penalty in PENALTIES]
 
 
 def finetune_candidates() -> list[Candidate]:
-    """Both optimisers, both starts (with a zero head only for AdamW), three decades of the backbone's rate."""
-    heads = {("sgd", "probe"): 1e-2, ("adamw", "zero"): 1e-2, ("adamw", "probe"): 1e-3}
+    """Return two optimisers, two starts (a zero head only with AdamW), and three powers of ten for the backbone's rate."""
+    head_rates = {("sgd", "probe"): 1e-2, ("adamw", "zero"): 1e-2, ("adamw", "probe"): 1e-3}
     return [
-        Candidate("finetune", optimizer, start, backbone_rate, head, STEPS)
-        for (optimizer, start), head in heads.items()
+        Candidate("finetune", optimizer, start, backbone_rate, head_rate, STEPS)
+        for (optimizer, start), head_rate in head_rates.items()
         for backbone_rate in (1e-4, 1e-3, 1e-2)
     ]
 
 
 def neighbours(best: Candidate) -> list[Candidate]:
-    """Around the best: a third and thrice the backbone's rate, twice the steps."""
+    """Return variants of the best candidate: a third and three times the backbone's rate, twice the steps."""
     return [
         replace(best, trunk_rate=best.trunk_rate / 3),
         replace(best, trunk_rate=best.trunk_rate * 3),
@@ -89,12 +96,12 @@ def neighbours(best: Candidate) -> list[Candidate]:
 
 
 def scratch_candidates() -> list[Candidate]:
-    """Rates of the random start, at twice the steps; backbone and head learn at one rate."""
+    """Return learning rates for a random start, with twice the steps; backbone and head have the same rate."""
     rates = {"sgd": (1e-2, 5e-2, 2e-1), "adamw": (3e-4, 1e-3, 5e-3)}
     return [
         Candidate("scratch", optimizer, "zero", rate, rate, 2 * STEPS)
-        for optimizer, several in rates.items()
-        for rate in several
+        for optimizer, optimizer_rates in rates.items()
+        for rate in optimizer_rates
     ]
 
 
@@ -103,12 +110,12 @@ FROZEN_DRAWS = {"1": 10, "1pct": 5, "10pct": 3}
 
 
 def draws_of(candidate: Candidate) -> dict[str, int]:
-    """Return label sizes and draws: those of the protocols where it is cheap, both ends where the network is trained."""
+    """Return the draws per label size: all of the protocols' if cheap, only the smallest and largest size if a network is trained."""
     return FROZEN_DRAWS if candidate.family == "frozen" else TRAINED_DRAWS
 
 
 def subset(dataset: Dataset) -> Dataset:
-    """Return the development task of a class-balanced part of ``train``."""
+    """Return the development task of a class-balanced subset of ``train``."""
     part = Fraction(IMAGES, len(dataset.train_labels))
     keep = torch.from_numpy(stratified(dataset.train_labels.numpy(), part, "calibration", dataset.class_names)[1])
     small = replace(
@@ -126,7 +133,15 @@ def subset(dataset: Dataset) -> Dataset:
 
 @dataclass(frozen=True)
 class Unit:
-    """A development task and an encoder on it."""
+    """A development task and an encoder.
+
+    Attributes:
+        dataset: The data set's name.
+        backbone: The encoder's backbone.
+        method: The method that pretrains the encoder.
+        data_root: Folder of the data set, or None.
+        folder: Results folder that stores the encoder.
+    """
 
     dataset: str
     backbone: str
@@ -136,52 +151,44 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """For the figures' file."""
+        """The name in the file of results."""
         return f"{self.dataset} {self.backbone} {self.method}"
 
 
 def evaluation(unit: Unit) -> Evaluation:
-    """Return the unit's encoder, trained or stored, ready to be measured."""
-    set_threads(1)
+    """Return the unit's encoder, stored or newly trained, ready to be measured."""
     dataset = subset(load(unit.dataset, data_root=unit.data_root))
     method = load_method(unit.method)
     identity = Identity(
         dataset.name, dataset.fingerprint, "val", unit.method, method.recipe.version, unit.backbone, 1, 1,
         f"{EPOCHS}ep", EPOCHS, 256, 0,
     )  # fmt: skip
-    place = unit.folder / unit.name.replace(" ", "-")
-    sitting = Sitting(
-        device=torch.device("cpu"),
-        threads=1,
-        checkpoint=place.with_suffix(".pt"),
-        encoder=place.with_suffix(".safetensors"),
-        checkpoint_seconds=30.0,
-        keep_going=lambda: True,
-        on_step=lambda *_: None,
-        say=print,
-    )
-    return Evaluation(encode(identity, dataset, sitting).encoder, dataset, unit.backbone, 0)
+    options = RunOptions(unit.folder, DatasetSpec(unit.dataset, unit.data_root), "cpu", checkpoint_seconds=30.0)
+    store = Store(unit.folder)
+    context = RunContext(options, store, torch.device("cpu"), on_message=print)
+    run = PlannedRun(identity, protocols=(), recorded=(), reason="new")
+    encoder = encoder_of(run, dataset, context, RunLog(store.log_path(identity), print))
+    return Evaluation(encoder.network, dataset, unit.backbone, 0)
 
 
-def tried(unit: Unit, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """Return the top-1 on ``val`` of each candidate and label size, in percent; None where it diverged."""
+def measured(unit: Unit, candidates: Sequence[Candidate]) -> dict[str, float | None]:
+    """Return the top-1 accuracy on ``val`` per candidate and label size, in percent; None if it diverged."""
     ready = evaluation(unit)
     task = replace(ready.task("calibration"), watch=False)
-    figures: dict[str, Any] = {}
+    top1: dict[str, float | None] = {}
     for candidate in candidates:
         for labels, count in draws_of(candidate).items():
             try:
                 predictions = _protocol(candidate, labels, count).predict(task)
                 found = score(predictions, ready.dataset.test_labels, task.classes)
-                figure: float | None = round(100 * found.metrics["top1"], 2)
+                top1[key(unit, candidate, labels)] = round(100 * found.metrics["top1"], 2)
             except ValueError:
-                figure = None
-            figures[key(unit, candidate, labels)] = figure
-    return figures
+                top1[key(unit, candidate, labels)] = None
+    return top1
 
 
 def key(unit: Unit, candidate: Candidate, labels: str) -> str:
-    """Return the name of one figure."""
+    """Return the key of one measurement in the file of results."""
     return json.dumps([unit.name, asdict(candidate), labels], sort_keys=True)
 
 
@@ -208,28 +215,30 @@ def _protocol(candidate: Candidate, labels: str, draws: int) -> LowshotFrozen | 
 
 
 class Figures:
-    """What was tried so far, in a file that is written after every unit."""
+    """All measurements so far, stored in a file that is written after every few candidates."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.known: dict[str, float | None] = json.loads(path.read_text()) if path.exists() else {}
 
     def measure(self, units: Sequence[Unit], candidates: Sequence[Candidate]) -> None:
-        """Try what is not known yet, a unit a process."""
+        """Measure what is not known yet, in one process per core."""
         with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
             waiting = {}
             for unit in units:
-                left = [c for c in candidates if any(key(unit, c, labels) not in self.known for labels in draws_of(c))]
-                # Pieces of three: the figures of a stopped calibration are kept, and no process waits long for another.
-                for start in range(0, len(left), 3):
-                    waiting[pool.submit(tried, unit, left[start : start + 3])] = unit
+                missing = [
+                    c for c in candidates if any(key(unit, c, labels) not in self.known for labels in draws_of(c))
+                ]
+                # Three candidates per job, so that an interruption loses little and all processes end at about the same time.
+                for start in range(0, len(missing), 3):
+                    waiting[pool.submit(measured, unit, missing[start : start + 3])] = unit
             for done, future in enumerate(as_completed(waiting), 1):
                 self.known |= future.result()
                 write_text(self.path, json.dumps(self.known, indent=1, sort_keys=True) + "\n")
                 print(f"{done}/{len(waiting)} {waiting[future].name}", flush=True)
 
     def of(self, unit: Unit, candidate: Candidate, labels: str) -> float:
-        """Return a figure; a candidate that diverged scores zero."""
+        """Return a measured accuracy; zero for a candidate that diverged."""
         return self.known[key(unit, candidate, labels)] or 0.0
 
     def mean(self, units: Sequence[Unit], candidate: Candidate, sizes: Sequence[str] = ()) -> float:
@@ -242,7 +251,7 @@ class Figures:
         return max(candidates, key=lambda candidate: self.mean(units, candidate, sizes))
 
     def behind(self, units: Sequence[Unit], candidate: Candidate, best: Candidate, labels: str) -> tuple[float, float]:
-        """Return by how much a candidate is behind another at one label size, and the standard error of that over units."""
+        """Return how many points a candidate is behind another at one label size, and the standard error over units."""
         lead = torch.tensor([self.of(unit, best, labels) - self.of(unit, candidate, labels) for unit in units])
         return lead.mean().item(), (lead.std() / len(units) ** 0.5).item()
 
@@ -250,12 +259,12 @@ class Figures:
 def report(
     figures: Figures, units: Sequence[Unit], families: Mapping[str, tuple[Sequence[Unit], Sequence[Candidate]]]
 ) -> Iterator[str]:
-    """Yield the lines of the report: a table a family, the best candidates first."""
+    """Yield the lines of the report: one table per family, the best candidates first."""
     yield "# Calibration of the few-label constants, version 1"
     yield ""
-    yield "Written by `python -m bench.maintenance.calibrate`; the figures stand in `figures.json`. Top-1 in percent on the `val` part of development tasks of"
+    yield "Written by `python -m bench.maintenance.calibrate` from `figures.json`. Top-1 accuracy in percent on `val`, in the development tasks of"
     yield f"{', '.join(DATASETS)} ({IMAGES:,} images of `train` each); means over encoders ({', '.join(sorted({f'{m} on {b}' for b, m in ENCODERS}))},"
-    yield f"{EPOCHS} epochs). The last column counts runs that diverged. No test image was looked at."
+    yield f"{EPOCHS} epochs). The last column counts runs that diverged. No test image was used."
     for family, (own, candidates) in families.items():
         sizes = draws_of(candidates[0])
         best = figures.best(own, candidates)
@@ -266,8 +275,8 @@ def report(
         yield f"|---|{'---:|' * (len(sizes) + 2)}"
         for candidate in sorted(candidates, key=lambda c: -figures.mean(own, c)):
             cells = " | ".join(f"{figures.mean(own, candidate, (labels,)):.1f}" for labels in sizes)
-            lost = sum(figures.known[key(unit, candidate, labels)] is None for unit in own for labels in sizes)
-            yield f"| {_title(candidate)} | {cells} | {figures.mean(own, candidate):.1f} | {lost} |"
+            diverged = sum(figures.known[key(unit, candidate, labels)] is None for unit in own for labels in sizes)
+            yield f"| {_title(candidate)} | {cells} | {figures.mean(own, candidate):.1f} | {diverged} |"
         yield ""
         yield f"Best mean: {_title(best)}. Against the best of each label size:"
         yield ""
@@ -286,15 +295,15 @@ def _title(candidate: Candidate) -> str:
 
 def main(
     data_root: Annotated[
-        Path | None, typer.Option(envvar="SSLBENCH_DATA", help="Where MNIST and FashionMNIST lie.")
+        Path | None, typer.Option(envvar="SSLBENCH_DATA", help="Folder of MNIST and FashionMNIST.")
     ] = None,
-    cifar_root: Annotated[Path | None, typer.Option(help="Where CIFAR-10 lies, if elsewhere.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the figures and the report.")] = Path("results/calibration"),
-    encoders: Annotated[Path, typer.Option(help="Folder of the encoders.")] = Path("results/encoders/calibration"),
+    cifar_root: Annotated[Path | None, typer.Option(help="Folder of CIFAR-10, if another.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of figures.json and report.md.")] = Path("results/calibration"),
+    encoders: Annotated[Path, typer.Option(help="Results folder of the encoders.")] = Path("build/calibration"),
 ) -> None:
-    """Try all candidates and write the report."""
+    """Measure all candidates and write the report."""
     roots = {"cifar10": cifar_root or data_root}
-    units = [Unit(name, *one, roots.get(name, data_root), encoders) for name in DATASETS for one in ENCODERS]
+    units = [Unit(name, *encoder, roots.get(name, data_root), encoders) for name in DATASETS for encoder in ENCODERS]
     scratch_units = [unit for unit in units if (unit.backbone, unit.method) == ENCODERS[0]]
     figures = Figures(out / "figures.json")
 

@@ -1,6 +1,6 @@
-"""What is measured when a GPU is at hand, the most telling first, within a given time: ``make gpu MINUTES=30``.
+"""Measurements on a GPU within a given time, the most important first: ``make gpu MINUTES=30``.
 
-Every step goes on where it was cut off: runs that have a record are skipped, one in the middle continues from its checkpoint.
+Started again, it continues: recorded runs are skipped, and an interrupted run resumes from its checkpoint.
 """
 
 import signal
@@ -15,24 +15,25 @@ from typing import Annotated
 
 import typer
 
-from bench.errors import SslbenchError, answer
+from bench.errors import SslbenchError, run_cli
 
 GRACE_SECONDS = 40.0
-"""What a step that is cut off may take to keep its checkpoints."""
+"""Time that an interrupted step has to write its checkpoints."""
 
-FIRST = ("simclr", "byol", "barlow_twins", "moco", "simsiam", "supervised", "random_init")
+FIRST_METHODS = ("simclr", "byol", "barlow_twins", "moco", "simsiam", "supervised", "random_init")
 LITERATURE = ("knn-200-t01", "linear")
+"""Protocols whose numbers the literature reports."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to measure.
+    """One command of the session.
 
     Attributes:
-        title: For the log.
-        command: Arguments of Python.
+        title: The title in the output.
+        command: Arguments for the Python interpreter.
     """
 
     title: str
@@ -42,10 +43,10 @@ class Step:
 def steps(results: Path, data_root: Path | None) -> list[Step]:
     """Return all steps, in order."""
     raw = results / "throughput-raw.json"
-    places = ("--results", str(results), *(("--data-root", str(data_root)) if data_root else ()))
+    folders = ("--results", str(results), *(("--data-root", str(data_root)) if data_root else ()))
 
     def run(*arguments: str) -> tuple[str, ...]:
-        return ("-m", "bench.cli", "run", *arguments, *places)
+        return ("-m", "bench.cli", "run", *arguments, *folders)
 
     def suite(*tests: str) -> tuple[str, ...]:
         return ("-m", "pytest", *tests, "--benchmark-only", "--benchmark-json", str(raw), "--quiet", "--no-header")
@@ -53,38 +54,39 @@ def steps(results: Path, data_root: Path | None) -> list[Step]:
     cifar = ("--dataset", "cifar10")
     literature = tuple(word for name in LITERATURE for word in ("--protocol", name))
     return [
-        Step("the tests that need a GPU", ("-m", "pytest", "tests/execution/test_on_a_gpu.py", "--quiet")),
-        Step("what the program says of this machine", ("-m", "bench.cli", "doctor")),
+        Step("tests that need a GPU", ("-m", "pytest", "tests/execution/test_on_a_gpu.py", "--quiet")),
+        Step("sslbench doctor", ("-m", "bench.cli", "doctor")),
         Step("one epoch of CIFAR-10", run("simclr", "supervised", *cifar, "--budget", "smoke")),
         Step("throughput", suite("tests/throughput")),
         Step(
-            "throughput, kept",
+            "throughput, stored",
             ("-m", "bench.maintenance.throughput", "keep", str(raw), "--into", str(results / "throughput")),
         ),
         Step("CIFAR-10, ten epochs, every method", run("--all", *cifar, "--budget", "quick")),
-        Step("CIFAR-10, 200 epochs, the first methods", run(*FIRST, *cifar, "--budget", "standard", *literature)),
+        Step("CIFAR-10, 200 epochs, first methods", run(*FIRST_METHODS, *cifar, "--budget", "standard", *literature)),
         Step("CIFAR-10, 200 epochs, every method", run("--all", *cifar, "--budget", "standard", *literature)),
         Step("FashionMNIST, three seeds", run("--all", "--dataset", "fashion_mnist", "--seeds", "3")),
     ]
 
 
-def work_off(todo: Sequence[Step], minutes: float) -> list[tuple[str, str]]:
-    """Do steps one after another until the time is over; return each one's title and how it ended."""
+def run_steps(todo: Sequence[Step], minutes: float) -> list[tuple[str, str]]:
+    """Run the steps in order until the time is over; return the title of each and how it ended."""
     deadline = time.monotonic() + 60 * minutes
-    told = []
+    results = []
     for step in todo:
-        left = deadline - time.monotonic() - GRACE_SECONDS
-        if left <= 0:
-            told.append((step.title, "not begun"))
+        seconds_left = deadline - time.monotonic() - GRACE_SECONDS
+        if seconds_left <= 0:
+            results.append((step.title, "not started"))
             continue
-        print(f"== {step.title} ({left / 60:.1f} minutes left)", flush=True)
-        began = time.monotonic()
-        ended = _do(step, left)
-        told.append((step.title, f"{ended} after {time.monotonic() - began:.0f} s"))
-    return told
+        print(f"== {step.title} ({seconds_left / 60:.1f} minutes left)", flush=True)
+        started = time.monotonic()
+        end = _run(step, seconds_left)
+        results.append((step.title, f"{end} after {time.monotonic() - started:.0f} s"))
+    return results
 
 
-def _do(step: Step, seconds: float) -> str:
+def _run(step: Step, seconds: float) -> str:
+    """Run a step for at most the given time; return how it ended."""
     process = subprocess.Popen([sys.executable, *step.command])
     try:
         code = process.wait(timeout=seconds)
@@ -96,11 +98,11 @@ def _do(step: Step, seconds: float) -> str:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        return "cut off"
+        return "interrupted"
 
 
 def archive(results: Path, path: Path) -> None:
-    """Pack what a results folder tells: records, throughput and logs, without encoders and checkpoints."""
+    """Pack the records, throughput files and logs of a results folder, without encoders and checkpoints."""
     with tarfile.open(path, "w:gz") as packed:
         for part in ("records", "throughput", "logs"):
             if (results / part).is_dir():
@@ -109,11 +111,11 @@ def archive(results: Path, path: Path) -> None:
 
 @app.command()
 def measure(
-    minutes: Annotated[float, typer.Option(min=1, help="When to stop.")] = 30,
-    results: Annotated[Path, typer.Option(help="Where records go.")] = Path("results"),
-    data_root: Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help="Where data sets lie.")] = None,
-    into: Annotated[Path, typer.Option(help="The archive of what was measured.")] = Path("build/gpu.tar.gz"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps and stop.")] = False,
+    minutes: Annotated[float, typer.Option(min=1, help="Stop after this many minutes.")] = 30,
+    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
+    data_root: Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help="Folder of the data sets.")] = None,
+    into: Annotated[Path, typer.Option(help="Archive of the records to write.")] = Path("build/gpu.tar.gz"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the steps.")] = False,
 ) -> None:
     """Measure on this machine's GPU, and pack the records."""
     todo = steps(results, data_root)
@@ -123,12 +125,12 @@ def measure(
     import torch
 
     if not torch.cuda.is_available():
-        raise SslbenchError("torch sees no GPU here; `sslbench doctor` says what it sees")
-    told = work_off(todo, minutes)
+        raise SslbenchError("torch finds no GPU; `sslbench doctor` shows what it finds")
+    ends = run_steps(todo, minutes)
     into.parent.mkdir(parents=True, exist_ok=True)
     archive(results, into)
-    print("\n".join(f"{title}: {how}" for title, how in told))
+    print("\n".join(f"{title}: {end}" for title, end in ends))
 
 
 if __name__ == "__main__":
-    answer(app)
+    run_cli(app)

@@ -1,6 +1,7 @@
-"""Files of measured speeds: made from what pytest-benchmark wrote, drawn as tables, compared with one another.
+"""Files of measured speeds: written from the output of pytest-benchmark, and compared with each other.
 
-Commands: ``python -m bench.maintenance.throughput keep RAW`` (``make throughput`` calls it) and ``python -m bench.maintenance.throughput compare OLD NEW``.
+Commands: ``python -m bench.maintenance.throughput keep RAW`` (called by ``make throughput``) and
+``python -m bench.maintenance.throughput compare OLD NEW``.
 """
 
 import json
@@ -11,52 +12,53 @@ from typing import Annotated, Any
 import typer
 
 from bench.atomic import write_text
-from bench.errors import SslbenchError, answer
-from bench.maintenance.throughput_report import to_markdown, worth_saying
+from bench.errors import SslbenchError, run_cli
+from bench.maintenance.throughput_report import summary, to_markdown
 
 FOLDER = Path("results/throughput")
-ROUNDING = 4
-NOTICED = 1.1
-"""A piece of work counts as slower from so many times its time on."""
+DIGITS = 4
+"""Significant digits of stored numbers."""
+SLOWER = 1.1
+"""A measurement is reported as slower if it takes at least this many times as long."""
 
 Figures = dict[str, Any]
-"""``device``, ``processor``, ``packages``, ``commit``, ``measured`` and ``groups``: group -> what -> engine -> figures of one piece of work."""
+"""Content of a file: ``device``, ``processor``, ``packages``, ``commit``, ``measured``, and ``groups``: group -> work -> engine -> numbers."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
 def from_benchmark(raw: dict[str, Any]) -> Figures:
-    """Return the figures of what ``pytest --benchmark-json`` wrote.
+    """Return the figures of a JSON file that ``pytest --benchmark-json`` wrote.
 
     Raises:
-        SslbenchError: It holds no measurement of ours.
+        SslbenchError: It has no measurements.
     """
     groups: dict[str, dict[str, dict[str, Any]]] = {}
-    for one in raw.get("benchmarks", []):
-        facts = dict(one["extra_info"])
-        stats, images = one["stats"], facts.pop("images")
+    for benchmark in raw.get("benchmarks", []):
+        facts = dict(benchmark["extra_info"])
+        stats, images = benchmark["stats"], facts.pop("images")
         what, engine = facts.pop("what"), facts.pop("engine")
         seconds = facts.pop("device_seconds", None) or stats["median"]
-        groups.setdefault(one["group"], {}).setdefault(what, {})[engine] = {
+        groups.setdefault(benchmark["group"], {}).setdefault(what, {})[engine] = {
             "images_per_s": _rounded(images / seconds),
             "seconds": _rounded(seconds),
             "quartiles_apart": _rounded(stats["iqr"]),
             "rounds": stats["rounds"],
         } | facts
     if not groups:
-        raise SslbenchError("no measurement in this file: make it with `make throughput`")
+        raise SslbenchError("this file has no measurements; write one with `make throughput`")
     machine = raw["machine_info"]
     return {
         **machine,
         "commit": raw["commit_info"].get("id"),
         "measured": raw["datetime"][:10],
-        "how": "median of the rounds after a warm-up; images a second count an image once, whatever its views; all engines of a group in one run",
+        "how": "median of the rounds after a warm-up; images per second count each image once, not its views; all engines of a group were measured in one run",
         "groups": groups,
     }
 
 
 def slower(old: Figures, new: Figures) -> list[str]:
-    """Return a line for each piece of work that takes at least a tenth longer in ``new``, the worst first."""
+    """Return one line per measurement that takes at least 10 % longer in ``new``, the worst first."""
     found = []
     for group, works in new["groups"].items():
         for what, engines in works.items():
@@ -65,8 +67,8 @@ def slower(old: Figures, new: Figures) -> list[str]:
                 if before is None:
                     continue
                 ratio = (before["images_per_s"] or 0) / now["images_per_s"]
-                if ratio >= NOTICED:
-                    found.append((ratio, f"{ratio:.2f} times the time  {group}: {what}, {engine}"))
+                if ratio >= SLOWER:
+                    found.append((ratio, f"{ratio:.2f} times as long: {group}: {what}, {engine}"))
     return [line for _, line in sorted(found, reverse=True)]
 
 
@@ -74,54 +76,54 @@ def read(path: Path) -> Figures:
     """Return the figures of a file.
 
     Raises:
-        SslbenchError: It cannot be read, or is none of ours.
+        SslbenchError: It cannot be read, or is not a throughput file.
     """
     try:
         figures = json.loads(path.read_text())
         if not isinstance(figures["groups"], dict):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SslbenchError(f"{path} is no file of `make throughput` ({type(error).__name__})") from error
+        raise SslbenchError(f"{path} was not written by `make throughput` ({type(error).__name__})") from error
     return dict(figures)
 
 
 def file_name(device: str) -> str:
-    """Return the name of a device's file, without its ending: ``2-cores``, ``nvidia-h100-80gb-hbm3``."""
+    """Return the name of a device's file, without suffix: ``2-cores``, ``nvidia-h100-80gb-hbm3``."""
     return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{ROUNDING}g}")
+    return float(f"{value:.{DIGITS}g}")
 
 
 @app.command()
 def keep(
-    raw: Annotated[Path, typer.Argument(help="What pytest --benchmark-json wrote.")],
-    into: Annotated[Path, typer.Option(help="The folder of such files.")] = FOLDER,
+    raw: Annotated[Path, typer.Argument(help="File written by pytest --benchmark-json.")],
+    into: Annotated[Path, typer.Option(help="Folder of the throughput files.")] = FOLDER,
 ) -> None:
-    """Keep the figures of one run as JSON and as tables, and say what became slower than in the file before."""
+    """Store the figures of one run as JSON and as tables, and print what became slower than in the previous file."""
     try:
         figures = from_benchmark(json.loads(raw.read_text()))
     except (OSError, ValueError, KeyError) as error:
-        raise SslbenchError(f"{raw} is nothing that pytest --benchmark-json wrote ({error})") from error
+        raise SslbenchError(f"{raw} was not written by pytest --benchmark-json ({error})") from error
     path = into / f"{file_name(figures['device'])}.json"
     lines = slower(read(path), figures) if path.is_file() else []
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(figures, indent=1) + "\n")
     write_text(path.with_suffix(".md"), to_markdown(figures))
-    print(worth_saying(figures))
-    _say(lines)
+    print(summary(figures))
+    _print_slower(lines)
 
 
 @app.command()
 def compare(old: Annotated[Path, typer.Argument()], new: Annotated[Path, typer.Argument()]) -> None:
-    """Print what became slower from one file to another."""
-    _say(slower(read(old), read(new)))
+    """Print what is slower in the second file than in the first."""
+    _print_slower(slower(read(old), read(new)))
 
 
-def _say(lines: list[str]) -> None:
-    print("\n".join(["Slower than before:", *lines] if lines else ["Nothing became slower by a tenth."]))
+def _print_slower(lines: list[str]) -> None:
+    print("\n".join(["Slower than before:", *lines] if lines else ["Nothing became slower by 10 % or more."]))
 
 
 if __name__ == "__main__":
-    answer(app)
+    run_cli(app)

@@ -1,4 +1,4 @@
-"""What is asked and what is recorded, to the runs still to do; pure, no torch, no disk."""
+"""From the runs that are asked for and the records to the runs that are still to do. Pure: no torch, no disk."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bench.records.record import Identity, Record, Status
 
 MEASURED = ("ok", "collapsed", "diverged")
-"""How a run may have ended for its record to count; a failed or interrupted one is tried again."""
+"""Statuses of a finished run; a failed or interrupted one is tried again."""
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,14 @@ class Wanted:
     """One run that is asked for.
 
     Attributes:
-        identity: Of the run.
-        protocols: Protocol ids with their versions that apply to the method, in the order of measuring.
+        identity: The run's identity.
+        protocols: Ids of the protocols that apply to the method, with their versions, in the order of measuring.
+        origin: For an encoder from elsewhere the name that the user gave (``timm:NAME``, ``checkpoint:FILE``, a plugin's), else None.
     """
 
     identity: Identity
     protocols: Mapping[str, int]
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class PlannedRun:
     """One run with what is left to do.
 
     Attributes:
-        identity: Of the run.
-        protocols: Ids still to measure; empty where all is recorded.
+        identity: The run's identity.
+        protocols: Ids still to measure; empty if all are recorded.
         recorded: Ids with a valid measurement.
-        status: How its record ended, where all is recorded.
+        status: How the run ended, if all is recorded.
         reason: Why there is work: ``new``, ``protocols missing``, ``stale``, ``failed before``, ``forced``; or ``recorded``.
-        extends: The finished run that this one goes on from, or None.
+        extends: The finished run that this one continues, or None.
+        origin: As in ``Wanted``.
     """
 
     identity: Identity
@@ -41,6 +44,7 @@ class PlannedRun:
     reason: str
     status: Status | None = None
     extends: Identity | None = None
+    origin: str | None = None
 
     @property
     def done(self) -> bool:
@@ -48,20 +52,20 @@ class PlannedRun:
         return self.reason == "recorded"
 
 
-def plan(wanted: Sequence[Wanted], found: Iterable[Record], *, force: bool = False) -> list[PlannedRun]:
+def plan(wanted: Sequence[Wanted], records: Iterable[Record], *, force: bool = False) -> list[PlannedRun]:
     """Return the wanted runs in order, each with what is left to do.
 
     Args:
         wanted: The runs that are asked for.
-        found: The records at the places of the wanted runs, in any order.
+        records: The records with the run keys of the wanted runs, in any order.
         force: Do everything again.
     """
-    by_place = {place(record.identity): record for record in found}
-    return [_planned(one, by_place.get(place(one.identity)), force) for one in wanted]
+    by_key = {run_key(record.identity): record for record in records}
+    return [_planned(run, by_key.get(run_key(run.identity)), force) for run in wanted]
 
 
-def place(identity: Identity) -> tuple[object, ...]:
-    """Return what names a record's place in the store: all of the identity but its versions."""
+def run_key(identity: Identity) -> tuple[object, ...]:
+    """Return what decides where a record is stored: all of the identity but its versions."""
     return (
         identity.dataset,
         identity.task,
@@ -74,13 +78,18 @@ def place(identity: Identity) -> tuple[object, ...]:
 
 
 def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
+    def planned(
+        protocols: tuple[str, ...], recorded: tuple[str, ...], reason: str, status: Status | None = None
+    ) -> PlannedRun:
+        return PlannedRun(wanted.identity, protocols, recorded, reason, status, origin=wanted.origin)
+
     every = tuple(wanted.protocols)
     if record is None or force:
-        return PlannedRun(wanted.identity, every, (), "forced" if record is not None else "new")
+        return planned(every, (), "forced" if record is not None else "new")
     if record.identity != wanted.identity:
-        return PlannedRun(wanted.identity, every, (), "stale")
+        return planned(every, (), "stale")
     if record.status == "diverged":
-        return PlannedRun(wanted.identity, (), (), "recorded", "diverged")
+        return planned((), (), "recorded", "diverged")
     valid = tuple(
         name
         for name, version in wanted.protocols.items()
@@ -88,7 +97,7 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
     )
     missing = tuple(name for name in every if name not in valid)
     if record.status not in MEASURED:
-        return PlannedRun(wanted.identity, missing, valid, f"{record.status} before")
+        return planned(missing, valid, f"{record.status} before")
     if missing:
-        return PlannedRun(wanted.identity, missing, valid, "protocols missing")
-    return PlannedRun(wanted.identity, (), valid, "recorded", record.status)
+        return planned(missing, valid, "protocols missing")
+    return planned((), valid, "recorded", record.status)

@@ -14,11 +14,11 @@ RECIPE = "recipe."
 """Prefix of the keys that change the recipe: ``recipe.rate=0.1``."""
 NOT_SET = {"recipe.version"}
 OF_THE_RUN = {"batch_size", "share", "extended_from", "views"}
-"""What options of the command, not ``--set``, put among a run's settings."""
+"""Settings that options of the command write, not ``--set``."""
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """Split ``KEY=VALUE`` texts; the values stay text until a method's types are known."""
+    """Split ``KEY=VALUE`` texts; the values stay text until the types of the method's fields are known."""
     changed: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -29,10 +29,10 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def typed_settings(name: str, method: type["Method"], kind: str, changed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the changes with the types of the method's fields; what equals the default on a backbone of this kind is dropped.
+    """Return the changes as values of the fields' types; a change to the default on this kind of backbone is dropped.
 
     Raises:
-        SslbenchError: An unknown key, with the nearest one, or a value of another type.
+        SslbenchError: An unknown key (the message has the nearest one), or a value of another type.
     """
     fields = {field.name: field for field in dataclasses.fields(method.Settings)}
     kinds = {key: get_type_hints(method.Settings)[key] for key in fields}
@@ -53,13 +53,13 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
 
 
 def settings_of(method: type["Method"], changed: Mapping[str, Any]) -> Any:
-    """Return the method's settings object with the changes in it."""
+    """Return the method's settings object with the changes applied."""
     own = {key: _frozen(value) for key, value in changed.items() if "." not in key and key not in OF_THE_RUN}
     return method.Settings(**own)
 
 
 def recipe_of(method: type["Method"], kind: str, changed: Mapping[str, Any]) -> "Recipe":
-    """Return the recipe on a backbone of this kind, with the changes in it."""
+    """Return the recipe for this kind of backbone with the changes applied."""
     recipe = method.transformer_recipe if kind == "transformer" and method.transformer_recipe else method.recipe
     own = {key.removeprefix(RECIPE): _frozen(value) for key, value in changed.items() if key.startswith(RECIPE)}
     return dataclasses.replace(recipe, **own)

@@ -1,1 +1,1 @@
-"""Encoders that were pretrained elsewhere, and the export of our own."""
+"""Encoders pretrained elsewhere (timm, checkpoint files, plugin functions), and the export of trained encoders."""

@@ -1,4 +1,4 @@
-"""A file of weights for one of our backbones: exported by `sslbench export`, or from any training of the same network."""
+"""A file of weights for one of the backbones: written by `sslbench export`, or by any other training of the same network."""
 
 import json
 from collections.abc import Mapping
@@ -12,49 +12,49 @@ from bench import backbones
 from bench.backbones.catalogue import find
 from bench.errors import SslbenchError
 from bench.pretrained import weight_matching, weights_file
-from bench.pretrained.method import Built
+from bench.pretrained.method import BuiltEncoder
 from bench.pretrained.names import CHECKPOINT
 from methods.base import Backbone, InputSpec, Pooling, input_of
 from methods.traits import Traits
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A file of weights_file.
+class CheckpointFile:
+    """A checkpoint file.
 
     Attributes:
         file: The file.
-        asked: The backbone that the user named; None where the file is to name it.
+        asked: The backbone that the user named, or None.
     """
 
     file: Path
     asked: str | None
-    title: str = "A file of weights for one of our backbones"
+    title: str = "A file of weights for one of the backbones"
     paper: str = "none: the file"
 
     @property
     def name(self) -> str:
-        """``checkpoint:`` and the file's name without its ending."""
+        """``checkpoint:`` and the file name without its suffix."""
         return CHECKPOINT + self.file.stem.removesuffix(".pth")
 
     def backbone(self) -> str:
-        """Return the backbone: the one that was asked for, else the one that the file names.
+        """Return the name of the backbone: the one in the file's metadata, else the one that the user named.
 
         Raises:
-            SslbenchError: Neither is there, they differ, or the file's was of another version.
+            SslbenchError: There is neither, they differ, or the file was written for another version of the backbone.
         """
         about = weights_file.metadata(self.file)
         named = about.get("backbone")
         if named is None:
             if self.asked is None:
-                raise SslbenchError(f"{self.file} does not name its backbone: add --backbone NAME")
+                raise SslbenchError(f"{self.file} does not name its backbone; add --backbone NAME")
             return self.asked
         if self.asked not in (None, named):
-            raise SslbenchError(f"{self.file} is of backbone {named}, not {self.asked}; leave --backbone out")
+            raise SslbenchError(f"{self.file} has weights for backbone {named}, not {self.asked}; leave --backbone out")
         version, now = about.get("backbone_version", ""), find(named).version
         if version != str(now):
             raise SslbenchError(
-                f"{self.file}: made for version {version} of backbone {named}, here it is version {now}"
+                f"{self.file}: written for version {version} of backbone {named}; this sslbench has version {now}"
             )
         return named
 
@@ -62,11 +62,11 @@ class Checkpoint:
         """Return the hash of the file."""
         return weights_file.digest(self.file)
 
-    def build(self, traits: Traits, size: int | None) -> Built:
-        """Build the backbone for the file's own image size, else the data set's, and put the weights in.
+    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
+        """Build the backbone and load the weights.
 
-        Grey images are spread to three channels where the file's first layer takes three. Images are normalised as the file
-        says, else by the data set's mean and deviation.
+        Image size and normalisation come from the metadata of an exported file, else from the data set; ``size`` overrides the
+        size. Grey images are repeated to three channels if the file's first layer takes three.
         """
         name = self.backbone()
         about = weights_file.metadata(self.file)
@@ -74,28 +74,29 @@ class Checkpoint:
         spec = exported_input(about, str(self.file)) if exported else input_of(traits)
         spec = replace(spec, size=size or spec.size)
         tensors = weights_file.read_weights(self.file)
-        backbone = _built(name, spec, traits)
-        found = weight_matching.fit(backbone, tensors)
+        backbone = _build(name, spec, traits)
+        match = weight_matching.match_weights(backbone, tensors)
         if not exported and traits.channels == 1:
-            coloured = InputSpec(spec.size, 3, spec.mean * 3, spec.std * 3)
-            other = _built(name, coloured, traits)
-            if (fits := weight_matching.fit(other, tensors)).share > found.share:
-                spec, backbone, found = coloured, other, fits
-        weight_matching.check(backbone, tensors, found, name, str(self.file))
-        weight_matching.load(backbone, tensors, found)
+            three_channels = InputSpec(spec.size, 3, spec.mean * 3, spec.std * 3)
+            other_backbone = _build(name, three_channels, traits)
+            other_match = weight_matching.match_weights(other_backbone, tensors)
+            if other_match.share > match.share:
+                spec, backbone, match = three_channels, other_backbone, other_match
+        weight_matching.check(backbone, tensors, match, name, str(self.file))
+        weight_matching.load(backbone, tensors, match)
         pooling = _pooling(about.get("pooling", backbone.pooling), str(self.file))
         code = _code(tensors, backbone) if exported else None
-        notes = weight_matching.lines(backbone, tensors, found, name, str(self.file))
-        return Built(backbone, spec, pooling, lambda: _built(name, spec, traits), tuple(notes), code)
+        notes = weight_matching.describe(backbone, tensors, match, name, str(self.file))
+        return BuiltEncoder(backbone, spec, pooling, lambda: _build(name, spec, traits), tuple(notes), code)
 
 
-def _built(name: str, spec: InputSpec, traits: Traits) -> Backbone:
-    of = replace(traits, size=spec.size, channels=spec.channels, mean=spec.mean, std=spec.std)
-    return backbones.build(name, of)
+def _build(name: str, spec: InputSpec, traits: Traits) -> Backbone:
+    """Return the backbone with random weights, for images of ``spec``."""
+    return backbones.build(name, replace(traits, size=spec.size, channels=spec.channels, mean=spec.mean, std=spec.std))
 
 
 def _code(tensors: Mapping[str, Tensor], backbone: Backbone) -> nn.Linear | None:
-    """Return the linear code that an exported encoder has on its backbone, if it has one."""
+    """Return the linear layer on top of an exported encoder's backbone, or None if it has none."""
     if "code.weight" not in tensors:
         return None
     code = nn.Linear(backbone.dim, len(tensors["code.weight"]))
@@ -107,14 +108,14 @@ def _pooling(named: str, where: str) -> Pooling:
     for pooling in get_args(Pooling):
         if pooling == named:
             return cast(Pooling, pooling)
-    raise SslbenchError(f"{where}: names a pooling '{named}', there is none")
+    raise SslbenchError(f"{where}: unknown pooling '{named}' in its metadata")
 
 
 def exported_input(about: Mapping[str, str], where: str) -> InputSpec:
-    """Return what an exported encoder expects, from the metadata of its file.
+    """Return the input of an exported encoder, from the metadata of its file.
 
     Raises:
-        SslbenchError: They cannot be read.
+        SslbenchError: The metadata cannot be read.
     """
     try:
         found: dict[str, Any] = json.loads(about["input"])

@@ -1,4 +1,4 @@
-"""`sslbench export`: a trained encoder as one file of safetensors that `checkpoint:FILE` brings back."""
+"""Write a trained encoder to one safetensors file, which ``checkpoint:FILE`` loads again: ``sslbench export``."""
 
 import json
 from pathlib import Path
@@ -21,49 +21,52 @@ from methods.traits import Traits
 
 
 def export(store: Store, run: str, file: Path) -> str:
-    """Write the encoder of a run, with its backbone, pooling and input in the metadata; return a line that says so.
+    """Write a run's encoder, with its backbone, pooling and input as metadata; return a line for the user.
 
     Args:
         store: The results folder.
-        run: As ``sslbench show`` takes it.
-        file: Where to write.
+        run: The run's path or a part of it, as for ``sslbench show``.
+        file: The file to write.
 
     Raises:
-        SslbenchError: No such run, no encoder is kept of it, it is no plain backbone, or the file cannot be written.
+        SslbenchError: There is no such run, its encoder is not stored or is not a plain backbone, or the file cannot be
+            written.
     """
     identity = find(store, run).identity
     name = f"{method_folder(identity.method, identity.settings)} seed {identity.seed} on {identity.dataset}"
     if identity.budget == NO_BUDGET:
-        raise SslbenchError(f"{name} was pretrained elsewhere: its own file is its export")
+        raise SslbenchError(f"{name} was pretrained elsewhere and cannot be exported; use its own file")
     path = store.encoder_path(identity)
     stored = stored_encoder(path, identity)
     if stored is None:
         raise SslbenchError(
-            f"{name}: its encoder is not at {path} (only records are committed): run it again with --force"
+            f"{name}: its encoder is not stored at {path} (committed results have records only); run it again with --force"
         )
     about = metadata(path)
     if "input" not in about:
-        raise SslbenchError(f"{name}: its encoder was stored without its input; run it again with --force")
+        raise SslbenchError(
+            f"{name}: its stored encoder does not say which input it expects; run it again with --force"
+        )
     _check_plain(name, identity, about, stored[0])
-    said = {key: about[key] for key in ("backbone", "method", "pooling", "input")} | {
+    written = {key: about[key] for key in ("backbone", "method", "pooling", "input")} | {
         "backbone_version": str(identity.backbone_version),
         "dataset": identity.dataset,
         "budget": identity.budget,
         "seed": str(identity.seed),
         "settings": json.dumps(identity.settings),
     }
-    data = safetensors.torch.save(stored[0], metadata=said)
+    data = safetensors.torch.save(stored[0], metadata=written)
     write_whole(file, lambda temporary: temporary.write_bytes(data))
     return f"{name}: {identity.backbone} written to {file}; `sslbench run checkpoint:{file}` measures it"
 
 
 def _check_plain(name: str, identity: Identity, about: dict[str, str], tensors: dict[str, Tensor]) -> None:
-    """Raise SslbenchError where the encoder is more than its backbone and a linear code: no other harness could build it."""
+    """Raise SslbenchError if the encoder is more than a backbone of the catalogue and one linear layer on top."""
     spec = exported_input(about, name)
     traits = Traits(spec.channels, spec.size, 0, spec.mean, spec.std, False, 0, 0)
     try:
         if identity.method == "pixels":
-            raise ValueError("it has no network")
+            raise ValueError("pixels has no network")
         backbone = build(identity.backbone, traits)
         code = nn.Linear(backbone.dim, len(tensors["code.weight"])) if "code.weight" in tensors else None
         Encoder(backbone, spec, None, code).load_state_dict(tensors)

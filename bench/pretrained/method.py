@@ -1,4 +1,4 @@
-"""An encoder from elsewhere as a method without training: what the harness asks of it, whatever it comes from."""
+"""An encoder pretrained elsewhere as a method without training, and the interface of its origins."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from methods.traits import Traits
 
 
 @dataclass(frozen=True)
-class Built:
-    """An encoder that was built.
+class BuiltEncoder:
+    """A network with its weights, and how images are prepared for it.
 
     Attributes:
-        backbone: With its weights.
-        input: What it expects.
+        backbone: The network with its weights.
+        input: The image size, channels and normalisation that it expects.
         pooling: How its features are pooled.
-        untrained: Returns the same network from a random start, drawn from torch's global generator.
-        notes: Lines that the user should read: what of a file did not fit.
-        code: A linear layer on the backbone whose outputs are the features, or None.
+        untrained: Returns the same network with random weights, drawn from torch's global generator.
+        notes: Lines for the user: which tensors of a file did not fit.
+        code: A linear layer on top of the backbone whose outputs are the features, or None.
     """
 
     backbone: Backbone
@@ -35,81 +35,87 @@ class Built:
 
 
 class Origin(Interface):
-    """Where an encoder comes from."""
+    """Source of an encoder: timm, a checkpoint file or a plugin function."""
 
     @property
     def name(self) -> str:
-        """As tables name it, without folders."""
+        """The name shown in tables, without folders."""
 
     @property
     def title(self) -> str:
-        """One line on what it is."""
+        """One line that describes it."""
 
     @property
     def paper(self) -> str:
-        """A link."""
+        """A link to the paper or the project."""
 
     def backbone(self) -> str | None:
-        """Return the backbone of ours that it is, or None for a network of its own."""
+        """Return the name of its backbone in the catalogue, or None if it brings another network."""
 
     def digest(self) -> str:
-        """Return a hex hash of all that decides its features."""
+        """Return a hex hash of everything that its features depend on."""
 
-    def build(self, traits: Traits, size: int | None) -> Built:
-        """Build it for images of a data set, resized to ``size`` where it is given."""
+    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
+        """Build it for a data set's images, resized to ``size`` if that is given."""
 
 
 @dataclass(frozen=True)
-class Resized:
-    """Settings of an encoder from elsewhere.
+class PretrainedSettings:
+    """Settings of an encoder pretrained elsewhere.
 
     Attributes:
-        size: Side in pixels that images are resized to; None for the data set's where the network takes it.
+        size: Side in pixels that images are resized to; None for the data set's size if the network accepts it.
     """
 
     size: int | None = None
 
 
-class OwnEncoder(Encoder):
-    """An encoder that knows how to build its network again from a random start."""
+class RestartableEncoder(Encoder):
+    """An encoder that can rebuild its network with random weights."""
 
-    def __init__(self, built: Built) -> None:
+    def __init__(self, built: BuiltEncoder) -> None:
         super().__init__(built.backbone, built.input, built.pooling, built.code)
         self.untrained_backbone = built.untrained
 
     def from_random_start(self) -> Encoder:
-        """Return the same network from a random start, drawn from torch's global generator."""
+        """Return the same network with random weights, drawn from torch's global generator."""
         return self.untrained(self.untrained_backbone())
 
 
-class FromElsewhere(Method):
-    """The base of all; ``method_of`` makes the class of one origin."""
+class PretrainedEncoder(Method):
+    """Base class of methods that only load an encoder; ``method_of`` makes the class for one origin."""
 
     family: ClassVar[Family] = "elsewhere"
     needs: ClassVar[Needs] = Needs(training=False, backbone="own")
     recipe: ClassVar[Recipe] = Recipe(version=1)
-    Settings: ClassVar[type[Any]] = Resized
+    Settings: ClassVar[type[Any]] = PretrainedSettings
     origin: ClassVar[Origin]
     planned: ClassVar[str | None] = None
-    """The name of its records as planned; a file that changed since is an error."""
+    """Record name at planning time; it is an error if the content has changed since. None if not planned."""
 
-    def __init__(self, backbone: Backbone | None, settings: Resized, traits: Traits) -> None:
+    def __init__(self, backbone: Backbone | None, settings: PretrainedSettings, traits: Traits) -> None:
         if self.planned not in (None, record_name(self.origin)):
-            raise SslbenchError(f"{self.origin.name}: changed since the run was planned; give the command again")
+            raise SslbenchError(f"{self.origin.name}: changed after the run was planned; run the command again")
         self.built = self.origin.build(traits, settings.size)
         super().__init__(self.built.backbone, settings, traits)
 
     def encoder(self) -> Encoder:
-        """Return the encoder as it came."""
-        return OwnEncoder(self.built)
+        """Return the encoder with the weights that were loaded."""
+        return RestartableEncoder(self.built)
 
 
 def record_name(origin: Origin) -> str:
-    """Return the name of its records: readable, with eight hex digits of the content's hash."""
+    """Return the method name in its records: readable, with eight hex digits of the content's hash."""
     return slug(origin.name, origin.digest())
 
 
-def method_of(origin: Origin, planned: str | None = None) -> type[FromElsewhere]:
-    """Return the method that measures one encoder."""
-    of = {"origin": origin, "planned": planned, "title": origin.title, "paper": origin.paper, "__module__": __name__}
-    return type("Elsewhere", (FromElsewhere,), of)
+def method_of(origin: Origin, planned: str | None = None) -> type[PretrainedEncoder]:
+    """Return the method class for one origin; ``planned`` is the record name at planning time."""
+    attributes = {
+        "origin": origin,
+        "planned": planned,
+        "title": origin.title,
+        "paper": origin.paper,
+        "__module__": __name__,
+    }
+    return type("PretrainedEncoder", (PretrainedEncoder,), attributes)

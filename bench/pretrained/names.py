@@ -1,4 +1,4 @@
-"""How a user names an encoder from elsewhere: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE``; imports no torch."""
+"""Names of encoders pretrained elsewhere: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE``. Imports no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,36 +7,36 @@ from bench.errors import SslbenchError
 
 TIMM, CHECKPOINT = "timm:", "checkpoint:"
 
-ROWS = (
-    ("timm:NAME", "A model of timm with the weights in its local cache; timm:NAME@FILE takes them from a file"),
-    ("checkpoint:FILE", "A file of weights for one of our backbones, named by --backbone or by the file itself"),
+NAME_FORMS = (
+    ("timm:NAME", "A timm model with weights from its local cache; timm:NAME@FILE reads them from a file"),
+    ("checkpoint:FILE", "A file of weights for one of the backbones, named by --backbone or by the file itself"),
 )
-"""Form and title of each, as `sslbench list methods` shows them."""
+"""Form and title of each kind of name, for `sslbench list methods`."""
 
 
 @dataclass(frozen=True)
-class Form:
-    """A name taken apart.
+class PretrainedName:
+    """The parts of a name.
 
     Attributes:
-        timm: Name of a timm model; None for a checkpoint.
-        file: The file of weights; None where timm's cache has them.
+        timm: Name of the timm model; None for a checkpoint.
+        file: The file of weights; None if they come from timm's cache.
     """
 
     timm: str | None
     file: Path | None
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether a method's name has one of the forms."""
+def is_pretrained_name(name: str) -> bool:
+    """Whether a method's name has one of these forms."""
     return name.startswith((TIMM, CHECKPOINT))
 
 
-def parse(name: str) -> Form:
-    """Take a name apart.
+def parse_name(name: str) -> PretrainedName:
+    """Split a name into its parts.
 
     Raises:
-        SslbenchError: It is incomplete, or the file is not there.
+        SslbenchError: The name is incomplete, or its file does not exist.
     """
     timm, file = None, name.removeprefix(CHECKPOINT)
     if name.startswith(TIMM):
@@ -46,5 +46,5 @@ def parse(name: str) -> Form:
     elif not file:
         raise SslbenchError(f"{name}: write checkpoint:FILE, for example checkpoint:resnet18.pth")
     if file and not Path(file).is_file():
-        raise SslbenchError(f"{name}: no file {file}")
-    return Form(timm, Path(file).resolve() if file else None)
+        raise SslbenchError(f"{name}: there is no file {file}")
+    return PretrainedName(timm, Path(file).resolve() if file else None)

@@ -1,4 +1,4 @@
-"""A function of a plugin that returns a network: ``--plugin my_encoder.py``."""
+"""An encoder that a plugin's function returns: ``--plugin my_encoder.py``."""
 
 import copy
 import hashlib
@@ -12,23 +12,24 @@ import torch
 from torch import nn
 
 from bench.errors import SslbenchError, unknown
-from bench.pretrained.method import Built
+from bench.pretrained.method import BuiltEncoder
 from bench.pretrained.wrapped_backbone import Network, from_random_start
 from methods.base import InputSpec
 from methods.traits import Traits
 
 INPUT = ("mean", "std", "size")
+"""Keys that a plugin's ``INPUT`` may have."""
 
 
 @dataclass(frozen=True)
-class Function:
-    """A function without arguments that returns a module.
+class EncoderFunction:
+    """A plugin's function without arguments that returns a module.
 
     Attributes:
-        name: Of the plugin.
+        name: Name of the plugin.
         call: The function.
         input: The plugin's ``INPUT``: ``mean``, ``std``, ``size``, each optional.
-        source: Text of the plugin.
+        source: Source code of the plugin.
     """
 
     name: str
@@ -39,20 +40,20 @@ class Function:
     paper: str = "none: the plugin"
 
     def backbone(self) -> None:
-        """Return None: the network is the plugin's."""
+        """Return None: the plugin brings its own network."""
 
     def digest(self) -> str:
-        """Return the hash of the plugin's text and of its network's weights."""
+        """Return the hash of the plugin's source code and of its network's weights."""
         digest = hashlib.sha256(self.source.encode())
         for name, tensor in self._module().state_dict().items():
             digest.update(name.encode() + str(tensor.dtype).encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def build(self, traits: Traits, size: int | None) -> Built:
-        """Build it; what ``INPUT`` does not say is the data set's."""
+    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
+        """Build the network; the data set's values replace those that ``INPUT`` lacks."""
         net = self._module()
-        spec, backbone = self._fitting(net, traits, size)
+        spec, backbone = self._input_and_backbone(net, traits, size)
         start = copy.deepcopy(net)
 
         def untrained() -> Network:
@@ -60,32 +61,32 @@ class Function:
             from_random_start(fresh, self.name)
             return Network(fresh, (spec.channels, spec.size, spec.size), self.name)
 
-        return Built(backbone, spec, backbone.pooling, untrained)
+        return BuiltEncoder(backbone, spec, backbone.pooling, untrained)
 
     def _module(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
-            # The same numbers at every call, also where some weights are drawn at random.
+            # Randomly drawn weights are the same at every call.
             torch.manual_seed(0)
             try:
                 found = self.call()
-            except Exception as error:  # whatever somebody's function does
-                raise SslbenchError(self._wrong(error)) from error
+            except Exception as error:  # a user's function may raise anything
+                raise SslbenchError(self._message(error)) from error
         if not isinstance(found, nn.Module):
             raise SslbenchError(f"plugin {self.name}: returned {type(found).__name__}; it must return an nn.Module")
         return found.eval()
 
-    def _fitting(self, net: nn.Module, traits: Traits, size: int | None) -> tuple[InputSpec, Network]:
-        """Return the input and the backbone: three channels also for grey images where the network takes no other."""
+    def _input_and_backbone(self, net: nn.Module, traits: Traits, size: int | None) -> tuple[InputSpec, Network]:
+        """Return the input and the backbone; grey images get three channels if the network accepts only those."""
         problem: Exception | None = None
         for spec in self._inputs(traits, size):
             try:
                 return spec, Network(net, (spec.channels, spec.size, spec.size), f"plugin {self.name}")
             except SslbenchError:
                 raise
-            except Exception as error:  # whatever somebody's network raises for a shape it does not take
+            except Exception as error:  # a user's network may raise anything for a shape that it does not accept
                 problem = problem or error
         assert problem is not None
-        raise SslbenchError(self._wrong(problem)) from problem
+        raise SslbenchError(self._message(problem)) from problem
 
     def _inputs(self, traits: Traits, size: int | None) -> list[InputSpec]:
         for key in self.input:
@@ -95,7 +96,7 @@ class Function:
         mean, std = (self._numbers(key, getattr(traits, key)) for key in ("mean", "std"))
         if len(mean) != len(std) or len(mean) not in (traits.channels, 3) or not isinstance(side, int):
             raise SslbenchError(
-                f"plugin {self.name}: INPUT must hold an integer size, and a mean and a std of 3 values each "
+                f"plugin {self.name}: INPUT must have an integer size, and a mean and a std of 3 values each "
                 f"(or of the data set's {traits.channels})"
             )
         first = InputSpec(side, len(mean), mean, std)
@@ -105,39 +106,39 @@ class Function:
         try:
             return tuple(float(value) for value in self.input.get(key, default))
         except (TypeError, ValueError) as error:
-            raise SslbenchError(f"plugin {self.name}: INPUT's {key} must be numbers, one a channel") from error
+            raise SslbenchError(f"plugin {self.name}: INPUT's {key} must be numbers, one per channel") from error
 
-    def _wrong(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"plugin {self.name}: {type(error).__name__}: {line}"
 
 
-def function_of(module: ModuleType) -> Function | None:
-    """Return the encoder that a plugin brings: its one public function without arguments; None where it has none.
+def find_encoder_function(module: ModuleType) -> EncoderFunction | None:
+    """Return the encoder of a plugin, its only public function without arguments; None if it has no such function.
 
     Raises:
-        SslbenchError: It has several.
+        SslbenchError: It has several, or an ``INPUT`` that is not a dict.
     """
     name = module.__name__.rpartition(".")[2]
     found = [
         function
         for key, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not key.startswith("_") and not _required(function)
+        if function.__module__ == module.__name__ and not key.startswith("_") and not _has_required_argument(function)
     ]
     if len(found) > 1:
         raise SslbenchError(
             f"plugin {name}: has {len(found)} public functions without arguments "
-            f"({', '.join(f.__name__ for f in found)}); one returns the encoder, name the others with a leading _"
+            f"({', '.join(f.__name__ for f in found)}); start the names of all but the encoder's with _"
         )
     if not found:
         return None
-    described = getattr(module, "INPUT", {})
-    if not isinstance(described, Mapping):
+    declared = getattr(module, "INPUT", {})
+    if not isinstance(declared, Mapping):
         raise SslbenchError(f"plugin {name}: INPUT must be a dict with {', '.join(INPUT)}")
-    return Function(name, found[0], dict(described), inspect.getsource(module))
+    return EncoderFunction(name, found[0], dict(declared), inspect.getsource(module))
 
 
-def _required(function: Callable[..., Any]) -> bool:
+def _has_required_argument(function: Callable[..., Any]) -> bool:
     return any(
         p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         for p in inspect.signature(function).parameters.values()

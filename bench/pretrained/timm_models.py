@@ -1,4 +1,4 @@
-"""Encoders of timm: weights from its local cache or a file, prepared as the model's own configuration says."""
+"""Encoders from timm: weights from its local cache or a file, images prepared by the model's own configuration."""
 
 import logging
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import SslbenchError, unknown
 from bench.pretrained import weight_matching, weights_file
-from bench.pretrained.method import Built
+from bench.pretrained.method import BuiltEncoder
 from bench.pretrained.names import TIMM
 from bench.pretrained.wrapped_backbone import Network
 from methods.base import InputSpec
@@ -19,64 +19,66 @@ from methods.traits import Traits
 
 @dataclass(frozen=True)
 class TimmModel:
-    """A model of timm.
+    """A timm model.
 
     Attributes:
-        model: Its name, perhaps with the tag of its weights: ``resnet18.a1_in1k``.
-        file: Of weights; None for timm's cache.
+        model: Its name, optionally with the tag of its weights: ``resnet18.a1_in1k``.
+        file: The file of weights; None for timm's cache.
     """
 
     model: str
     file: Path | None
-    title: str = "A model of timm with its weights"
+    title: str = "A timm model with its weights"
     paper: str = "https://github.com/huggingface/pytorch-image-models"
 
     @property
     def name(self) -> str:
-        """``timm:`` and the model."""
+        """``timm:`` and the model's name."""
         return TIMM + self.model
 
     def backbone(self) -> None:
-        """Return None: the network is timm's."""
+        """Return None: timm brings the network."""
 
     def digest(self) -> str:
-        """Return the hash of the file of weights_file."""
+        """Return the hash of the file of weights."""
         return weights_file.digest(self.file or _cached(self.model))
 
-    def build(self, traits: Traits, size: int | None) -> Built:
-        """Build it at the data set's image size where the model takes any size, else at its own."""
+    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
+        """Build the model for the data set's image size if it accepts that, else for its own size."""
         net, notes = self._with_weights()
         configured: dict[str, Any] = vars(net)["pretrained_cfg"]
         channels, own, _ = configured["input_size"]
+        side = size or traits.size
         try:
-            backbone = Network(net, (channels, asked := size or traits.size, asked), self.name, _map)
+            backbone = Network(net, (channels, side, side), self.name, _feature_map)
         except (RuntimeError, AssertionError, ValueError) as error:
             if size is not None:
                 raise SslbenchError(
-                    f"{self.name}: cannot take images of {size} pixels ({_first(error)}); its own are of {own}"
+                    f"{self.name}: does not accept images of {size} pixels ({_first_line(error)}); its own size is {own}"
                 ) from error
-            backbone = Network(net, (channels, asked := own, own), self.name, _map)
+            side = own
+            backbone = Network(net, (channels, side, side), self.name, _feature_map)
         mean, std = (tuple(map(float, configured[name])) for name in ("mean", "std"))
 
         def untrained() -> Network:
-            return Network(_create(self.model, None), (channels, asked, asked), self.name, _map)
+            return Network(_create(self.model, None), (channels, side, side), self.name, _feature_map)
 
-        return Built(backbone, InputSpec(asked, channels, mean, std), backbone.pooling, untrained, notes)
+        return BuiltEncoder(backbone, InputSpec(side, channels, mean, std), backbone.pooling, untrained, notes)
 
     def _with_weights(self) -> tuple[nn.Module, tuple[str, ...]]:
         if self.file is None:
             return _create(self.model, _cached(self.model)), ()
         tensors = weights_file.read_weights(self.file)
         net = _create(self.model, None)
-        found = weight_matching.fit(net, tensors)
+        match = weight_matching.match_weights(net, tensors)
         where = str(self.file)
-        weight_matching.check(net, tensors, found, self.model, where)
-        weight_matching.load(net, tensors, found)
-        return net, tuple(weight_matching.lines(net, tensors, found, self.model, where))
+        weight_matching.check(net, tensors, match, self.model, where)
+        weight_matching.load(net, tensors, match)
+        return net, tuple(weight_matching.describe(net, tensors, match, self.model, where))
 
 
 def _create(model: str, cached: Path | None) -> nn.Module:
-    """Return timm's model without its classifier, from a random start or with the weights of timm's own cache."""
+    """Return a timm model without its classifier, with the weights of a cached file, or with random weights."""
     import timm
 
     _check(model)
@@ -86,8 +88,8 @@ def _create(model: str, cached: Path | None) -> nn.Module:
         net: nn.Module = timm.create_model(
             model, pretrained=cached is not None, num_classes=0, pretrained_cfg_overlay=overlay
         )
-    except Exception as error:  # a damaged cache and a model that cannot lose its classifier fail in many ways
-        raise SslbenchError(f"{TIMM}{model}: cannot be built: {_first(error)}") from error
+    except Exception as error:  # a damaged cache, or a model without a removable classifier, fails in many ways
+        raise SslbenchError(f"{TIMM}{model}: cannot be built: {_first_line(error)}") from error
     return net
 
 
@@ -95,14 +97,14 @@ def _check(model: str) -> None:
     import timm
 
     if not timm.is_model(model):
-        raise unknown("model of timm", model, [*timm.list_models(), *timm.list_models(pretrained=True)])
+        raise unknown("timm model", model, [*timm.list_models(), *timm.list_models(pretrained=True)])
     tag = model.partition(".")[2]
     if tag and model not in (known := timm.list_pretrained(f"{model.partition('.')[0]}.*")):
-        raise unknown("weights of timm", model, known)
+        raise unknown("timm weights", model, known)
 
 
 def _cached(model: str) -> Path:
-    """Return the file of a model's weights in the caches that timm fills; nothing is downloaded."""
+    """Return the file of a model's weights in the caches that timm uses; nothing is downloaded."""
     import timm
     from huggingface_hub import try_to_load_from_cache
 
@@ -119,13 +121,13 @@ def _cached(model: str) -> Path:
         if downloaded.is_file():
             return downloaded
     raise SslbenchError(
-        f"{TIMM}{model}: its weights are not in timm's local cache; name a file, {TIMM}{model}@FILE, or fetch them once: "
+        f"{TIMM}{model}: its weights are not in timm's local cache; name a file, {TIMM}{model}@FILE, or download them once: "
         f"python -c \"import timm; timm.create_model('{model}', pretrained=True)\""
     )
 
 
-def _map(net: nn.Module, images: Tensor) -> Tensor | None:
-    """Return the last map of one of timm's networks as B×C×h×w; tokens become one where they lie on a square grid."""
+def _feature_map(net: nn.Module, images: Tensor) -> Tensor | None:
+    """Return a timm network's last feature map as B×C×h×w, also from tokens if they form a square grid; else None."""
     found = cast(Any, net).forward_features(images)
     if not isinstance(found, Tensor):
         return None
@@ -138,5 +140,5 @@ def _map(net: nn.Module, images: Tensor) -> Tensor | None:
     return found
 
 
-def _first(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

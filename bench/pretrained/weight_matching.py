@@ -1,7 +1,7 @@
-"""Weights of a file to a backbone: which names mean which tensors, and what did not fit.
+"""Match the tensors of a file to the parameters of a backbone, by name and shape.
 
-Whatever wraps a network only puts something before its names (``module.encoder_q.``, ``backbone.``, ``teacher.``), so every
-beginning that occurs is tried and the one with most matching weights is taken.
+Modules that wrap a network only add a prefix to its names (``module.encoder_q.``, ``backbone.``, ``teacher.``), so every
+prefix in the file is tried, and the one with the most matching weights is used.
 """
 
 from collections import Counter
@@ -14,101 +14,106 @@ from bench.backbones.resnet import ResNet
 from bench.errors import SslbenchError
 
 SMALLEST_SHARE = 0.9
-"""Least share of a backbone's weights that a file must hold."""
+"""Smallest share of a backbone's weights that must match."""
 LISTED = 6
+"""Entries listed in a message."""
 _RESNET = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
-"""Place in our ``layers`` -> name in torchvision's and timm's networks."""
-_RATHER_NOT = ("student", "encoder_k", "momentum", "target", "ema", "key")
-"""Words of a beginning that loses a tie: the online network is what its method evaluates, but DINO evaluates its teacher."""
+"""Index in ``ResNet.layers`` -> name in torchvision's and timm's ResNets."""
+_LESS_WANTED = ("student", "encoder_k", "momentum", "target", "ema", "key")
+"""A prefix with one of these words loses a tie: methods evaluate the online network, except that DINO evaluates its teacher."""
 
 
 @dataclass(frozen=True)
-class Fit:
-    """How the tensors of a file fit a backbone.
+class Match:
+    """How the tensors of a file match a backbone.
 
     Attributes:
-        prefix: What stands before the names that were taken; with its dot, or empty.
-        taken: The backbone's name -> the file's name.
-        misshapen: The backbone's name -> the file's name, of another shape.
+        prefix: Prefix of the matching names in the file; with its dot, or empty.
+        matched: The backbone's name -> the file's name.
+        misshapen: The backbone's name -> the file's name, for tensors of another shape.
         missing: The backbone's names that the file does not have.
-        left: Names in the file that were not taken.
-        share: Of the backbone's weights, by number, that fit.
+        unused: Names in the file that were not matched.
+        share: Share of the backbone's weights, counted as numbers, that match.
     """
 
     prefix: str
-    taken: Mapping[str, str]
+    matched: Mapping[str, str]
     misshapen: Mapping[str, str]
     missing: tuple[str, ...]
-    left: tuple[str, ...]
+    unused: tuple[str, ...]
     share: float
 
 
-def fit(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> Fit:
-    """Return how a file's tensors fit a backbone, under the spelling and the beginning that fit best."""
-    state = {name: tensor for name, tensor in backbone.state_dict().items() if not _counts(name)}
+def match_weights(backbone: nn.Module, tensors: Mapping[str, Tensor]) -> Match:
+    """Return the best match of a file's tensors with a backbone, over all spellings and prefixes of the names."""
+    state = {name: tensor for name, tensor in backbone.state_dict().items() if not _is_counter(name)}
     total = sum(tensor.numel() for tensor in state.values())
-    fits = [_fit(state, total, tensors, spelling, prefix) for spelling, prefix in _candidates(backbone, state, tensors)]
-    nothing = Fit("", {}, {}, tuple(state), tuple(tensors), 0.0)
-    return max(fits, key=lambda one: (one.share, -_unwanted(one.prefix), -len(one.prefix)), default=nothing)
+    matches = [
+        _match(state, total, tensors, spelling, prefix) for spelling, prefix in _candidates(backbone, state, tensors)
+    ]
+    nothing = Match("", {}, {}, tuple(state), tuple(tensors), 0.0)
+    return max(matches, key=lambda m: (m.share, -_unwanted_words(m.prefix), -len(m.prefix)), default=nothing)
 
 
-def load(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> None:
-    """Copy what fits into the backbone."""
-    counters = {name: found.prefix + _spelt(name, found) for name in backbone.state_dict() if _counts(name)}
-    names = dict(found.taken) | {name: key for name, key in counters.items() if key in tensors}
+def load(backbone: nn.Module, tensors: Mapping[str, Tensor], match: Match) -> None:
+    """Copy the matching tensors into the backbone."""
+    counters = {
+        name: match.prefix + _counter_in_file(name, match) for name in backbone.state_dict() if _is_counter(name)
+    }
+    names = dict(match.matched) | {name: key for name, key in counters.items() if key in tensors}
     backbone.load_state_dict({name: tensors[key] for name, key in names.items()}, strict=False)
 
 
-def check(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> None:
-    """Raise SslbenchError where too little fits to call it this network, or where its first layer does not.
+def check(backbone: nn.Module, tensors: Mapping[str, Tensor], match: Match, what: str, where: str) -> None:
+    """Raise SslbenchError if too few weights match, or if the first layer does not.
 
     Args:
         backbone: The network.
-        tensors: Of the file.
-        found: What ``fit`` said of them.
-        what: The backbone, for the message.
+        tensors: The file's tensors.
+        match: Result of ``match_weights``.
+        what: The backbone's name, for the message.
         where: The file, for the message.
     """
-    if not found.taken:
-        raise SslbenchError(f"{where}: nothing in it fits {what}; it holds {_some(_groups(tuple(tensors), ''))}")
+    if not match.matched:
+        raise SslbenchError(f"{where}: no tensor in it fits {what}; it contains {_some(_groups(tuple(tensors), ''))}")
     first = next(name for name, tensor in backbone.state_dict().items() if tensor.ndim in (2, 4))
-    if first in found.misshapen:
-        shapes = _shapes(first, backbone, tensors, found)
+    if first in match.misshapen:
+        shapes = _shapes(first, backbone, tensors, match)
         raise SslbenchError(
             f"{where}: its first layer does not fit {what} at this image size: {shapes}; a network of another image size "
-            "is built by --set size=N (ResNets have a 3×3 stem up to 64 pixels, ImageNet's 7×7 above)"
+            "is built with --set size=N (ResNets have a 3×3 stem up to 64 pixels, ImageNet's 7×7 above)"
         )
-    if found.share < SMALLEST_SHARE:
-        wrong = [_shapes(name, backbone, tensors, found) for name in found.misshapen] + [
-            f"{name} not there" for name in _groups(found.missing, "layers." if first.startswith("layers.") else "")
+    if match.share < SMALLEST_SHARE:
+        wrong = [_shapes(name, backbone, tensors, match) for name in match.misshapen] + [
+            f"{name} missing" for name in _groups(match.missing, "layers." if first.startswith("layers.") else "")
         ]
         raise SslbenchError(
-            f"{where}: only {100 * found.share:.0f} % of the weights of {what} fit, less than {100 * SMALLEST_SHARE:.0f} %: {_some(wrong)}"
+            f"{where}: only {100 * match.share:.0f} % of the weights of {what} fit, less than {100 * SMALLEST_SHARE:.0f} %: {_some(wrong)}"
         )
 
 
-def lines(backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit, what: str, where: str) -> list[str]:
-    """Return what the user should read: how much fits, and what does not."""
-    place = f" (from '{found.prefix}')" if found.prefix else ""
-    said = [
-        f"{where}{place}: {100 * found.share:.4g} % of the weights of {what} fit, {len(found.taken)} of {len(_all(found))} tensors"
+def describe(backbone: nn.Module, tensors: Mapping[str, Tensor], match: Match, what: str, where: str) -> list[str]:
+    """Return lines for the user: how many weights fit, and which tensors do not."""
+    prefix = f" (from '{match.prefix}')" if match.prefix else ""
+    lines = [
+        f"{where}{prefix}: {100 * match.share:.4g} % of the weights of {what} fit, {len(match.matched)} of {len(_all(match))} tensors"
     ]
-    if found.misshapen:
-        said.append(
-            "  another shape, not taken: "
-            + _some([_shapes(name, backbone, tensors, found) for name in found.misshapen])
+    if match.misshapen:
+        lines.append(
+            "  of another shape, not loaded: "
+            + _some([_shapes(name, backbone, tensors, match) for name in match.misshapen])
         )
-    if found.missing:
-        said.append("  not in the file: " + _some(list(found.missing)))
-    if found.left:
-        said.append("  in the file, not in the backbone: " + _some(_groups(found.left, found.prefix)))
-    return said
+    if match.missing:
+        lines.append("  not in the file: " + _some(list(match.missing)))
+    if match.unused:
+        lines.append("  in the file, not in the backbone: " + _some(_groups(match.unused, match.prefix)))
+    return lines
 
 
 def _candidates(
     backbone: nn.Module, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> Iterator[tuple[dict[str, str], str]]:
-    """Yield spelling (file's name -> backbone's name) and beginning, for all that fit at least in one tensor."""
+    """Yield each spelling (file's name -> backbone's name) and prefix that matches at least one name in the file."""
     for spelling in _spellings(backbone, state):
         prefixes = {
             ".".join(parts[:start]) + ("." if start else "")
@@ -120,52 +125,54 @@ def _candidates(
 
 
 def _spellings(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
-    """Return the ways to write the backbone's names: ours, without the first part (timm's, lightly's), and torchvision's."""
-    ways = [{name: name for name in state}, {name.partition(".")[2]: name for name in state if "." in name}]
+    """Return the spellings of the backbone's names: its own, without the first part (timm, lightly), and torchvision's."""
+    spellings = [{name: name for name in state}, {name.partition(".")[2]: name for name in state if "." in name}]
     if isinstance(backbone, ResNet):
-        ways.append({_torchvision(name): name for name in state})
-    return ways
+        spellings.append({_torchvision(name): name for name in state})
+    return spellings
 
 
 def _torchvision(name: str) -> str:
-    _, place, *rest = name.split(".")
-    return ".".join([_RESNET[place], *rest])
+    _, index, *rest = name.split(".")
+    return ".".join([_RESNET[index], *rest])
 
 
-def _fit(
+def _match(
     state: Mapping[str, Tensor], total: int, tensors: Mapping[str, Tensor], spelling: Mapping[str, str], prefix: str
-) -> Fit:
-    there = {name: prefix + key for key, name in spelling.items() if prefix + key in tensors}
-    taken = {name: key for name, key in there.items() if tensors[key].shape == state[name].shape}
-    wrong = {name: key for name, key in there.items() if name not in taken}
-    missing = tuple(name for name in state if name not in there)
-    used = set(there.values())
-    left = tuple(key for key in tensors if key not in used and not _counts(key))
-    return Fit(prefix, taken, wrong, missing, left, sum(state[name].numel() for name in taken) / max(1, total))
+) -> Match:
+    present = {name: prefix + key for key, name in spelling.items() if prefix + key in tensors}
+    matched = {name: key for name, key in present.items() if tensors[key].shape == state[name].shape}
+    misshapen = {name: key for name, key in present.items() if name not in matched}
+    missing = tuple(name for name in state if name not in present)
+    used = set(present.values())
+    unused = tuple(key for key in tensors if key not in used and not _is_counter(key))
+    return Match(
+        prefix, matched, misshapen, missing, unused, sum(state[name].numel() for name in matched) / max(1, total)
+    )
 
 
-def _spelt(name: str, found: Fit) -> str:
-    """Return a counter's name in the spelling of the file, from that of the weight beside it."""
+def _counter_in_file(name: str, match: Match) -> str:
+    """Return the file's name of a batch-norm counter, from the file's name of the same layer's weight."""
     owner, _, last = name.rpartition(".")
-    key = found.taken.get(f"{owner}.weight", "")
-    return f"{key.removeprefix(found.prefix).rpartition('.')[0]}.{last}"
+    key = match.matched.get(f"{owner}.weight", "")
+    return f"{key.removeprefix(match.prefix).rpartition('.')[0]}.{last}"
 
 
-def _counts(name: str) -> bool:
+def _is_counter(name: str) -> bool:
     return name.endswith("num_batches_tracked")
 
 
-def _unwanted(prefix: str) -> int:
-    return sum(word in prefix for word in _RATHER_NOT)
+def _unwanted_words(prefix: str) -> int:
+    return sum(word in prefix for word in _LESS_WANTED)
 
 
-def _all(found: Fit) -> list[str]:
-    return [*found.taken, *found.misshapen, *found.missing]
+def _all(match: Match) -> list[str]:
+    return [*match.matched, *match.misshapen, *match.missing]
 
 
-def _shapes(name: str, backbone: nn.Module, tensors: Mapping[str, Tensor], found: Fit) -> str:
-    theirs, ours = tensors[found.misshapen[name]], backbone.state_dict()[name]
-    return f"{found.misshapen[name].removeprefix(found.prefix)} is {_shape(theirs)} in the file, {_shape(ours)} here"
+def _shapes(name: str, backbone: nn.Module, tensors: Mapping[str, Tensor], match: Match) -> str:
+    theirs, ours = tensors[match.misshapen[name]], backbone.state_dict()[name]
+    return f"{match.misshapen[name].removeprefix(match.prefix)} is {_shape(theirs)} in the file, {_shape(ours)} here"
 
 
 def _shape(tensor: Tensor) -> str:
@@ -173,15 +180,15 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _groups(names: tuple[str, ...], prefix: str) -> list[str]:
-    """Return names gathered by what they begin with: ``fc (2)``, ``module.encoder_k (122)``."""
+    """Return the first parts of names with their counts: ``fc (2)``, ``module.encoder_k (122)``."""
     depth = prefix.count(".")
-    begun = Counter(
+    counts = Counter(
         name.removeprefix(prefix).partition(".")[0]
         if name.startswith(prefix)
         else ".".join(name.split(".")[: max(1, depth)])
         for name in names
     )
-    return [f"{name} ({count})" for name, count in begun.items()]
+    return [f"{name} ({count})" for name, count in counts.items()]
 
 
 def _some(entries: list[str]) -> str:

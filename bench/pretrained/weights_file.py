@@ -1,4 +1,4 @@
-"""A file of weights to one flat table of tensors; no code in a file is ever run."""
+"""Read a file of weights as one flat dict of tensors; code in a file is never run."""
 
 import argparse
 import hashlib
@@ -16,29 +16,29 @@ from bench.errors import SslbenchError
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return all tensors of a safetensors or torch file by their full names, ``state_dict.conv1.weight``.
+    """Return all tensors of a safetensors or torch file by their full names, such as ``state_dict.conv1.weight``.
 
     Raises:
-        SslbenchError: The file is neither, is damaged, holds no tensor, or holds code.
+        SslbenchError: The file is neither, is damaged, or contains code or no tensors.
     """
     if _is_safetensors(path):
         return safetensors.torch.load_file(path)
     try:
-        # Its fields are set and nothing is called: the options of a training, which DINO, MAE and MoCo v3 store beside the weights.
+        # DINO, MAE and MoCo v3 store their training options as an argparse.Namespace; loading one only sets its fields.
         with torch.serialization.safe_globals([argparse.Namespace]):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise SslbenchError(_refusal(path)) from error
-    except Exception as error:  # torch tells a damaged file in errors of many kinds
-        raise SslbenchError(f"{path}: is neither a safetensors nor a torch file of weights, or is damaged") from error
+    except Exception as error:  # torch reports a damaged file by errors of many types
+        raise SslbenchError(f"{path}: is not a safetensors or torch file of weights, or is damaged") from error
     tensors = dict(_flat(found))
     if not tensors:
-        raise SslbenchError(f"{path}: holds no tensors")
+        raise SslbenchError(f"{path}: contains no tensors")
     return tensors
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Return the texts that stand beside the tensors of a safetensors file; empty for any other."""
+    """Return the metadata of a safetensors file; empty for any other file."""
     if not _is_safetensors(path):
         return {}
     with safe_open(path, framework="pt") as file:
@@ -46,7 +46,7 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """Return the hex hash of a file's content."""
+    """Return the SHA-256 hash of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -61,21 +61,21 @@ def _is_safetensors(path: Path) -> bool:
         return False
 
 
-def _flat(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(found, Tensor):
-        yield prefix, found.detach()
-    elif isinstance(found, Mapping):
-        for key, value in found.items():
+def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    if isinstance(content, Tensor):
+        yield prefix, content.detach()
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 def _refusal(path: Path) -> str:
     try:
         names = [name for name in torch.serialization.get_unsafe_globals_in_checkpoint(path) if "argparse" not in name]
-    except Exception:  # the old format of torch's files cannot be looked into
+    except Exception:  # files in torch's old format cannot be inspected
         names = []
     code = f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
     return (
-        f"{path}: holds code{code} or no weights at all, and is refused: "
-        "keep its tensors alone, with torch.save(model.state_dict(), FILE) or safetensors"
+        f"{path}: contains code{code} or no weights, and is not loaded; "
+        "save only its tensors, with torch.save(model.state_dict(), FILE) or safetensors"
     )

@@ -1,4 +1,4 @@
-"""Any network as a backbone: its features and its map are found by looking at what it returns."""
+"""Wrap any network as a backbone: the kind of its features is found by looking at its output."""
 
 from collections.abc import Callable
 from typing import ClassVar, Literal
@@ -12,13 +12,13 @@ from methods.base import Backbone, Pooling
 
 
 class Network(Backbone):
-    """A module that gives B×D, or a map B×D×h×w which is averaged.
+    """A module that returns features B×D, or a feature map B×D×h×w, which is averaged.
 
     Args:
         net: The module.
         shape: Channels, height and width of its images.
         what: The network's name, for messages.
-        map_of: (module, images) -> its last map or its tokens; None where the module's own output is all there is.
+        map_of: (module, images) -> its last feature map; None to use the module's own output.
     """
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "none"
@@ -34,25 +34,25 @@ class Network(Backbone):
         self.net = net
         self.pooling: Pooling = "average"
         self.map_of = map_of
-        self.dim = self._look(shape, what)
+        self.dim = self._feature_count(shape, what)
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"] | None:
-        """Return the last map, or None where the network has none of as many channels as it has features."""
+        """Return the last feature map, or None if the network has no map with one channel per feature."""
         found = self.net(images) if self.map_of is None else self.map_of(self.net, images)
         return found if found is not None and found.ndim == 4 and found.shape[1] == self.dim else None
 
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:
-        """Return what the network gives, a map averaged; raises ValueError for another pooling than ``average``."""
+        """Return the network's output, averaged if it is a map; raise ValueError for a pooling other than ``average``."""
         if pooling != "average":
-            raise ValueError(f"A network from elsewhere pools by itself: it has no pooling '{pooling}'.")
+            raise ValueError(f"A network pretrained elsewhere does its own pooling; it has no pooling '{pooling}'.")
         found: Tensor = self.net(images)
         return found.mean(dim=(2, 3)) if found.ndim == 4 else found
 
     @torch.no_grad()
-    def _look(self, shape: tuple[int, int, int], what: str) -> int:
-        """Return the number of features, seen from two blank images."""
+    def _feature_count(self, shape: tuple[int, int, int], what: str) -> int:
+        """Return the number of features, from the output for two blank images."""
         was_training = self.net.training
         found = self.net.eval()(torch.zeros(2, *shape))
         self.net.train(was_training)
@@ -63,14 +63,16 @@ class Network(Backbone):
 
 
 def from_random_start(net: nn.Module, what: str) -> None:
-    """Draw all weights anew, as each layer's own ``reset_parameters`` does.
+    """Draw all weights again, with each layer's own ``reset_parameters``.
 
     Raises:
-        ValueError: A layer with weights of its own has none.
+        ValueError: A layer with parameters has no ``reset_parameters``.
     """
     for name, module in net.named_modules():
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
         elif next(module.parameters(recurse=False), None) is not None:
-            raise ValueError(f"{what} cannot start at random: {name or type(module).__name__} has no reset_parameters.")
+            raise ValueError(
+                f"{what} cannot start from random weights: {name or type(module).__name__} has no reset_parameters."
+            )

@@ -1,1 +1,1 @@
-"""Records of runs, their files, logs and checkpoints."""
+"""Records of runs: their types, files, logs and checkpoints."""

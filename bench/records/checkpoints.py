@@ -1,4 +1,4 @@
-"""Checkpoints of pretraining and stored encoders: files of tensors that name the run they belong to."""
+"""Checkpoints of pretraining and stored encoders: files of tensors that name the run that they belong to."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from bench.errors import StorageError
 from bench.records.record import Identity
 from methods.base import Encoder
 
-FORM = 2
-"""Of a checkpoint; one of another form is not continued."""
+FORM = 3
+"""Version of both kinds of files; a file of another form is refused."""
 
 
 def digest(identity: Identity) -> str:
-    """Return a hash of all that decides the numbers of a pretraining."""
+    """Return a hash of everything that decides the numbers of a pretraining."""
     text = json.dumps(asdict(identity), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -36,56 +36,63 @@ def save_checkpoint(path: Path, identity: Identity, state: dict[str, Any]) -> No
 
 
 def load_checkpoint(path: Path, identity: Identity, *, mapped: bool = False) -> dict[str, Any] | None:
-    """Return the state saved for this identity, or None where there is none or it belongs to another version.
+    """Return the state that was saved for this identity, or None if there is none or it belongs to another identity.
 
     Args:
-        path: Of the file.
-        identity: Whose state it must be.
+        path: The file.
+        identity: The run that the state must belong to.
         mapped: Tensors stay on the disk until they are used.
 
     Raises:
-        StorageError: The file is corrupt.
+        StorageError: The file is corrupt or of another form.
     """
     if not path.exists():
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # torch tells a damaged file in errors of many kinds
-        raise StorageError(f"checkpoint {path}: cannot be read ({_first(error)}); delete it to start anew") from error
+    except Exception as error:  # torch reports a damaged file by errors of many types
+        raise StorageError(
+            f"checkpoint {path}: cannot be read ({_first_line(error)}); delete it to start again"
+        ) from error
     if not isinstance(state, dict):
-        raise StorageError(f"checkpoint {path}: holds no training; delete it to start anew")
-    return state if (state.get("form"), state.get("identity")) == (FORM, digest(identity)) else None
+        raise StorageError(f"checkpoint {path}: holds no training; delete it to start again")
+    if state.get("identity") != digest(identity):
+        return None
+    if state.get("form") != FORM:
+        raise StorageError(f"checkpoint {path}: was written by another version of sslbench; delete it to start again")
+    return state
 
 
 def is_checkpoint(path: Path, identity: Identity) -> bool:
-    """Return whether a file holds the state of this identity's training, reading no more of it than that takes.
+    """Return whether a file holds the state of this identity's training; its tensors are not read.
 
     Raises:
-        StorageError: The file is corrupt.
+        StorageError: The file is corrupt or of another form.
     """
     return load_checkpoint(path, identity, mapped=True) is not None
 
 
-def save_encoder(path: Path, identity: Identity, encoder: Encoder, story: dict[str, Any]) -> None:
-    """Write an encoder as safetensors; in its metadata the run's identity, how it was trained and what it expects (plain JSON)."""
+def save_encoder(path: Path, identity: Identity, encoder: Encoder, training: dict[str, Any]) -> None:
+    """Write an encoder as safetensors; its metadata say to which run it belongs, how it was trained and what it expects (JSON)."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
     about = {
+        "form": str(FORM),
         "identity": digest(identity),
         "backbone": identity.backbone,
         "method": identity.method,
         "pooling": encoder.pooling,
         "input": json.dumps(asdict(encoder.input)),
-        "story": json.dumps(story),
+        "training": json.dumps(training),
     }
     data = safetensors.torch.save(state, metadata=about)
     write_whole(path, lambda temporary: temporary.write_bytes(data))
 
 
 def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Return the stored encoder's tensors and how it was trained, or None where there is none of this identity.
+    """Return the stored encoder's tensors and how it was trained, or None if there is none of this identity.
 
     Raises:
-        StorageError: The file is corrupt.
+        StorageError: The file is corrupt or of another form.
     """
     if not path.exists():
         return None
@@ -94,10 +101,16 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
             about = file.metadata() or {}
             if about.get("identity") != digest(identity):
                 return None
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(about["story"])  # noqa: SIM118
+            if about.get("form") != str(FORM):
+                raise StorageError(
+                    f"encoder {path}: was written by another version of sslbench; delete it to train again"
+                )
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(about["training"])  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise StorageError(f"encoder {path}: cannot be read ({_first(error)}); delete it to train anew") from error
+        raise StorageError(
+            f"encoder {path}: cannot be read ({_first_line(error)}); delete it to train again"
+        ) from error
 
 
-def _first(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

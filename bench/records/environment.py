@@ -1,4 +1,4 @@
-"""Where a record was made: versions, device, precision, threads, commit."""
+"""The environment of a run, as its record stores it: versions, device, precision, threads, commit."""
 
 import platform
 import subprocess
@@ -12,7 +12,7 @@ PACKAGES = ("sslbench", "torch", "torchvision", "lightly", "faiss-gpu", "faiss-c
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide numbers, for those that are installed."""
+    """Return the versions of the installed packages that influence results."""
     found = {}
     for package in PACKAGES:
         try:
@@ -24,7 +24,7 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """Return the git commit of the harness, with ``-dirty`` where its code was changed; None outside a checkout."""
+    """Return the git commit of the harness, with ``-dirty`` if its code has uncommitted changes; None outside a checkout."""
     folder = Path(__file__).resolve().parents[2]
     try:
         if Path(_git(folder, "rev-parse", "--show-toplevel")) != folder:
@@ -53,7 +53,7 @@ def describe(device: str, precision: str, threads: int) -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """Return the processor's name as the system tells it."""
+    """Return the processor's name as the operating system reports it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Records: what one run was, measured and cost; ``record_json.py`` is their JSON form, ``store.py`` keeps the files."""
+"""The record of a run: its identity, measurements and cost. ``record_json.py`` is its JSON form, ``store.py`` its file."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -7,32 +7,32 @@ SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "diverged", "collapsed", "interrupted"]
 TaskName = Literal["test", "val"]
 NO_BUDGET = "none"
-"""The budget of an encoder that was pretrained elsewhere: zero epochs here."""
+"""Budget of an encoder that was pretrained elsewhere."""
 OWN_NETWORK = "own"
-"""The backbone of an encoder from elsewhere whose network is none of ours."""
+"""Backbone of an encoder pretrained elsewhere whose network is not in the catalogue."""
 EXTENDED_FROM = "extended_from"
-"""The entry of a run's settings that holds the epochs of the finished run that it goes on from."""
+"""Setting of an extended run: the epochs of the finished run that it continues."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What was run.
+    """What identifies a run.
 
     Attributes:
-        dataset: As the user named it; a folder by its slug and eight hex digits of its content's hash.
+        dataset: The data set's name; for a folder, its slug with eight hex digits of the hash of its content.
         fingerprint: Hex hash of the data set's pixels and labels.
         task: ``test``, or ``val`` for the development task.
         method: The method's id.
         method_version: ``recipe.version``.
-        backbone: The backbone's name; ``own`` for a network from elsewhere.
-        backbone_version: Its version.
+        backbone: The backbone's name; ``own`` for an encoder pretrained elsewhere whose network is not in the catalogue.
+        backbone_version: The backbone's version.
         harness_version: ``bench.HARNESS_VERSION``.
-        budget: ``smoke``, ``quick``, ``standard``, ``long`` or ``100ep``; ``none`` for an encoder that was pretrained elsewhere.
-        epochs: Epochs over ``train`` and ``unlabelled``.
-        batch: Images a step; 0 where it was pretrained elsewhere.
+        budget: ``smoke``, ``quick``, ``standard``, ``long`` or ``100ep``; ``none`` for an encoder pretrained elsewhere.
+        epochs: Epochs over the images of ``train`` and ``unlabelled``.
+        batch: Images per step; 0 for an encoder pretrained elsewhere.
         seed: The run's seed.
-        settings: What ``--set``, ``--batch-size``, ``--share``, ``--views`` and ``--extend`` changed from the defaults; empty for a ranked row. Tuples
-            become lists, as in JSON.
+        settings: What ``--set``, ``--batch-size``, ``--share``, ``--views`` and ``--extend`` changed from the defaults; empty for a
+            ranked row. Tuples become lists, as in JSON.
     """
 
     dataset: str
@@ -55,21 +55,22 @@ class Identity:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one protocol measured.
+    """The result of one protocol.
 
     Attributes:
         version: The protocol's version.
-        metrics: Mean over draws: ``top1``, ``top5`` (more than five classes), ``mean_class`` in [0, 1], ``nll`` in nats; or a label-free figure by its id.
-        draws: The same metrics, one entry a draw.
-        variants: The same metrics under other constants (``k=1``).
-        choices: What the protocol chose on the way.
+        metrics: Mean over draws: ``top1``, ``top5`` (more than five classes) and ``mean_class`` in [0, 1], ``nll`` in nats; or a
+            label-free metric under its id.
+        draws: The same metrics, one entry per draw.
+        variants: The same metrics with other constants (``k=1``).
+        choices: What the protocol selected, for example a penalty.
         curves: Named curves.
-        train_accuracy: One a draw, in [0, 1].
-        correct: One base64 string a draw: one bit a test image, most significant bit first, 1 where the top-1 was right.
-        images: Number of test images, hence of bits.
-        label_sets: Hex hash of the label sets used, or None.
-        same_as: The protocol that got the very same label sets and stands for this one, or None; then all else is empty.
-        seconds: What it took.
+        train_accuracy: Accuracy on the labelled training images, one value per draw, in [0, 1].
+        correct: One base64 string per draw: one bit per test image, most significant bit first, 1 if the top-1 prediction was right.
+        images: Number of test images, which is the number of bits.
+        label_sets: Hex hash of the label sets, or None if the protocol uses none.
+        same_as: The protocol that uses the very same label sets and holds the result of both, or None. If it is set, all else is empty.
+        seconds: Duration in seconds.
     """
 
     version: int
@@ -88,15 +89,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the run cost; None where it does not apply (no training) or cannot be read.
+    """What a run cost; None if it does not apply (no training) or cannot be measured.
 
     Attributes:
-        pretrain_s: Seconds of pretraining, over all sittings.
+        pretrain_s: Seconds of pretraining, summed over interruptions.
         evaluate_s: Seconds of feature extraction and all protocols.
-        images_per_s: Images a second in pretraining (an image counts once, whatever its views).
-        peak_memory_mb: Peak memory: of the device on a GPU, of the process on a CPU.
-        parameters: Parameters of the encoder.
-        views_per_image: Views that the method makes of an image.
+        images_per_s: Images per second in pretraining (an image counts once, whatever its number of views).
+        peak_memory_mb: Peak memory in MB: of the device on a GPU, of the process on the CPU.
+        parameters: Number of parameters of the encoder.
+        views_per_image: Number of views that the method creates per image.
     """
 
     pretrain_s: float | None = None
@@ -109,18 +110,18 @@ class Cost:
 
 @dataclass(frozen=True)
 class Record:
-    """One run from start to end.
+    """What is stored about one run.
 
     Attributes:
         identity: What was run.
-        status: How it ended.
-        cause: Why, where it is not ``ok``: one line.
-        protocols: What was measured, by protocol id.
-        curve: The pretraining loss: ``step``, ``loss`` and each named part, lists of equal length, at most 200 points.
-        cost: What it cost.
-        environment: Versions of python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
-        classes: Number of classes of the data set, hence the chance of top-1 and top-5; None where the run failed before it was known.
-        schema_version: The version of this form.
+        status: How the run ended.
+        cause: Why the status is not ``ok``, in one line; None if it is.
+        protocols: Measurements by protocol id.
+        curve: The pretraining loss: ``step``, ``loss`` and each named part, as lists of equal length with at most 200 points.
+        cost: Times, speed, memory and size.
+        environment: Versions of Python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
+        classes: Number of classes of the data set, which gives chance for top-1 and top-5; None if the run failed before it was known.
+        schema_version: Version of the JSON form.
     """
 
     identity: Identity

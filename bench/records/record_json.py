@@ -1,4 +1,4 @@
-"""The JSON form of a record: written to be read by eye, and checked when read."""
+"""The JSON form of a record: human-readable, and validated when read."""
 
 import base64
 import json
@@ -14,17 +14,17 @@ from bench.records.record import SCHEMA_VERSION, Cost, Identity, Measurement, Re
 
 
 class UnreadableRecord(SslbenchError):
-    """A text that is no record of this form; the message says why, in one line, without naming the file."""
+    """A text is not a valid record; the message says why in one line, without the file's name."""
 
 
-_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def to_json(record: Record) -> str:
-    """Return the JSON text of a record, readable by eye and ended by a newline.
+    """Return the JSON text of a record, human-readable, with a final newline.
 
     JSON has no NaN: a float that is not finite is written as the string ``"NaN"``, ``"Infinity"`` or ``"-Infinity"``. Tuples
-    become lists. Raises TypeError for a value that JSON does not have.
+    become lists. Raises TypeError for a value that JSON cannot represent.
     """
     return _text(_plain(record), "") + "\n"
 
@@ -33,21 +33,23 @@ def from_json(text: str) -> Record:
     """Return the record that ``to_json`` wrote.
 
     Raises:
-        UnreadableRecord: The text is cut off, is no record, or was written by a newer sslbench.
+        UnreadableRecord: The text is truncated, is not a record, or was written by a newer sslbench.
     """
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise UnreadableRecord(f"no valid JSON ({error})") from None
+        raise UnreadableRecord(f"not valid JSON ({error})") from None
     except RecursionError:
-        raise UnreadableRecord("JSON that is nested too deeply") from None
+        raise UnreadableRecord("JSON is nested too deeply") from None
     if not isinstance(data, dict) or not {"schema_version", "identity", "status"} <= data.keys():
-        raise UnreadableRecord("JSON, but no record of sslbench")
+        raise UnreadableRecord("not a record of sslbench")
     version = data["schema_version"]
     if type(version) is int and version > SCHEMA_VERSION:
-        raise UnreadableRecord(f"written by a newer sslbench (schema {version}; this one reads {SCHEMA_VERSION})")
+        raise UnreadableRecord(
+            f"written by a newer sslbench (schema version {version}; this one reads {SCHEMA_VERSION})"
+        )
     if version != SCHEMA_VERSION or type(version) is not int:
-        raise UnreadableRecord(f"of an unknown schema version ({version!r}; this one reads {SCHEMA_VERSION})")
+        raise UnreadableRecord(f"unknown schema version ({version!r}; this sslbench reads {SCHEMA_VERSION})")
     record = _reader(Record)(data, "record")
     assert isinstance(record, Record)
     return record
@@ -58,7 +60,7 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
-            raise TypeError(f"a record cannot hold a table with keys other than text: {value!r}")
+            raise TypeError(f"keys in a record must be strings: {value!r}")
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
@@ -68,7 +70,7 @@ def _plain(value: Any) -> Any:
 
 
 def _text(value: Any, indent: str) -> str:
-    """Write a table one entry a line, and whatever holds no table on one line."""
+    """Write objects with one entry per line, and lists of plain values on one line."""
     inner = indent + "  "
     if isinstance(value, dict) and value:
         entries = (f"{inner}{json.dumps(key)}: {_text(entry, inner)}" for key, entry in value.items())
@@ -79,19 +81,20 @@ def _text(value: Any, indent: str) -> str:
 
 
 Reader = Callable[[Any, str], Any]
+"""From a JSON value and its position in the record (for messages) to the Python value."""
 
 
 def _number(value: Any, where: str) -> float:
     if type(value) is float or type(value) is int:
         return value
-    if type(value) is str and value in _WORDS:
-        return _WORDS[value]
-    raise UnreadableRecord(f"{where} is no number")
+    if type(value) is str and value in _NON_FINITE:
+        return _NON_FINITE[value]
+    raise UnreadableRecord(f"{where} is not a number")
 
 
 def _anything(value: Any, where: str) -> Any:
     if type(value) is str:
-        return _WORDS.get(value, value)
+        return _NON_FINITE.get(value, value)
     if type(value) is dict:
         return {key: _anything(entry, where) for key, entry in value.items()}
     if type(value) is list:
@@ -101,13 +104,13 @@ def _anything(value: Any, where: str) -> Any:
 
 def _numbers(value: Any, where: str) -> list[float]:
     if type(value) is not list:
-        raise UnreadableRecord(f"{where} is no list")
+        raise UnreadableRecord(f"{where} is not a list")
     return [entry if type(entry) is float else _number(entry, where) for entry in value]
 
 
 @cache
 def _reader(form: Any) -> Reader:
-    """Return what turns plain JSON into ``form`` (a dataclass or an annotation of one of its fields), checking it."""
+    """Return the function that validates plain JSON and converts it to ``form``, a dataclass or the annotation of a field."""
     origin, arguments = get_origin(form), get_args(form)
     if form is Any:
         return _anything
@@ -123,7 +126,7 @@ def _reader(form: Any) -> Reader:
     if origin is list:
         return _list_of(_reader(arguments[0]))
     if origin is dict:
-        return _table_of(_reader(arguments[1]))
+        return _dict_of(_reader(arguments[1]))
     if form in (Record, Identity, Measurement, Cost):
         return _object(form)
     return _exactly(form)
@@ -132,7 +135,7 @@ def _reader(form: Any) -> Reader:
 def _one_of(choices: tuple[Any, ...]) -> Reader:
     def read(value: Any, where: str) -> Any:
         if value not in choices:
-            raise UnreadableRecord(f"{where} is {value!r}, none of {', '.join(choices)}")
+            raise UnreadableRecord(f"{where} is {value!r}, not one of {', '.join(choices)}")
         return value
 
     return read
@@ -141,16 +144,16 @@ def _one_of(choices: tuple[Any, ...]) -> Reader:
 def _list_of(entry: Reader) -> Reader:
     def read(value: Any, where: str) -> Any:
         if type(value) is not list:
-            raise UnreadableRecord(f"{where} is no list")
+            raise UnreadableRecord(f"{where} is not a list")
         return [entry(v, where) for v in value]
 
     return read
 
 
-def _table_of(entry: Reader) -> Reader:
+def _dict_of(entry: Reader) -> Reader:
     def read(value: Any, where: str) -> Any:
         if type(value) is not dict:
-            raise UnreadableRecord(f"{where} is no table")
+            raise UnreadableRecord(f"{where} is not an object")
         return {key: entry(v, f"{where}.{key}") for key, v in value.items()}
 
     return read
@@ -159,7 +162,7 @@ def _table_of(entry: Reader) -> Reader:
 def _exactly(form: type) -> Reader:
     def read(value: Any, where: str) -> Any:
         if type(value) is not form:
-            raise UnreadableRecord(f"{where} is {value!r}, no {form.__name__}")
+            raise UnreadableRecord(f"{where} is {value!r}, not {form.__name__}")
         return value
 
     return read
@@ -171,7 +174,7 @@ def _object(form: Any) -> Reader:
 
     def read(value: Any, where: str) -> Any:
         if type(value) is not dict:
-            raise UnreadableRecord(f"{where} is no table")
+            raise UnreadableRecord(f"{where} is not an object")
         if unknown := value.keys() - entries.keys():
             raise UnreadableRecord(f"{where} has an unknown entry {min(unknown)!r}")
         try:
@@ -179,19 +182,19 @@ def _object(form: Any) -> Reader:
         except TypeError as error:
             raise UnreadableRecord(f"{where} is incomplete ({error})") from None
         if isinstance(found, Measurement):
-            _check_bits(found, where)
+            _check_answers(found, where)
         return found
 
     return read
 
 
-def _check_bits(measurement: Measurement, where: str) -> None:
-    """Refuse kept bits that are no base64, or not one bit an image."""
+def _check_answers(measurement: Measurement, where: str) -> None:
+    """Refuse answers that are not base64, or not one bit per image."""
     needed = (measurement.images + 7) // 8
     for draw in measurement.correct:
         try:
             length = len(base64.b64decode(draw, validate=True))
         except ValueError:
-            raise UnreadableRecord(f"{where}.correct is no base64") from None
+            raise UnreadableRecord(f"{where}.correct is not base64") from None
         if length != needed:
             raise UnreadableRecord(f"{where}.correct has {length} bytes, {measurement.images} images need {needed}")

@@ -1,4 +1,4 @@
-"""The log of a run: a text file that tells, with the time, what happened; the only place of a traceback."""
+"""The log of a run: a text file of events with their time, and of the traceback if the run fails."""
 
 import traceback
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from pathlib import Path
 
 
 class RunLog:
-    """Appends lines to a file; where it cannot, says so once, and the run goes on without.
+    """Appends lines to a file. If the file cannot be written, it reports this once and the run continues without a log.
 
     Args:
-        path: Of the file; it is made with the first line.
-        say: Told that the file cannot be written.
+        path: The file; it is created with the first line.
+        on_message: Receives the message that the file cannot be written.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], None] = lambda _: None) -> None:
-        self.path, self.say = path, say
-        self.works = True
+    def __init__(self, path: Path, on_message: Callable[[str], None] = lambda _: None) -> None:
+        self.path, self.on_message = path, on_message
+        self.writable = True
 
     def __call__(self, text: str) -> None:
-        """Write a line, or several that belong together, with the time in UTC."""
-        if not self.works:
+        """Append a line, or several that belong together, with the time in UTC."""
+        if not self.writable:
             return
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         lines = text.rstrip().replace("\n", "\n    ")
@@ -29,9 +29,11 @@ class RunLog:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{stamp} {lines}\n")
         except OSError as error:
-            self.works = False
-            self.say(f"log {self.path} cannot be written: {error.strerror or error}; the run goes on without")
+            self.writable = False
+            self.on_message(
+                f"log {self.path} cannot be written: {error.strerror or error}; the run continues without a log"
+            )
 
     def failure(self, what: str, error: BaseException) -> None:
-        """Write an unexpected error with its traceback."""
+        """Append an unexpected error with its traceback."""
         self(f"{what}\n{''.join(traceback.format_exception(error))}")

@@ -1,4 +1,4 @@
-"""The results folder: one file a record, written whole or not at all, shared by many processes."""
+"""The results folder: one file per record, written atomically; several processes may share the folder."""
 
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from bench.records.record_json import UnreadableRecord, from_json, to_json
 
 @dataclass(frozen=True)
 class Problem:
-    """A file among the records that is none: where it is and why it was skipped."""
+    """A JSON file in the records folder that is not a valid record, and why it was skipped."""
 
     path: Path
     reason: str
@@ -27,37 +27,37 @@ class Problem:
 
 
 class Store:
-    """A results folder: records, and beside them encoders, checkpoints, logs and snapshots."""
+    """A results folder: records, encoders, checkpoints, logs and snapshots."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def records_dir(self, task: TaskName = "test") -> Path:
-        """Return the folder of the records measured on ``task``."""
+        """Return the folder of the records of a task."""
         return self._kind("records", task)
 
     def record_path(self, identity: Identity) -> Path:
-        """Return where the record of a run stands, whatever its versions."""
+        """Return the path of a run's record; it does not depend on versions."""
         return self._path("records", identity, ".json")
 
     def encoder_path(self, identity: Identity) -> Path:
-        """Return where the trained encoder of a run stands."""
+        """Return the path of a run's trained encoder."""
         return self._path("encoders", identity, ".safetensors")
 
     def checkpoint_path(self, identity: Identity) -> Path:
-        """Return where an unfinished run keeps its state."""
+        """Return the path of an unfinished run's checkpoint."""
         return self._path("checkpoints", identity, ".pt")
 
     def last_path(self, identity: Identity) -> Path:
-        """Return where a finished run keeps its last state, for one that goes on from it."""
+        """Return the path of a finished run's last state, from which ``--extend`` continues."""
         return self._path("checkpoints", identity, ".last.pt")
 
     def log_path(self, identity: Identity) -> Path:
-        """Return where the log of a run stands."""
+        """Return the path of a run's log."""
         return self._path("logs", identity, ".log")
 
     def snapshots_path(self, identity: Identity) -> Path:
-        """Return where the snapshots of a run stand."""
+        """Return the path of a run's snapshots."""
         return self._path("snapshots", identity, ".npz")
 
     def _kind(self, kind: str, task: TaskName) -> Path:
@@ -69,12 +69,12 @@ class Store:
         return folder / f"seed-{identity.seed}{suffix}"
 
     def read(self, identity: Identity) -> Record | None:
-        """Return the record that stands in a run's place, perhaps of other versions; None for no file or an unreadable one."""
+        """Return the record stored for a run, which may be of other versions; None if there is no readable one."""
         found = read_record(self.record_path(identity))
         return found if isinstance(found, Record) else None
 
     def read_all(self, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
-        """Return all records of a task, in the order of their paths, and the files that are none."""
+        """Return all records of a task in the order of their paths, and the files that are not records."""
         records, problems = [], []
         for path in self.paths(task):
             found = read_record(path)
@@ -85,42 +85,42 @@ class Store:
         return records, problems
 
     def paths(self, task: TaskName = "test") -> list[Path]:
-        """Return the paths of all JSON files among the records of a task, sorted."""
+        """Return the sorted paths of all JSON files in the records folder of a task."""
         return sorted(path for path in self.records_dir(task).rglob("*.json") if not path.name.startswith("."))
 
     def write(self, record: Record) -> str | None:
-        """Write a record in its place.
+        """Write a record.
 
-        A file there that is no record of ours (a foreign one, or of a newer sslbench) is kept beside it, renamed.
+        An existing file that is not a valid record, or was written by a newer sslbench, is renamed and kept.
 
         Returns:
-            One line for the user where a file was renamed, else None.
+            One line for the user if a file was renamed, otherwise None.
 
         Raises:
-            StorageError: The disk is full or the folder cannot be written; the old record stands still.
+            StorageError: The disk is full or the folder is not writable; an existing record stays unchanged.
         """
         path = self.record_path(record.identity)
         found = read_record(path)
-        said = (
-            f"{path} could not be read ({found.reason}): renamed to {_keep(path)}"
+        message = (
+            f"{path} could not be read ({found.reason}): renamed to {_rename(path)}"
             if isinstance(found, Problem)
             else None
         )
         write_text(path, to_json(record))
-        return said
+        return message
 
     @contextmanager
     def claim(self, identity: Identity, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the lock of a run, and yield whether it is ours: always, unless we do not ``wait`` for it.
+        """Lock a run within a ``with`` block; yield whether the lock was acquired, which is always the case with ``wait``.
 
-        Another process that died holds nothing: the system frees its lock. Read the record again once the claim is
-        yours: the one who held it before may have finished the run.
+        The lock of a process that died is released by the system. Read the record again after acquiring the lock: the process
+        that held it before may have finished the run.
 
         Raises:
-            StorageError: The folder cannot be written.
+            StorageError: The folder is not writable.
         """
-        place = self.record_path(identity).relative_to(self.root).with_suffix(".lock")
-        lock = FileLock(self.root / ".locks" / place)
+        relative = self.record_path(identity).relative_to(self.root).with_suffix(".lock")
+        lock = FileLock(self.root / ".locks" / relative)
         try:
             Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=-1 if wait else 0)
@@ -135,7 +135,7 @@ class Store:
             lock.release()
 
     def check_writable(self) -> None:
-        """Raise StorageError, in one line, where nothing can be written to the folder."""
+        """Raise StorageError if nothing can be written to the folder."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root) as file:
@@ -149,7 +149,7 @@ class Store:
 
 
 def read_record(path: Path) -> Record | Problem | None:
-    """Return the record in a file, or why it is none, or None where no file is."""
+    """Return the record in a file, or a ``Problem`` if it is not a valid record, or None if there is no file."""
     try:
         return from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -157,18 +157,18 @@ def read_record(path: Path) -> Record | Problem | None:
     except UnreadableRecord as error:
         return Problem(path, str(error))
     except UnicodeDecodeError:
-        return Problem(path, "no text in UTF-8")
+        return Problem(path, "not UTF-8 text")
     except OSError as error:
         return Problem(path, error.strerror or str(error))
 
 
-def _keep(path: Path) -> str:
-    """Rename a file and return its new name."""
+def _rename(path: Path) -> str:
+    """Rename a file to ``NAME.kept-N`` and return its new name."""
     number = 1
     while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
         number += 1
     try:
         path.rename(kept)
     except OSError as error:
-        raise StorageError(f"cannot set {path} aside: {error.strerror or error}; move it away yourself") from error
+        raise StorageError(f"cannot rename {path}: {error.strerror or error}; move it to another folder") from error
     return kept.name

@@ -1,1 +1,1 @@
-"""Records and tables made visible: terminal, Markdown, CSV, JSON, LaTeX."""
+"""Records and tables for the terminal and for files."""

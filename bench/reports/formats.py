@@ -1,11 +1,11 @@
-"""Tables as text: markdown, CSV, JSON and LaTeX; and the leaderboard's files."""
+"""The leaderboard as markdown, CSV, JSON and LaTeX, and its files."""
 
 import csv
 import io
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from bench.reports import numbers
 SCHEMA_VERSION = 1
 
 
-def to_json(board: Leaderboard) -> str:
-    """Return the form that ``results/leaderboard.schema.json`` describes: percent for accuracies, null for no value."""
+def to_json(leaderboard: Leaderboard) -> str:
+    """Return the JSON that ``results/leaderboard.schema.json`` describes: accuracies in percent, null for a missing value."""
     data = {
         "schema_version": SCHEMA_VERSION,
-        "tables": [_table(table) for table in board.tables],
-        "stale": [str(stale) for stale in board.stale],
+        "tables": [_table(table) for table in leaderboard.tables],
+        "stale": [str(stale) for stale in leaderboard.stale],
     }
     return json.dumps(data, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -40,7 +40,7 @@ def _table(table: Table) -> dict[str, Any]:
         "same_as": {column.id: column.same_as for column in table.columns if column.same_as},
         "rows": [_row(row, table) for row in table.rows],
         "notes": list(table.notes),
-        "beside": list(table.beside),
+        "beside": list(table.other_backbones),
     }
 
 
@@ -89,11 +89,11 @@ def _rounded(value: float | None) -> float | None:
     return value if isinstance(value, int) else round(value, 4)
 
 
-def to_csv(board: Leaderboard) -> str:
-    """Return one line a row of all tables: its scores with their deviations, intervals and ties, and its cost."""
-    columns = list(dict.fromkeys(column.id for table in board.tables for column in table.columns))
+def to_csv(leaderboard: Leaderboard) -> str:
+    """Return one line per row of all tables: scores with deviations, intervals and ties, and costs."""
+    columns = list(dict.fromkeys(column.id for table in leaderboard.tables for column in table.columns))
     lines = []
-    for table in board.tables:
+    for table in leaderboard.tables:
         for row in table.rows:
             flat = _row(row, table)
             line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
@@ -103,10 +103,10 @@ def to_csv(board: Leaderboard) -> str:
                 "seeds": " ".join(map(str, row.seeds)),
             }
             for name in columns:
-                cell = flat["scores"].get(name) or _score(None)
-                low, high = cell["interval"] or (None, None)
-                tied = {True: "yes", False: "no", None: None}[cell["tied_with_best"]]
-                values = (cell["mean"], cell["std"], cell["draw_std"], low, high, tied)
+                score = flat["scores"].get(name) or _score(None)
+                low, high = score["interval"] or (None, None)
+                tied = {True: "yes", False: "no", None: None}[score["tied_with_best"]]
+                values = (score["mean"], score["std"], score["draw_std"], low, high, tied)
                 line |= dict(zip(_headings(name), values, strict=True))
             lines.append(line | flat["cost"] | {name: flat[name] for name in ("device", "precision")})
     text = io.StringIO()
@@ -121,11 +121,11 @@ def _headings(column: str) -> list[str]:
     return [column, *(f"{column}_{part}" for part in ("std", "draw_std", "low", "high", "tied"))]
 
 
-def to_markdown(board: Leaderboard) -> str:
-    """Return every table in GitHub's markdown, ties in bold."""
+def to_markdown(leaderboard: Leaderboard, costs: Sequence[numbers.CostColumn] = numbers.COST_COLUMNS) -> str:
+    """Return all tables in GitHub's markdown, ties in bold, with the given columns of costs."""
     parts = []
-    for table in board.tables:
-        headings = ["rank", "method", *(c.id for c in table.columns), *(c.heading for c in numbers.COST_COLUMNS)]
+    for table in leaderboard.tables:
+        headings = ["rank", "method", *(c.id for c in table.columns), *(c.heading for c in costs)]
         lines = [
             f"### {_md(numbers.title(table))}",
             "",
@@ -134,14 +134,17 @@ def to_markdown(board: Leaderboard) -> str:
         ]
         for row in table.rows:
             scores = [_md_score(row.scores.get(c.id), c) for c in table.columns]
-            costs = [numbers.cost(row.cost, c) for c in numbers.COST_COLUMNS]
+            cost_cells = [numbers.cost(row.cost, c) for c in costs]
             name = _md(numbers.label(row))
             lines.append(
-                _md_line([numbers.rank(row), name if row.group == "methods" else f"*{name}*", *scores, *costs])
+                _md_line([numbers.rank(row), name if row.group == "methods" else f"*{name}*", *scores, *cost_cells])
             )
         legend = [_md(sentence.replace("*:", "Bold:")) for sentence in numbers.legend(table)]
-        links = [f"[{_md(numbers.title(other))}](#{_anchor(numbers.title(other))})" for other in numbers.beside(table)]
-        legend += [f"The same images on another backbone: {', '.join(links)}."] if links else []
+        links = [
+            f"[{_md(numbers.title(other))}](#{_anchor(numbers.title(other))})"
+            for other in numbers.tables_of_other_backbones(table)
+        ]
+        legend += [f"Same images, another backbone: {', '.join(links)}."] if links else []
         parts.append("\n".join([*lines, "", "  \n".join(legend), ""]))
     return "\n".join(parts)
 
@@ -151,7 +154,7 @@ def _md(text: str) -> str:
 
 
 def _anchor(title: str) -> str:
-    """Return the name that GitHub gives to a heading."""
+    """Return the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
@@ -164,10 +167,10 @@ def _md_score(score: Score | None, column: Column) -> str:
     return f"**{text}**" if score is not None and score.tied_with_best else text
 
 
-def to_latex(board: Leaderboard) -> str:
-    """Return every table for the package booktabs, ties in bold, groups parted by a rule."""
+def to_latex(leaderboard: Leaderboard) -> str:
+    """Return all tables for the LaTeX package booktabs, ties in bold, groups separated by a rule."""
     parts = []
-    for table in board.tables:
+    for table in leaderboard.tables:
         lines = [f"% {numbers.title(table)}", rf"\begin{{tabular}}{{l{'r' * (len(table.columns) + 1)}}}", r"\toprule"]
         lines.append(_tex_line(["method", *(_tex(c.id) for c in table.columns), "rank"]))
         for _, rows in groupby(table.rows, key=lambda row: row.group):
@@ -200,16 +203,21 @@ FORMATS: dict[str, Callable[[Leaderboard], str]] = {
     "json": to_json,
     "latex": to_latex,
 }
+"""The text formats of a leaderboard by name; the choices of `sslbench leaderboard --format`, next to `table`."""
 
 
-def write_leaderboard(board: Leaderboard, folder: Path) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` under a results folder, each whole or not at all; return their paths.
+def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> list[Path]:
+    """Write ``leaderboard.md``, ``.csv`` and ``.json`` to a results folder, each atomically; return their paths.
 
     Raises:
-        SslbenchError: The folder cannot be written.
+        SslbenchError: The folder is not writable.
     """
     paths = []
-    for suffix, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("json", to_json(board))):
+    for suffix, text in (
+        ("md", to_markdown(leaderboard)),
+        ("csv", to_csv(leaderboard)),
+        ("json", to_json(leaderboard)),
+    ):
         paths.append(folder / f"leaderboard.{suffix}")
         write_text(paths[-1], text)
     return paths

@@ -1,4 +1,4 @@
-"""The leaderboard on the screen."""
+"""The leaderboard, for the terminal."""
 
 from collections.abc import Iterator
 
@@ -10,33 +10,34 @@ from bench.reports import numbers
 from bench.reports.wide_table import PrintedColumn, wide_table
 
 
-def screen(board: Leaderboard, width: int) -> RenderableType:
-    """Return all tables for a terminal of ``width`` columns, then what left them."""
+def to_screen(leaderboard: Leaderboard, width: int) -> RenderableType:
+    """Return all tables, then the stale records, for a terminal of ``width`` columns."""
     parts: list[RenderableType] = []
-    for table in board.tables:
-        parts += [*_one(table, width), Text()]
-    if board.stale:
-        parts.append(Text(f"Stale, not shown ({len(board.stale)}); `sslbench run` measures them again:", "yellow"))
-        parts += [Text(f"  {stale}", "dim") for stale in board.stale]
+    for table in leaderboard.tables:
+        parts += [*_table(table, width), Text()]
+    if leaderboard.stale:
+        count = len(leaderboard.stale)
+        parts.append(Text(f"Outdated, not shown ({count}); `sslbench run` measures them again:", "yellow"))
+        parts += [Text(f"  {stale}", "dim") for stale in leaderboard.stale]
     if not parts:
-        parts.append(Text("No records yet: `sslbench run --all` makes them."))
+        parts.append(Text("No records yet; `sslbench run --all` creates them."))
     return Group(*parts)
 
 
-def _one(table: Table, width: int) -> Iterator[RenderableType]:
+def _table(table: Table, width: int) -> Iterator[RenderableType]:
     yield Text(numbers.title(table), "bold")
-    left = [PrintedColumn("method", tuple(Text(numbers.label(row), _style(row)) for row in table.rows))]
+    row_names = [PrintedColumn("method", tuple(Text(numbers.label(row), _style(row)) for row in table.rows))]
     if any(row.rank is not None for row in table.rows):
-        left.append(PrintedColumn("rank", tuple(Text(numbers.rank(row)) for row in table.rows)))
+        row_names.append(PrintedColumn("rank", tuple(Text(numbers.rank(row)) for row in table.rows)))
     scores = [_scores(table, column) for column in table.columns]
     costs = [_costs(table, column) for column in numbers.COST_COLUMNS]
     groups = [row.group for row in table.rows]
-    gaps = {place for place in range(len(groups) - 1) if groups[place] != groups[place + 1]}
-    yield from wide_table(left, [scores, costs], width, gaps)
+    blank_after = {index for index in range(len(groups) - 1) if groups[index] != groups[index + 1]}
+    yield from wide_table(row_names, [scores, costs], width, blank_after)
     for sentence in numbers.legend(table):
         yield Text(sentence, "dim")
-    if table.beside:
-        yield Text(f"The same images on another backbone: {', '.join(table.beside)}.", "dim")
+    if table.other_backbones:
+        yield Text(f"Same images, another backbone: {', '.join(table.other_backbones)}.", "dim")
 
 
 def _scores(table: Table, column: Column) -> PrintedColumn:

@@ -1,20 +1,21 @@
-"""A curve as text: dots of braille, four rows and two columns in a character."""
+"""A curve as text, drawn with braille characters of 4 × 2 dots."""
 
 import math
 from collections.abc import Sequence
 
 DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 LONGEST = 100
+"""Largest width of a plot in characters."""
 
 
 def draw(steps: Sequence[float], values: Sequence[float], width: int, height: int) -> str:
-    """Return a curve of ``height`` lines with its least and greatest value at the left and its steps below.
+    """Return a curve of ``height`` lines, with its minimum and maximum on the left and its first and last step below.
 
     Args:
-        steps: Where each value was taken; its place counts where there are none.
-        values: Values that are not finite leave a gap, and are counted below.
-        width: Characters for all of it.
-        height: Lines for the curve itself.
+        steps: The step of each value; without steps, the index of the value.
+        values: The curve; values that are not finite are left out and counted below.
+        width: Width of the whole plot in characters.
+        height: Height of the curve in lines.
     """
     steps = steps if len(steps) == len(values) else range(len(values))
     points = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(y)]
@@ -28,7 +29,7 @@ def draw(steps: Sequence[float], values: Sequence[float], width: int, height: in
     lines = []
     for row in range(height):
         label = labels[0] if row == 0 else labels[1] if row == height - 1 else ""
-        lines.append(f"{label:>{margin}} ┤" + "".join(chr(0x2800 + cell) for cell in grid[row]))
+        lines.append(f"{label:>{margin}} ┤" + "".join(chr(0x2800 + dots) for dots in grid[row]))
     first, last = f"{points[0][0]:,.0f}", f"{points[-1][0]:,.0f}"
     lines.append(" " * (margin + 2) + first + f"step {last}".rjust(columns - len(first)))
     if len(points) < len(values):
@@ -37,10 +38,11 @@ def draw(steps: Sequence[float], values: Sequence[float], width: int, height: in
 
 
 def _dots(
-    points: Sequence[tuple[float, float]], between: tuple[float, float], columns: int, height: int
+    points: Sequence[tuple[float, float]], limits: tuple[float, float], columns: int, height: int
 ) -> list[list[int]]:
+    """Return the braille dots of each character, ``height`` rows of ``columns``."""
     (start, _), (end, _) = points[0], points[-1]
-    low, high = between
+    low, high = limits
     grid = [[0] * columns for _ in range(height)]
     previous = None
     for x, y in points:
@@ -53,6 +55,7 @@ def _dots(
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the dots on the line between two dots."""
     length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1)
     return [
         (round(start[0] + (end[0] - start[0]) * i / length), round(start[1] + (end[1] - start[1]) * i / length))

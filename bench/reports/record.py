@@ -1,14 +1,14 @@
-"""One record in full, for `sslbench show`: found by a part of its path, drawn for the terminal."""
+"""One record in full, for the terminal (`sslbench show`)."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table as Grid
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.filenames import settings_text
-from bench.leaderboard.rows import row
+from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import Column
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record
 from bench.reports import numbers
@@ -16,12 +16,12 @@ from bench.reports.line_plot import draw
 from bench.reports.wide_table import PrintedColumn, wide_table
 
 
-def render(record: Record, width: int) -> RenderableType:
+def to_screen(record: Record, width: int) -> RenderableType:
     """Return a record in full for a terminal of ``width`` columns."""
-    of = record.identity
-    task = ", development task" if of.task == "val" else ""
+    identity = record.identity
+    task = ", development task" if identity.task == "val" else ""
     parts: list[RenderableType] = [
-        Text(f"{of.method} on {of.dataset}{task}, {_trained(of)}, seed {of.seed}", "bold"),
+        Text(f"{identity.method} on {identity.dataset}{task}, {_trained(identity)}, seed {identity.seed}", "bold"),
         Text(
             record.status + (f": {record.cause}" if record.cause else ""), "green" if record.status == "ok" else "red"
         ),
@@ -49,14 +49,14 @@ def render(record: Record, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _trained(of: Identity) -> str:
-    if of.budget != NO_BUDGET:
-        return f"{of.backbone}, {of.budget}"
-    return ("its own network" if of.backbone == OWN_NETWORK else of.backbone) + ", pretrained elsewhere"
+def _trained(identity: Identity) -> str:
+    if identity.budget != NO_BUDGET:
+        return f"{identity.backbone}, {identity.budget}"
+    return ("its own network" if identity.backbone == OWN_NETWORK else identity.backbone) + ", pretrained elsewhere"
 
 
-def _facts(facts: dict[str, str]) -> Grid:
-    grid = Grid.grid(padding=(0, 2, 0, 0))
+def _facts(facts: dict[str, str]) -> RichTable:
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in facts.items():
@@ -65,45 +65,48 @@ def _facts(facts: dict[str, str]) -> Grid:
 
 
 def _identity(record: Record) -> dict[str, str]:
-    of = record.identity
+    identity = record.identity
+    versions = (
+        f"method {identity.method_version}, backbone {identity.backbone_version}, harness {identity.harness_version}"
+    )
     facts = {
-        "versions": f"method {of.method_version}, backbone {of.backbone_version}, harness {of.harness_version}",
-        "training": f"{of.epochs} epochs, batch {of.batch}" if of.epochs else "elsewhere",
-        "data": (f"{record.classes} classes, " if record.classes else "") + f"fingerprint {of.fingerprint}",
+        "versions": versions,
+        "training": f"{identity.epochs} epochs, batch {identity.batch}" if identity.epochs else "elsewhere",
+        "data": (f"{record.classes} classes, " if record.classes else "") + f"fingerprint {identity.fingerprint}",
     }
-    return facts | ({"changed": settings_text(of.settings)} if of.settings else {})
+    return facts | ({"changed": settings_text(identity.settings)} if identity.settings else {})
 
 
 def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
     columns = [Column(name, "top1" in m.metrics) for name, m in record.protocols.items()]
-    scored = row([record], columns).scores
+    scored = build_row([record], columns).scores
     labelled = [c for c in columns if c.percent and c.id in scored]
     if labelled:
         chance = f",\nchance\n{500 / record.classes:.3g}" if record.classes else ""
-        figures = {"top5": f"top-5{chance}", "mean_class": "mean\nclass", "nll": "nll"}
+        others = {"top5": f"top-5{chance}", "mean_class": "mean\nclass", "nll": "nll"}
         found = [scored[c.id] for c in labelled]
         measured = [record.protocols[c.id] for c in labelled]
-        kinds = [PrintedColumn("top-1", _texts(f"{score.mean:.2f}" for score in found))]
-        kinds.append(PrintedColumn("95 %\ninterval", _texts(_between(score.interval) for score in found)))
-        kinds.append(
+        printed = [PrintedColumn("top-1", _texts(f"{score.mean:.2f}" for score in found))]
+        printed.append(PrintedColumn("95 %\ninterval", _texts(_interval(score.interval) for score in found)))
+        printed.append(
             PrintedColumn(
                 "±\ndraws", _texts(numbers.NONE if s.draw_std is None else f"{s.draw_std:.2f}" for s in found)
             )
         )
-        for name, heading in figures.items():
+        for name, heading in others.items():
             if any(name in score.metrics for score in found):
                 values = (score.metrics.get(name) for score in found)
                 shown = _texts(
                     numbers.NONE if v is None else f"{v:.3f}" if name == "nll" else f"{v:.2f}" for v in values
                 )
-                kinds.append(PrintedColumn(heading, shown))
-        kinds.append(PrintedColumn("train\nacc.", _texts(_train(m) for m in measured)))
-        kinds.append(PrintedColumn("s", _texts(f"{m.seconds:.1f}" for m in measured)))
-        yield from wide_table([PrintedColumn("protocol", _texts(c.id for c in labelled))], [kinds], width)
+                printed.append(PrintedColumn(heading, shown))
+        printed.append(PrintedColumn("train\nacc.", _texts(_train_accuracy(m) for m in measured)))
+        printed.append(PrintedColumn("s", _texts(f"{m.seconds:.1f}" for m in measured)))
+        yield from wide_table([PrintedColumn("protocol", _texts(c.id for c in labelled))], [printed], width)
     facts = {}
     for name, measurement in record.protocols.items():
         if measurement.same_as:
-            facts[name] = f"= {measurement.same_as} (the same label sets)"
+            facts[name] = f"= {measurement.same_as} (same label sets)"
         elif "top1" not in measurement.metrics:
             facts[name] = ", ".join(f"{value:.4g}" for value in measurement.metrics.values())
         else:
@@ -119,11 +122,11 @@ def _texts(entries: Iterator[str]) -> tuple[Text, ...]:
     return tuple(Text(entry) for entry in entries)
 
 
-def _between(interval: tuple[float, float] | None) -> str:
+def _interval(interval: tuple[float, float] | None) -> str:
     return numbers.NONE if interval is None else f"{interval[0]:.1f}–{interval[1]:.1f}"
 
 
-def _train(measurement: Measurement) -> str:
+def _train_accuracy(measurement: Measurement) -> str:
     values = measurement.train_accuracy
     return f"{100 * sum(values) / len(values):.1f}" if values else numbers.NONE
 

@@ -1,77 +1,85 @@
-"""Wide tables on a terminal: as many columns side by side as it is wide, the rest in blocks below with the rows named again."""
+"""Tables wider than the terminal: columns that do not fit continue in blocks below, each with the row names."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.table import Table as Grid
+from rich.table import Table as RichTable
 from rich.text import Text
 
 PADDING = 1
 GAP = PADDING + 1
-"""Between two columns: the padding, and the box's invisible divider."""
+"""Characters between two columns: the padding and the box's invisible divider."""
 LONGEST_NAME = 30
+"""Longer row names are wrapped."""
 
 
 @dataclass(frozen=True)
 class PrintedColumn:
-    """A column as printed: its heading, perhaps of several lines, and one cell a row."""
+    """A column as printed: a heading of one or more lines, and one entry per row."""
 
     heading: str
     entries: tuple[Text, ...]
 
     @property
     def width(self) -> int:
-        """Characters that it takes."""
+        """Width in characters."""
         return max([len(line) for line in self.heading.split("\n")] + [entry.cell_len for entry in self.entries])
 
 
 def wide_table(
-    left: Sequence[PrintedColumn], kinds: Sequence[Sequence[PrintedColumn]], width: int, gaps: Collection[int] = ()
-) -> Iterator[Grid]:
+    row_names: Sequence[PrintedColumn],
+    groups: Sequence[Sequence[PrintedColumn]],
+    width: int,
+    blank_after: Collection[int] = (),
+) -> Iterator[RichTable]:
     """Yield the blocks of one table.
 
     Args:
-        left: Columns that name the rows, in every block; the first is text.
-        kinds: The other columns; where not all fit side by side, each kind starts a block.
-        width: Of the terminal.
-        gaps: Rows after which an empty line stands.
+        row_names: The columns that name the rows, repeated in every block.
+        groups: The other columns; if they do not all fit next to each other, each group starts a new block.
+        width: Width of the terminal in characters.
+        blank_after: Indices of rows that are followed by a blank line.
     """
-    room = width - sum(min(column.width, LONGEST_NAME) + GAP for column in left)
-    for block in _blocks(kinds, room):
-        yield _grid(left, block, gaps)
+    available = width - sum(min(column.width, LONGEST_NAME) + GAP for column in row_names)
+    for block in _blocks(groups, available):
+        yield _rich_table(row_names, block, blank_after)
 
 
-def _blocks(kinds: Sequence[Sequence[PrintedColumn]], room: int) -> list[list[PrintedColumn]]:
-    every = [column for kind in kinds for column in kind]
-    if sum(column.width + GAP for column in every) <= room + GAP:
-        return [every]
+def _blocks(groups: Sequence[Sequence[PrintedColumn]], available: int) -> list[list[PrintedColumn]]:
+    columns = [column for group in groups for column in group]
+    if sum(column.width + GAP for column in columns) <= available + GAP:
+        return [columns]
     blocks: list[list[PrintedColumn]] = []
-    for kind in kinds:
+    for group in groups:
         free = 0
-        for place, column in enumerate(kind):
-            if place == 0 or column.width > free:
+        for index, column in enumerate(group):
+            if index == 0 or column.width > free:
                 blocks.append([])
-                free = room
+                free = available
             blocks[-1].append(column)
             free -= column.width + GAP
     return blocks
 
 
-def _grid(left: Sequence[PrintedColumn], block: Sequence[PrintedColumn], gaps: Collection[int]) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, PADDING, 0, 0), show_edge=False, header_style="bold")
-    printed = [*left, *block]
-    for place, column in enumerate(printed):
-        grid.add_column(
+def _rich_table(
+    row_names: Sequence[PrintedColumn], block: Sequence[PrintedColumn], blank_after: Collection[int]
+) -> RichTable:
+    table = RichTable(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, PADDING, 0, 0), show_edge=False, header_style="bold"
+    )
+    columns = [*row_names, *block]
+    for index, column in enumerate(columns):
+        table.add_column(
             column.heading,
-            justify="right" if place else "left",
+            justify="right" if index else "left",
             vertical="bottom",
-            no_wrap=place > 0,
+            no_wrap=index > 0,
             overflow="fold",
-            max_width=None if place else LONGEST_NAME,
+            max_width=None if index else LONGEST_NAME,
         )
-    for row in range(len(left[0].entries)):
-        grid.add_row(*(column.entries[row] for column in printed))
-        if row in gaps:
-            grid.add_row()
-    return grid
+    for row in range(len(row_names[0].entries)):
+        table.add_row(*(column.entries[row] for column in columns))
+        if row in blank_after:
+            table.add_row()
+    return table

@@ -1,1 +1,1 @@
-"""Published comparisons as data files: ``NAME.toml`` beside this file, or a file of one's own; imports no torch."""
+"""Published comparisons, repeated: each study is a TOML file, here or the user's. Imports no torch."""

@@ -1,4 +1,4 @@
-"""A study's report on the screen, as markdown and as JSON."""
+"""A study's report for the terminal, as markdown and as JSON."""
 
 import re
 from collections.abc import Sequence
@@ -10,70 +10,72 @@ from rich.text import Text
 from bench.reports.numbers import NONE
 from bench.reports.wide_table import PrintedColumn, wide_table
 from bench.studies.conclusions import NAMES
-from bench.studies.manifest import Drawn
+from bench.studies.manifest import Picture
 from bench.studies.study import Metric
 from bench.studies.table import METRICS, Report, Row, Score
 
+NOTES_TITLE = "Differences from the published setup, and notes"
 
-def screen(report: Report, width: int, drawn: Sequence[Drawn] = (), folder: str = "") -> RenderableType:
+
+def screen(report: Report, width: int, pictures: Sequence[Picture] = (), folder: str = "") -> RenderableType:
     """Return the report for a terminal of ``width`` columns."""
-    shown = _metrics(report)
-    left = [PrintedColumn("system", tuple(Text(row.name, "red" if _bad(row) else "") for row in report.rows))]
+    left = [PrintedColumn("system", tuple(Text(row.name, "red" if _is_bad(row) else "") for row in report.rows))]
+    cells = _cells(report)
     columns = [
-        [PrintedColumn(heading, tuple(Text(row[place]) for row in _cells(report)))]
-        for place, heading in enumerate(_headings(report, shown))
+        [PrintedColumn(heading, tuple(Text(row[number]) for row in cells))]
+        for number, heading in enumerate(_headings(report))
     ]
-    parts: list[RenderableType] = [Text(report.study.title, "bold"), Text(report.place, "dim")]
-    parts += wide_table(left, [[one[0] for one in columns]], width)
+    parts: list[RenderableType] = [Text(report.study.title, "bold"), Text(report.measured_on, "dim")]
+    parts += wide_table(left, [[column[0] for column in columns]], width)
     parts += [Text(line, "dim") for line in _legend(report)]
     parts.append(Text("\nConclusion", "bold"))
     parts += [Text(finding.sentence) for finding in report.findings]
-    parts += [Text("\nWhat is done otherwise here, and what to know", "bold")] if report.notes else []
+    parts += [Text(f"\n{NOTES_TITLE}", "bold")] if report.notes else []
     parts += [Text(note, "dim") for note in report.notes]
-    if drawn:
-        parts.append(Text(f"\nFigures in {folder}: {', '.join(one.file for one in drawn)}", "dim"))
+    if pictures:
+        parts.append(Text(f"\nFigures in {folder}: {', '.join(picture.file for picture in pictures)}", "dim"))
     return Group(*parts)
 
 
-def to_markdown(report: Report, drawn: Sequence[Drawn] = ()) -> str:
-    """Return the report in GitHub's markdown, its pictures beside it."""
+def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
+    """Return the report in GitHub's markdown; it links to the pictures, which are in the same folder."""
     study = report.study
-    headings = ["system", *(heading.replace("\n", " ") for heading in _headings(report, _metrics(report)))]
-    lines = [f"# {_md(study.title)}", ""]
-    lines += [_md(study.published) + (f" Source: {study.source}." if study.source else ""), ""]
-    lines += [f"SystemResult on {_md(report.place)}.", ""]
+    headings = ["system", *(heading.replace("\n", " ") for heading in _headings(report))]
+    lines = [f"# {_escaped(study.title)}", ""]
+    lines += [_escaped(study.published) + (f" Source: {study.source}." if study.source else ""), ""]
+    lines += [f"Measured on {_escaped(report.measured_on)}.", ""]
     lines += [_line(headings), _line([":--"] + ["--:"] * (len(headings) - 1))]
     for row, entries in zip(report.rows, _cells(report), strict=True):
-        lines.append(_line([_md(row.name), *map(_md, entries)]))
-    lines += ["", *(f"{_md(line)}  " for line in _legend(report)), "", "## Conclusion", ""]
-    lines += [f"- {_md(finding.sentence)}" for finding in report.findings]
-    lines += ["", "## What is done otherwise here, and what to know", ""] if report.notes else []
-    lines += [f"- {_md(note)}" for note in report.notes]
-    for one in drawn:
-        title = one.caption.partition(". ")[0]
-        lines += ["", f"![{_md(title)}]({one.file})", "", _md(one.caption)]
+        lines.append(_line([_escaped(row.name), *map(_escaped, entries)]))
+    lines += ["", *(f"{_escaped(line)}  " for line in _legend(report)), "", "## Conclusion", ""]
+    lines += [f"- {_escaped(finding.sentence)}" for finding in report.findings]
+    lines += ["", f"## {NOTES_TITLE}", ""] if report.notes else []
+    lines += [f"- {_escaped(note)}" for note in report.notes]
+    for picture in pictures:
+        title = picture.caption.partition(". ")[0]
+        lines += ["", f"![{_escaped(title)}]({picture.file})", "", _escaped(picture.caption)]
     return "\n".join(lines) + "\n"
 
 
 def to_table(report: Report) -> dict[str, Any]:
-    """Return the report as plain JSON values: percent, and null for no value."""
+    """Return the report as plain JSON values: scores in percent, null for no value."""
     return {
         "study": report.study.name,
         "title": report.study.title,
         "source": report.study.source,
-        "place": report.place,
+        "place": report.measured_on,
         "test_images": report.images,
         "chance": {metric: _rounded(report.chance(metric)) for metric in METRICS},
         "rows": [_row(row) for row in report.rows],
-        "beside": [{"name": one.name, "top1": one.top1, "top5": one.top5} for one in report.study.beside],
+        "beside": [{"name": p.name, "top1": p.top1, "top5": p.top5} for p in report.study.other_published],
         "conclusion": [
             {
-                "sentence": one.sentence,
-                "verdict": one.verdict,
-                "difference": _rounded(one.value),
-                "interval": [_rounded(end) for end in one.interval] if one.interval else None,
+                "sentence": finding.sentence,
+                "verdict": finding.verdict,
+                "difference": _rounded(finding.value),
+                "interval": [_rounded(end) for end in finding.interval] if finding.interval else None,
             }
-            for one in report.findings
+            for finding in report.findings
         ],
         "notes": list(report.notes),
     }
@@ -89,64 +91,65 @@ def _row(row: Row) -> dict[str, Any]:
         "status": row.status,
         "cause": row.cause,
         "note": row.note,
-        "scores": {metric: _score(found) for metric, found in row.scores.items()},
+        "scores": {metric: _score(score) for metric, score in row.scores.items()},
     }
 
 
-def _score(found: Score) -> dict[str, Any]:
+def _score(score: Score) -> dict[str, Any]:
     return {
-        "mean": _rounded(found.mean),
-        "std": _rounded(found.std),
-        "draw_std": _rounded(found.draw_std),
-        "interval": [_rounded(end) for end in found.interval] if found.interval else None,
-        "published": found.published,
-        "less_published": _rounded(found.less_published),
+        "mean": _rounded(score.mean),
+        "std": _rounded(score.std),
+        "draw_std": _rounded(score.draw_std),
+        "interval": [_rounded(end) for end in score.interval] if score.interval else None,
+        "published": score.published,
+        "less_published": _rounded(score.less_published),
     }
 
 
 def _metrics(report: Report) -> list[Metric]:
-    """Return top-1, and top-5 where the study speaks of it."""
-    asked = any(c.metric == "top5" for c in report.study.comparisons)
-    asked |= any("top5" in system.published for system in report.study.systems)
-    return ["top1", "top5"] if asked else ["top1"]
+    """Return top-1, and top-5 if the study compares or publishes it."""
+    top5 = any(c.metric == "top5" for c in report.study.comparisons)
+    top5 |= any("top5" in system.published for system in report.study.systems)
+    return ["top1", "top5"] if top5 else ["top1"]
 
 
-def _headings(report: Report, shown: Sequence[Metric]) -> list[str]:
+def _headings(report: Report) -> list[str]:
     headings = []
-    for metric in shown:
+    for metric in _metrics(report):
         headings += [NAMES[metric], f"spread\n{NAMES[metric]}"]
-    return [*headings, "published", "less\npublished", "seeds ×\ndraws", "protocol"]
+    return [*headings, "published", "difference", "seeds ×\ndraws", "protocol"]
 
 
 def _cells(report: Report) -> list[list[str]]:
-    shown = _metrics(report)
+    metrics = _metrics(report)
     rows = []
     for row in report.rows:
         entries = []
-        for metric in shown:
-            found = row.scores.get(metric)
-            entries += [_mean(found), _number(found.draw_std if found else None)]
-        told = next((row.scores[m] for m in shown if m in row.scores and row.scores[m].published is not None), None)
+        for metric in metrics:
+            score = row.scores.get(metric)
+            entries += [_mean(score), _number(score.draw_std if score else None)]
+        shown = [row.scores[metric] for metric in metrics if metric in row.scores]
+        compared = next((score for score in shown if score.published is not None), None)
         entries += [
-            _number(told.published if told else None),
-            f"{told.less_published:+.1f}" if told and told.less_published is not None else NONE,
+            _number(compared.published if compared else None),
+            f"{compared.less_published:+.1f}" if compared and compared.less_published is not None else NONE,
             f"{row.seeds} × {row.draws}" if row.seeds else row.status or "not run",
-            _protocol(row.protocol),
+            _short_protocol(row.protocol),
         ]
         rows.append(entries)
     return rows
 
 
-def _protocol(protocol: str) -> str:
-    """Return a protocol's id; what a search changed stands in the legend."""
+def _short_protocol(protocol: str) -> str:
+    """Return a protocol's id with its changed constants abbreviated to ``…``."""
     base, sign, _ = protocol.partition("@")
     return f"{base}{sign}…" if sign else base
 
 
-def _mean(found: Score | None) -> str:
-    if found is None:
+def _mean(score: Score | None) -> str:
+    if score is None:
         return NONE
-    return f"{found.mean:.1f}" + (f" ± {found.std:.1f}" if found.std is not None else "")
+    return f"{score.mean:.1f}" + (f" ± {score.std:.1f}" if score.std is not None else "")
 
 
 def _number(value: float | None) -> str:
@@ -155,26 +158,27 @@ def _number(value: float | None) -> str:
 
 def _legend(report: Report) -> list[str]:
     chances = [
-        f"chance {chance:.3g} at {NAMES[metric]}"
+        f"{chance:.3g} for {NAMES[metric]}"
         for metric in _metrics(report)
         if (chance := report.chance(metric)) is not None
     ]
     images = f" on {report.images:,} test images" if report.images else ""
     lines = [
-        f"Accuracy in percent{images}; {', '.join(chances) or 'chance not known'}. ± deviation over seeds; spread: over draws of labels."
+        f"Accuracy in percent{images}; chance: {', '.join(chances) or 'unknown'}. ±: standard deviation over seeds; "
+        "spread: standard deviation over draws of the labels; difference: measured minus published."
     ]
-    for one in report.study.beside:
-        figures = [f"{NAMES[m]} {value:g}" for m in METRICS if (value := getattr(one, m)) is not None]
-        lines.append(f"Published beside: {one.name}: {', '.join(figures)}.")
+    for published in report.study.other_published:
+        scores = [f"{NAMES[m]} {value:g}" for m in METRICS if (value := getattr(published, m)) is not None]
+        lines.append(f"Also published: {published.name}: {', '.join(scores)}.")
     for row in report.rows:
         if row.note:
             lines.append(f"{row.name}: {row.note}.")
-        if _bad(row):
+        if _is_bad(row):
             lines.append(f"{row.name}: {row.status or 'no record'}{f', {row.cause}' if row.cause else ''}.")
     return lines
 
 
-def _bad(row: Row) -> bool:
+def _is_bad(row: Row) -> bool:
     return row.status != "ok"
 
 
@@ -186,5 +190,5 @@ def _line(entries: Sequence[str]) -> str:
     return f"| {' | '.join(entries)} |"
 
 
-def _md(text: str) -> str:
+def _escaped(text: str) -> str:
     return re.sub(r"([|*_<`\\])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""A study's TOML file to a ``Study``, checked: a mistake in it is one line that says where."""
+"""Read and check the TOML file of a study. A mistake in it is reported in one line that says where it is."""
 
 import tomllib
 import types
@@ -15,35 +15,35 @@ from bench.studies.study import Study, System
 from protocols.catalogue import resolve
 from protocols.parts.variants import variant_id
 
-HERE = Path(__file__).parent
-KEYS = {"systems": "system", "comparisons": "comparison", "figures": "figure"}
-"""Fields that a file spells in the singular: ``[[system]]`` is one of ``systems``."""
+FOLDER = Path(__file__).parent
+KEYS = {"systems": "system", "comparisons": "comparison", "figures": "figure", "other_published": "beside"}
+"""Fields of ``Study`` that have another name in the file: ``[[system]]`` is one entry of ``systems``."""
 
 
 def names() -> list[str]:
-    """Return the names of the studies that come along."""
-    return sorted(path.stem for path in HERE.glob("*.toml"))
+    """Return the names of the studies that are part of sslbench."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def find(study: str) -> Study:
-    """Return a study by its name, or by the path of a TOML file of one's own.
+    """Return a study by its name, or by the path of the user's own TOML file.
 
     Raises:
-        SslbenchError: No such study, or a mistake in its file.
+        SslbenchError: There is no such study, or its file has a mistake.
     """
     path = Path(study)
     if path.suffix != ".toml":
         if study not in names():
             raise unknown("study", study, names(), "or the path of a .toml file; `sslbench list studies` lists them")
-        path = HERE / f"{study}.toml"
+        path = FOLDER / f"{study}.toml"
     return read(path)
 
 
 def read(path: Path) -> Study:
-    """Return the study that a file holds.
+    """Return the study of a TOML file.
 
     Raises:
-        SslbenchError: It cannot be read, or something in it is missing, unknown or of another type.
+        SslbenchError: The file cannot be read, or an entry is missing, unknown or of the wrong type.
     """
     where = f"study {path.name}"
     try:
@@ -51,9 +51,9 @@ def read(path: Path) -> Study:
     except OSError as error:
         raise SslbenchError(f"study {path}: cannot be read ({error.strerror}); check the path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SslbenchError(f"{where}: no valid TOML: {error}") from None
+        raise SslbenchError(f"{where}: not valid TOML: {error}") from None
     if "name" in table:
-        raise SslbenchError(f"{where}: leave 'name' out, the file's name is the study's")
+        raise SslbenchError(f"{where}: remove 'name'; a study is named after its file")
     study: Study = _build(Study, {"name": path.stem, **table}, where)
     try:
         _check(study)
@@ -62,32 +62,35 @@ def read(path: Path) -> Study:
     return study
 
 
-def variants(study: Study, system: str) -> dict[str, dict[str, Any]]:
-    """Return the ids of all protocols that the search tries for a system, each with its place on the grid; its own first, off the grid."""
+def variants(study: Study, system_id: str) -> dict[str, dict[str, Any]]:
+    """Return all protocols that the search tries for a system, by id, each with its point on the grid.
+
+    The first one is the system's own protocol, which is not on the grid; its point is empty.
+    """
     assert study.search is not None
-    searched = next(one for one in study.search.systems if one.system == system)
+    searched = next(entry for entry in study.search.systems if entry.system == system_id)
     grid = study.search.grid
-    found: dict[str, dict[str, Any]] = {study.system(system).protocol: {}}
+    points: dict[str, dict[str, Any]] = {study.system(system_id).protocol: {}}
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         changes = {name: value for axis, value in point.items() for name in searched.constants[axis]}
-        found[variant_id(searched.protocol, changes)] = point
-    return found
+        points[variant_id(searched.protocol, changes)] = point
+    return points
 
 
-def _build(form: Any, value: Any, where: str) -> Any:
-    """Return ``value`` as ``form``: a dataclass or an annotation of one of its fields."""
-    origin, inner = get_origin(form), get_args(form)
-    if is_dataclass(form):
-        return _object(form, value, where)
-    if form is Any:
+def _build(wanted: Any, value: Any, where: str) -> Any:
+    """Return ``value``, checked and converted to the type ``wanted``: a dataclass or the annotation of a field."""
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if is_dataclass(wanted):
+        return _build_dataclass(wanted, value, where)
+    if wanted is Any:
         return value
     if origin is Literal:
         if value not in inner:
-            raise SslbenchError(f"{where} is {value!r}: {nearest_of(value, inner)}")
+            raise SslbenchError(f"{where} is {value!r}: {_suggestion(value, inner)}")
         return value
     if origin in (Union, types.UnionType):
-        return _build(next(one for one in inner if one is not type(None)), value, where)
+        return _build(next(choice for choice in inner if choice is not type(None)), value, where)
     if origin in (list, tuple):
         if not isinstance(value, list):
             raise SslbenchError(f"{where} must be a list")
@@ -96,39 +99,40 @@ def _build(form: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise SslbenchError(f"{where} must be a table")
         return {key: _build(inner[1], entry, f"{where}.{key}") for key, entry in value.items()}
-    if form is float and type(value) is int:
+    if wanted is float and type(value) is int:
         return float(value)
-    if type(value) is not form:
-        raise SslbenchError(f"{where} is {value!r}: must be {'text' if form is str else f'of type {form.__name__}'}")
+    if type(value) is not wanted:
+        expected = "text" if wanted is str else f"of type {wanted.__name__}"
+        raise SslbenchError(f"{where} is {value!r}: must be {expected}")
     return value
 
 
-def nearest_of(value: Any, choices: tuple[str, ...]) -> str:
-    """Return the choices, the nearest first said."""
+def _suggestion(value: Any, choices: tuple[str, ...]) -> str:
+    """Return the end of an error message: the nearest choice, or all choices if none is near."""
     close = nearest(str(value), choices)
     return f"did you mean {close!r}?" if close else f"must be one of {', '.join(choices)}"
 
 
-def _object(form: Any, value: Any, where: str) -> Any:
+def _build_dataclass(wanted: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise SslbenchError(f"{where} must be a table")
-    hints = get_type_hints(form)
+    hints = get_type_hints(wanted)
     entries = {}
-    spelled = {KEYS.get(f.name, f.name) if form is Study else f.name: f for f in fields(form)}
+    by_key = {KEYS.get(f.name, f.name) if wanted is Study else f.name: f for f in fields(wanted)}
     for key, entry in value.items():
-        if key not in spelled:
-            raise SslbenchError(f"{where}: unknown entry {key!r}: {nearest_of(key, tuple(spelled))}")
-        entries[spelled[key].name] = _build(
-            hints[spelled[key].name], entry, f"{where}: {key}" if form is Study else f"{where}.{key}"
+        if key not in by_key:
+            raise SslbenchError(f"{where}: unknown entry {key!r}: {_suggestion(key, tuple(by_key))}")
+        entries[by_key[key].name] = _build(
+            hints[by_key[key].name], entry, f"{where}: {key}" if wanted is Study else f"{where}.{key}"
         )
-    for key, f in spelled.items():
+    for key, f in by_key.items():
         if f.name not in entries and f.default is MISSING and f.default_factory is MISSING:
             raise SslbenchError(f"{where}: {key!r} is missing")
-    return form(**entries)
+    return wanted(**entries)
 
 
 def _check(study: Study) -> None:
-    """Check what one entry says of another."""
+    """Check that the entries of a study fit together and that every name in them exists."""
     datasets.epochs(study.dataset, study.budget)
     if study.seeds < 1:
         raise SslbenchError("seeds must be 1 or more")
@@ -141,18 +145,18 @@ def _check(study: Study) -> None:
     for system in study.systems:
         _check_system(study, system)
     for comparison in study.comparisons:
-        _known(comparison.first, ids)
-        _known(comparison.second, ids)
+        _check_id(comparison.first, ids)
+        _check_id(comparison.second, ids)
     for figure in study.figures:
         for id in figure.systems:
-            _known(id, ids)
+            _check_id(id, ids)
     if study.fallback is not None:
         datasets.resolve(study.fallback.dataset)
         for protocol in study.fallback.protocols.values():
             resolve(protocol)
     if study.search is not None:
         for searched in study.search.systems:
-            _known(searched.system, ids)
+            _check_id(searched.system, ids)
             if set(searched.constants) != set(study.search.grid):
                 raise SslbenchError(
                     f"search of {searched.system}: constants must name the axes of the grid, {', '.join(study.search.grid)}"
@@ -166,14 +170,14 @@ def _check_system(study: Study, system: System) -> None:
     datasets.epochs(study.dataset, system.budget or study.budget)
     resolve(system.protocol)
     if system.share is not None and not 0 < system.share <= 1:
-        raise SslbenchError(f"system {system.id}: share {system.share} must lie above 0 and be at most 1")
+        raise SslbenchError(f"system {system.id}: share {system.share} must be above 0 and at most 1")
     if system.seeds is not None and system.seeds < 1:
         raise SslbenchError(f"system {system.id}: seeds must be 1 or more")
     for metric in system.published:
         if metric not in ("top1", "top5"):
-            raise SslbenchError(f"system {system.id}: published.{metric} is no metric, write top1 or top5")
+            raise SslbenchError(f"system {system.id}: published.{metric} is not a metric; write top1 or top5")
 
 
-def _known(id: str, ids: list[str]) -> None:
+def _check_id(id: str, ids: list[str]) -> None:
     if id not in ids:
         raise unknown("system", id, ids)

@@ -1,4 +1,4 @@
-"""Which records belong to a study: kept as paths in its ``study.json``, so that it is shown again without torch."""
+"""``study.json``: which records belong to a study, so that it can be shown again without running anything."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,13 @@ from bench.studies.results import SearchResult, StudyResults, SystemResult
 SCHEMA_VERSION = 1
 
 
-class Missing(Exception):
-    """What a figure needs is not there; the message says what."""
-
-
 @dataclass(frozen=True)
-class Place:
-    """Where one row's records stand.
+class SystemRecords:
+    """The paths of one row's records.
 
     Attributes:
-        protocol: As it was measured.
-        records: Paths under the results folder.
+        protocol: Id of the protocol that was measured.
+        records: Paths relative to the results folder, one per seed.
     """
 
     protocol: str
@@ -32,12 +28,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A picture that was drawn.
+class Picture:
+    """A figure that was drawn.
 
     Attributes:
-        file: Its name, beside ``study.json``.
-        caption: What it shows, and what can be read from it.
+        file: Name of the image file, in the folder of ``study.json``.
+        caption: What the figure shows.
     """
 
     file: str
@@ -45,93 +41,81 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Runs:
-    """All runs of a study.
+class StudyRuns:
+    """The records of all runs of a study.
 
     Attributes:
-        systems: By id.
-        searched: By id: what the search chose, measured on the test set.
-        tried: By id.
-        validated: By id: the runs on the development task whose curves are drawn.
-        fallback: Whether the fallback's data were taken.
+        systems: Records by system id.
+        searched: Records of the protocol that the search chose, measured on the test set, by system id.
+        tried: Result of the search, by system id.
+        validated: Records on the development task, whose curves are drawn, by system id.
+        fallback: Whether the fallback data set was used.
     """
 
-    systems: Mapping[str, Place]
-    searched: Mapping[str, Place]
+    systems: Mapping[str, SystemRecords]
+    searched: Mapping[str, SystemRecords]
     tried: Mapping[str, SearchResult]
-    validated: Mapping[str, Place]
+    validated: Mapping[str, SystemRecords]
     fallback: bool
 
 
 def folder_of(results: Path, name: str) -> Path:
-    """Return where a study's table and figures stand."""
+    """Return the folder of a study's table and figures."""
     return results / "studies" / name
 
 
-def to_json(runs: Runs, drawn: Sequence[Drawn], table: Mapping[str, Any]) -> str:
+def to_json(runs: StudyRuns, pictures: Sequence[Picture], table: Mapping[str, Any]) -> str:
     """Return the text of ``study.json``."""
     data = {
         "schema_version": SCHEMA_VERSION,
         **table,
-        "figures": [asdict(one) for one in drawn],
+        "figures": [asdict(picture) for picture in pictures],
         "runs": asdict(runs),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read(results: Path, name: str) -> tuple[Runs, list[Drawn]]:
+def read(results: Path, name: str) -> tuple[StudyRuns, list[Picture]]:
     """Return the runs and the pictures of a study.
 
     Raises:
-        SslbenchError: It was not run with this results folder, or its file cannot be read.
+        SslbenchError: The results folder has no results of this study, or its ``study.json`` cannot be read.
     """
     path = folder_of(results, name) / "study.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] != SCHEMA_VERSION:
-            raise SslbenchError(f"{path}: of another form; `sslbench run --study {name}` writes it again")
+            raise SslbenchError(f"{path}: is of another version; `sslbench study {name}` writes it again")
         runs = data["runs"]
-        return Runs(
-            systems=_places(runs["systems"]),
-            searched=_places(runs["searched"]),
-            tried={id: SearchResult(**one) for id, one in runs["tried"].items()},
-            validated=_places(runs["validated"]),
+        return StudyRuns(
+            systems=_system_records(runs["systems"]),
+            searched=_system_records(runs["searched"]),
+            tried={id: SearchResult(**result) for id, result in runs["tried"].items()},
+            validated=_system_records(runs["validated"]),
             fallback=runs["fallback"],
-        ), [Drawn(**one) for one in data["figures"]]
+        ), [Picture(**picture) for picture in data["figures"]]
     except FileNotFoundError:
         raise SslbenchError(
-            f"study {name} has not been run here: `sslbench run --study {name} --results {results}` does it"
+            f"study {name} has no results in {results}; run it with `sslbench study {name} --results {results}`"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SslbenchError(f"{path}: cannot be read ({type(error).__name__}: {error}); run the study again") from None
 
 
-def evidence(results: Path, runs: Runs) -> StudyResults:
-    """Return the records of a study's runs; one that is gone or unreadable is missing in its row."""
-    return StudyResults(
-        systems={id: _measured(results, place) for id, place in runs.systems.items()},
-        searched={id: _measured(results, place) for id, place in runs.searched.items()},
-        tried=runs.tried,
-        fallback=runs.fallback,
-    )
+def load_results(results: Path, runs: StudyRuns) -> StudyResults:
+    """Return the results of a study's runs. Records that are gone or unreadable are left out."""
+
+    def load(rows: Mapping[str, SystemRecords]) -> dict[str, SystemResult]:
+        return {id: SystemResult(row.protocol, records_of(results, row)) for id, row in rows.items()}
+
+    return StudyResults(load(runs.systems), load(runs.searched), runs.tried, runs.fallback)
 
 
-def records_of(results: Path, place: Place) -> list[Record]:
+def records_of(results: Path, row: SystemRecords) -> list[Record]:
     """Return the records of a row that can be read."""
-    found = [read_record(results / path) for path in place.records]
-    return [one for one in found if one is not None and not isinstance(one, Problem)]
+    found = [read_record(results / path) for path in row.records]
+    return [record for record in found if record is not None and not isinstance(record, Problem)]
 
 
-def first_record(records: Sequence[Record]) -> Record:
-    """Return the record of the least seed; raises Missing where there is none."""
-    if not records:
-        raise Missing("it has no record")
-    return min(records, key=lambda r: r.identity.seed)
-
-
-def _measured(results: Path, place: Place) -> SystemResult:
-    return SystemResult(place.protocol, records_of(results, place))
-
-
-def _places(table: Mapping[str, Any]) -> dict[str, Place]:
-    return {id: Place(one["protocol"], tuple(one["records"])) for id, one in table.items()}
+def _system_records(table: Mapping[str, Any]) -> dict[str, SystemRecords]:
+    return {id: SystemRecords(row["protocol"], tuple(row["records"])) for id, row in table.items()}

@@ -1,4 +1,4 @@
-"""What a study's runs left behind: which records stand behind which row, and what a search found; pure."""
+"""The results of a study's runs: the records of each row, and what the search found. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,11 @@ from bench.records.record import Measurement, Record
 
 @dataclass(frozen=True)
 class SystemResult:
-    """The records behind one row.
+    """The records of one row.
 
     Attributes:
-        protocol: As it was measured; a fallback's or a search's may differ from the system's own.
-        records: One a seed.
+        protocol: Id of the protocol that was measured; after a fallback or a search it may differ from the system's.
+        records: One record per seed.
     """
 
     protocol: str
@@ -23,13 +23,13 @@ class SystemResult:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found for one system on the development task.
+    """What the search found for one system on the development task.
 
     Attributes:
-        scores: Top-1 in percent by protocol id, mean over draws and seeds; what could not be trained is missing.
-        tried: How many there were.
-        chosen: Id of the best.
-        point: Its place on the grid.
+        scores: Top-1 in percent by protocol id, mean over draws and seeds; without those that could not be trained.
+        tried: Number of protocols that were tried.
+        chosen: Id of the best protocol.
+        point: Its point on the grid: axis to value.
     """
 
     scores: Mapping[str, float]
@@ -40,13 +40,13 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All that a study's runs left behind.
+    """The results of all runs of a study.
 
     Attributes:
-        systems: By id.
-        searched: By id, measured on the test set under the protocol that the search chose.
-        tried: By id.
-        fallback: Whether the fallback's data were taken.
+        systems: Result by system id.
+        searched: Result on the test set of the protocol that the search chose, by system id.
+        tried: Result of the search, by system id.
+        fallback: Whether the fallback data set was used.
     """
 
     systems: Mapping[str, SystemResult]
@@ -55,24 +55,24 @@ class StudyResults:
     fallback: bool = False
 
 
-def best(scores: Mapping[str, float]) -> str:
-    """Return the protocol with the best score; of equal ones the first."""
+def best_protocol(scores: Mapping[str, float]) -> str:
+    """Return the id with the highest score; of equal scores the first."""
     return max(scores, key=lambda id: scores[id])
 
 
 def mean_score(records: Sequence[Record], protocol: str) -> float | None:
-    """Return top-1 in percent over seeds and draws, or None where it was not measured."""
-    found = [m.metrics["top1"] for m in measurements(SystemResult(protocol, records)) if "top1" in m.metrics]
-    return 100 * math.fsum(found) / len(found) if found else None
+    """Return top-1 in percent, mean over seeds and draws; None if it was not measured."""
+    scores = [m.metrics["top1"] for m in measurements(SystemResult(protocol, records)) if "top1" in m.metrics]
+    return 100 * math.fsum(scores) / len(scores) if scores else None
 
 
-def measurements(measured: SystemResult) -> list[Measurement]:
-    """Return what was measured; a protocol that another stands for is read from that one."""
+def measurements(result: SystemResult) -> list[Measurement]:
+    """Return the measurements of a row, at most one per seed. ``same_as`` is followed to the measurement that it names."""
     found = []
-    for record in measured.records:
-        one = record.protocols.get(measured.protocol)
-        if one is not None and one.same_as:
-            one = record.protocols.get(one.same_as)
-        if one is not None:
-            found.append(one)
+    for record in result.records:
+        measurement = record.protocols.get(result.protocol)
+        if measurement is not None and measurement.same_as:
+            measurement = record.protocols.get(measurement.same_as)
+        if measurement is not None:
+            found.append(measurement)
     return found

@@ -1,4 +1,4 @@
-"""What a study is: the runs to compare, what was published, what to draw; read from a file by ``reading.py``."""
+"""``Study``: the runs to compare, the published results and the figures to draw. ``load.py`` reads it from a TOML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,22 +10,22 @@ FigureKind = Literal["reconstructions", "predictions", "pretraining", "classifie
 
 @dataclass(frozen=True)
 class System:
-    """One row of a study's table: a pretraining, and the protocol that measures it.
+    """One row of a study's table: a pretraining and the protocol that measures it.
 
     Attributes:
-        id: How comparisons and figures name it.
-        name: How a reader sees it.
-        method: As ``sslbench run`` takes it.
-        protocol: The protocol's id.
-        backbone: The backbone; the study's own unless named.
-        budget: The study's own unless named.
-        settings: What ``--set`` would change.
-        share: Of the images pretrained on; all unless named.
-        batch: Images a step; the default unless named.
-        seeds: How many; the study's own number unless named.
-        snapshots: Epochs between two stored sets of features; none are stored unless named.
-        published: Published figures by metric, in percent.
-        note: What a reader of the row must know.
+        id: Name used by comparisons, searches and figures.
+        name: Name shown to the reader.
+        method: Method name, as ``sslbench run`` takes it.
+        protocol: Protocol id.
+        backbone: Backbone name; None for the study's.
+        budget: Training budget; None for the study's.
+        settings: Settings of the method, as ``--set`` takes them.
+        share: Share of the images that pretraining sees, in (0, 1]; None for all.
+        batch: Images per step; None for the default.
+        seeds: Number of seeds; None for the study's.
+        snapshots: Epochs between two snapshots of the features; None for no snapshots.
+        published: Published scores by metric, in percent.
+        note: Remark for the reader of the row.
     """
 
     id: str
@@ -44,13 +44,13 @@ class System:
 
 
 @dataclass(frozen=True)
-class Published:
-    """A published figure that stands beside the table without a run of ours.
+class PublishedScore:
+    """A published score that is shown for comparison and that no run of the study repeats.
 
     Attributes:
-        name: What it is of, with its source.
-        top1: In percent.
-        top5: In percent.
+        name: What was measured, with the source.
+        top1: Top-1 in percent.
+        top5: Top-5 in percent.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One system against another, perhaps because a published finding says that the first is better.
+    """A comparison of two systems, with the published finding if there is one.
 
     Attributes:
-        first: Id of one system.
-        second: Id of the other.
-        metric: Of the comparison.
-        finding: What was published, in words; None where nothing was.
-        published: First less second as published, in points; None where no figure is known.
+        first: Id of the first system.
+        second: Id of the second system.
+        metric: Metric of the comparison.
+        finding: Published claim that the first system is better, in words; None if nothing was claimed.
+        published: Published difference, first minus second, in points; None if it is not known.
     """
 
     first: str
@@ -78,13 +78,13 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """One system that is searched.
+class SearchedSystem:
+    """One system whose hyper-parameters are searched.
 
     Attributes:
-        system: Its id.
-        protocol: What is varied; itself of a form that has all constants of the grid.
-        constants: Axis of the grid to the constants of the protocol that take its value.
+        system: The system's id.
+        protocol: Id of the protocol whose constants are varied.
+        constants: For each axis of the grid, the protocol's constants that are set to its value.
     """
 
     system: str
@@ -94,25 +94,25 @@ class Searched:
 
 @dataclass(frozen=True)
 class Search:
-    """The same search for several systems, on the development task: each axis a list of values, every combination is tried.
+    """A grid search on the development task, the same for several systems.
 
     Attributes:
-        grid: Axis to its values.
-        systems: What is searched.
+        grid: For each axis its values; every combination is tried.
+        systems: The systems that are searched.
     """
 
     grid: Mapping[str, list[Any]]
-    systems: tuple[Searched, ...]
+    systems: tuple[SearchedSystem, ...]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture.
+    """A figure to draw.
 
     Attributes:
         kind: What is drawn.
-        systems: Of which systems.
-        title: Above it.
+        systems: Ids of the systems that are drawn.
+        title: Title of the figure.
     """
 
     kind: FigureKind
@@ -122,12 +122,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Fallback:
-    """What takes the data set's place where its files are missing.
+    """A data set that is used if the files of the study's data set are missing.
 
     Attributes:
-        dataset: As ``--dataset`` takes it; a file of a ``folder:`` is also looked for under ``--data-root``.
-        reason: What a reader must know of it.
-        protocols: Protocol to the one that takes its place, where the data are fewer.
+        dataset: As ``--dataset`` takes it; the path of a ``folder:`` is also searched under ``--data-root``.
+        reason: Explanation for the reader.
+        protocols: Protocols that are replaced because there are fewer images: old id to new id.
     """
 
     dataset: str
@@ -140,21 +140,21 @@ class Study:
     """A published comparison, repeated.
 
     Attributes:
-        name: The file's name.
-        title: One line.
-        source: Paper or link; empty where none is known.
+        name: Name of the file, without its suffix.
+        title: Title in one line.
+        source: Paper or link; empty if none is known.
         published: What was published, in sentences.
-        differs: What is done otherwise here, a line each.
+        differs: Differences from the published setup, one per line.
         dataset: As ``--dataset`` takes it.
-        backbone: Of all systems that name none.
-        budget: Unless ``--budget`` says another.
-        seeds: Unless ``--seeds`` says another number.
-        systems: The rows.
-        beside: Published figures without a row.
-        comparisons: For the conclusion.
-        search: Over hyper-parameters, or None.
-        figures: What is drawn.
-        fallback: Another data set, or None.
+        backbone: Backbone of the systems that do not name one.
+        budget: Training budget of the systems that do not name one.
+        seeds: Number of seeds of the systems that do not name one.
+        systems: The rows of the table.
+        other_published: Published scores without a row; ``[[beside]]`` in the file.
+        comparisons: The comparisons that the conclusion is about.
+        search: Search over hyper-parameters, or None.
+        figures: The figures to draw.
+        fallback: Data set to use if the files of ``dataset`` are missing, or None.
     """
 
     name: str
@@ -167,12 +167,12 @@ class Study:
     budget: str
     seeds: int
     systems: tuple[System, ...]
-    beside: tuple[Published, ...] = ()
+    other_published: tuple[PublishedScore, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     search: Search | None = None
     figures: tuple[Figure, ...] = ()
     fallback: Fallback | None = None
 
     def system(self, id: str) -> System:
-        """Return the system of an id that is known to be there."""
+        """Return the system with this id; it must exist."""
         return next(system for system in self.systems if system.id == id)

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -19,15 +18,16 @@ from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import EXTENDED_FROM, Identity
 from bench.training import optimizers
 from bench.training.batches import Images, Indices, gathered, shuffled, steps_an_epoch
+from bench.training.context import Progress, RunContext
 from bench.training.loss_history import LossHistory
 from methods.base import Batch, Method, Recipe
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it tells the precision of every run
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
 
 @dataclass(frozen=True)
 class PretrainingSet:
-    """The images that pretraining sees, on the device where they fit there, and their labels for ``supervised``, on the device."""
+    """The images of pretraining, on the device if they fit there, and for ``supervised`` their labels, on the device."""
 
     images: Images
     labels: Int[Tensor, " images"] | None = None
@@ -36,145 +36,125 @@ class PretrainingSet:
         return len(self.images)
 
 
-class Snapshots(Protocol):
-    """What looks at the encoder every so many epochs, without a trace in the training."""
+class EpochObserver(Protocol):
+    """Looks at the encoder every few epochs without changing the training."""
 
     every: int
 
     def begin(self, epoch: int) -> None:
-        """Forget what was seen after an epoch (0: all): training goes on from there."""
+        """Forget what was seen after an epoch (0: all): training continues from there."""
 
     def take(self, method: Method, epoch: int, loss: float) -> None:
         """Look at the encoder after an epoch, from 1, with its mean loss."""
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished training to go on from: where its last state lies, and whose it is."""
-
-    path: Path
-    identity: Identity
-
-
-@dataclass(frozen=True)
-class Training:
-    """How one method is trained.
+class TrainingJob:
+    """What the loop needs to know of one run.
 
     Attributes:
-        identity: Of the run; a checkpoint of another identity is not continued.
-        recipe: The optimiser's.
-        views: uint8 images and a generator to normalised float32 views.
-        device: Where.
+        identity: The run's identity; a checkpoint of another identity is not resumed.
+        recipe: How the method is optimised.
+        views: (uint8 images, generator) -> normalised float32 views.
         precision: bf16 or float32.
-        threads: Of this process; a checkpoint brings its own.
-        checkpoint: Where the state is kept, or None.
-        checkpoint_seconds: Shortest time between two checkpoints.
-        last: Where the state after the last step is kept, or None.
-        extends: The finished training that this one goes on from, or None.
-        snapshots: Looks at the encoder, or None.
-        log: Told what the run's log should hold, a line each.
-        keep_going: Asked after every step; False writes a checkpoint and raises ``Stopped``.
-        on_step: Told (step, steps, the last loss that was read or None, images a second).
+        extends: The finished run whose training this one continues, or None.
+        observer: Looks at the encoder every few epochs, or None.
+        log: Receives lines for the run's log.
     """
 
     identity: Identity
     recipe: Recipe
     views: Callable[[Images, torch.Generator], list[Tensor]]
-    device: torch.device
     precision: Precision
-    threads: int
-    checkpoint: Path | None = None
-    checkpoint_seconds: float = 15.0
-    last: Path | None = None
-    extends: Finished | None = None
-    snapshots: Snapshots | None = None
+    extends: Identity | None = None
+    observer: EpochObserver | None = None
     log: Callable[[str], None] = lambda _: None
-    keep_going: Callable[[], bool] = lambda: True
-    on_step: Callable[[int, int, float | None, float], None] = lambda *_: None
 
 
 @dataclass
 class Trained:
-    """What training left behind, besides the weights.
+    """What training leaves behind, besides the weights.
 
     Attributes:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
-        seconds: Of training, over all sittings, without the time that lay between them.
-        images_per_s: Images a second over that time.
+        seconds: Seconds of training, summed over all sessions of a resumed run.
+        images_per_s: Images per second over that time.
         threads: Threads that were used.
-        continued: The step at which a checkpoint was taken up, 0 for a fresh start.
+        resumed_at: The step at which a checkpoint was resumed, 0 for a fresh start.
     """
 
     curve: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     images_per_s: float = 0.0
     threads: int = 1
-    continued: int = 0
+    resumed_at: int = 0
 
 
-def pretrain(method: Method, data: PretrainingSet, training: Training) -> Trained:
+def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: RunContext) -> Trained:
     """Train a method in place.
 
-    Every random number is drawn from a generator that is derived from the run's seed, a purpose and the step. So a run
-    that was killed goes on from its checkpoint with the very numbers that it would have had. A finished run that is extended goes on
-    likewise, at the rates and the progress that a training of the new length has from that step on: with a constant rate, and a
-    method that does not look at the progress, it ends as one that had the new length from the start.
+    Every random number is drawn from a generator that is derived from the run's seed, a purpose and the step. So a run that was
+    killed resumes from its checkpoint with the numbers that it would have had. A finished run that is extended resumes in the same
+    way, with the rates and the progress that a training of the new length has from that step on: with a constant rate, and a
+    method that does not depend on the progress, it ends like a run that had the new length from the start.
 
     Raises:
         Diverged: The loss became NaN or infinite.
-        Stopped: ``keep_going`` said no.
-        SslbenchError: The training to go on from has left no state.
+        Stopped: ``context.keep_going`` returned False.
+        SslbenchError: The finished run to continue has left no state.
         StorageError: A checkpoint cannot be read or written.
     """
-    identity, device = training.identity, training.device
+    identity, device = job.identity, context.torch_device
+    checkpoint = context.store.checkpoint_path(identity)
     per_epoch = steps_an_epoch(len(data), identity.batch)
     steps = per_epoch * identity.epochs
 
     fabric = Fabric(
         accelerator="cuda" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        precision=training.precision,
+        precision=job.precision,
     )
     method.to(device).to(memory_format=torch.channels_last).train()
-    optimizer = optimizers.build(method.parameter_groups(), training.recipe, identity.batch, device)
+    optimizer = optimizers.build(method.parameter_groups(), job.recipe, identity.batch, device)
     losses = LossHistory(steps, per_epoch)
-    trained = _continued(method, optimizer, losses, training)
+    trained = _resume(method, optimizer, losses, job, context)
     first = losses.done
-    if training.snapshots is not None:
-        training.snapshots.begin(first // per_epoch)
+    if job.observer is not None:
+        job.observer.begin(first // per_epoch)
     model, stepper = fabric.setup(method, optimizer)
     collate = method.collate(method.settings, method.traits)
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
-    drawn = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
-    for step, (indices, images) in enumerate(gathered(data.images, drawn, device), first):
+    order = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
+    for step, (indices, images) in enumerate(gathered(data.images, order, device), first):
         epoch, position = divmod(step, per_epoch)
-        batch = _batch(indices, images, step, data.labels, training, collate)
+        batch = _batch(indices, images, step, data.labels, job, device, collate)
         progress = step / steps
 
-        optimizers.schedule(optimizer, training.recipe, step, steps)
+        optimizers.schedule(optimizer, job.recipe, step, steps)
         seeds.seed_everything(identity.seed, "method", step)
         loss = model(batch, progress)
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss.total)
-        if training.recipe.clip is not None:
-            fabric.clip_gradients(model, stepper, max_norm=training.recipe.clip)
+        if job.recipe.clip is not None:
+            fabric.clip_gradients(model, stepper, max_norm=job.recipe.clip)
         method.before_step(progress)
         stepper.step()
         method.after_step((step + 1) / steps)
 
         losses.add(loss)
         for number, mean in losses.new_epochs():
-            training.log(f"epoch {number}/{identity.epochs}: loss {mean:.6g}")
+            job.log(f"epoch {number}/{identity.epochs}: loss {mean:.6g}")
         trained.seconds = time.monotonic() - started
-        if training.snapshots is not None and position + 1 == per_epoch:
-            started += _look(training.snapshots, method, epoch + 1, identity.epochs, losses)
-        training.on_step(step + 1, steps, losses.last, (step + 1) * identity.batch / max(trained.seconds, 1e-9))
-        stop = not training.keep_going()
-        due = time.monotonic() - saved >= training.checkpoint_seconds
-        if training.checkpoint is not None and (stop or (due and step + 1 < steps)):
-            _save(training.checkpoint, identity, method, optimizer, losses, trained)
+        if job.observer is not None and position + 1 == per_epoch:
+            started += _observe(job.observer, method, epoch + 1, identity.epochs, losses)
+        speed = (step + 1) * identity.batch / max(trained.seconds, 1e-9)
+        context.on_progress(Progress("pretrain", step + 1, steps, epoch + 1, identity.epochs, losses.last, speed))
+        stop = not context.keep_going()
+        due = time.monotonic() - saved >= context.options.checkpoint_seconds
+        if stop or (due and step + 1 < steps):
+            save_checkpoint(checkpoint, identity, _state(method, optimizer, losses, trained))
             saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at epoch {epoch + 1} of {identity.epochs}")
@@ -182,8 +162,7 @@ def pretrain(method: Method, data: PretrainingSet, training: Training) -> Traine
         torch.cuda.synchronize(device)
     trained.seconds = time.monotonic() - started
     trained.images_per_s = steps * identity.batch / max(trained.seconds, 1e-9)
-    if training.last is not None:
-        _save(training.last, identity, method, optimizer, losses, trained)
+    save_checkpoint(context.store.last_path(identity), identity, _state(method, optimizer, losses, trained))
     method.eval()
     return trained
 
@@ -193,11 +172,12 @@ def _batch(
     images: Images,
     step: int,
     labels: Int[Tensor, " images"] | None,
-    training: Training,
+    job: TrainingJob,
+    device: torch.device,
     collate: Callable[[int, torch.Generator], Any] | None,
 ) -> Batch:
-    seed, device = training.identity.seed, training.device
-    views = training.views(images, seeds.generator(seed, "views", step, device=device))
+    seed = job.identity.seed
+    views = job.views(images, seeds.generator(seed, "views", step, device=device))
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
         masks=collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None,
@@ -207,48 +187,43 @@ def _batch(
     )
 
 
-def _look(snapshots: Snapshots, method: Method, epoch: int, epochs: int, losses: LossHistory) -> float:
-    """Take a snapshot where one is due; return the seconds that it took."""
-    if epoch % snapshots.every and epoch != epochs:
+def _observe(observer: EpochObserver, method: Method, epoch: int, epochs: int, losses: LossHistory) -> float:
+    """Let the observer look at the encoder if it is due; return the seconds that it took."""
+    if epoch % observer.every and epoch != epochs:
         return 0.0
     began = time.monotonic()
-    snapshots.take(method, epoch, losses.mean_of(epoch))
+    observer.take(method, epoch, losses.mean_of(epoch))
     return time.monotonic() - began
 
 
-def _continued(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, training: Training) -> Trained:
-    """Take up the training's own checkpoint, or the state that it extends; return the story so far."""
-    state = load_checkpoint(training.checkpoint, training.identity) if training.checkpoint is not None else None
-    taken_up = "checkpoint"
-    if state is None and training.extends is not None:
-        state = load_checkpoint(training.extends.path, training.extends.identity)
-        taken_up = f"finished training of {training.extends.identity.epochs} epochs"
-    if state is None and EXTENDED_FROM in training.identity.settings:
-        raise SslbenchError("the state of the finished training to go on from is not there; run that again")
+def _resume(
+    method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, job: TrainingJob, context: RunContext
+) -> Trained:
+    """Resume from the run's own checkpoint, or from the finished run that it extends; return what is known of the training."""
+    state = load_checkpoint(context.store.checkpoint_path(job.identity), job.identity)
+    source = "checkpoint"
+    if state is None and job.extends is not None:
+        state = load_checkpoint(context.store.last_path(job.extends), job.extends)
+        source = f"finished training of {job.extends.epochs} epochs"
+    if state is None and EXTENDED_FROM in job.identity.settings:
+        raise SslbenchError("the state of the finished training to continue is missing; run that again")
     if state is None:
-        set_threads(training.threads)
-        return Trained(losses.curve, threads=training.threads)
+        set_threads(context.options.threads)
+        return Trained(losses.curve, threads=context.options.threads)
     set_threads(state["threads"])
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
-    losses.load(state["losses"], training.device)
-    training.log(f"{taken_up} taken up after step {losses.done} of {losses.steps}")
-    return Trained(losses.curve, state["seconds"], threads=state["threads"], continued=losses.done)
+    losses.load(state["losses"], context.torch_device)
+    job.log(f"{source} resumed after step {losses.done} of {losses.steps}")
+    return Trained(losses.curve, state["seconds"], threads=state["threads"], resumed_at=losses.done)
 
 
-def _save(
-    path: Path,
-    identity: Identity,
-    method: Method,
-    optimizer: torch.optim.Optimizer,
-    losses: LossHistory,
-    trained: Trained,
-) -> None:
-    state = {
+def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, trained: Trained) -> dict[str, Any]:
+    """Return what a checkpoint holds."""
+    return {
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),
         "losses": losses.state(),
         "seconds": trained.seconds,
         "threads": trained.threads,
     }
-    save_checkpoint(path, identity, state)

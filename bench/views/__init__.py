@@ -1,4 +1,4 @@
-"""Views: what a pipeline object, a protocol or an encoder makes of uint8 images, a batch at a time, on their device."""
+"""Batched image transforms on the device: the views of a method, the augmentations of protocols, the input of encoders."""
 
 from bench.views.compile import Views, compile_views, why_not_batched
 from bench.views.evaluation import augment

@@ -1,4 +1,4 @@
-"""Pillow's Gaussian blur as two matrix products: three extended box blurs with repeated edges."""
+"""Pillow's Gaussian blur as two matrix products; it approximates the Gaussian by three box blurs with repeated edges."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bench.views.resample import Matrices, separable
-from bench.views.step import Pictures, Uniforms, apply_to_hit
+from bench.views.step import FloatImages, Uniforms, apply_to_selected
 
 _PASSES = 3
 
 
 @dataclass(frozen=True)
 class GaussianBlur:
-    """lightly's ``GaussianBlur``: with a probability, by a deviation drawn uniformly.
+    """lightly's ``GaussianBlur``: blur with a probability, by a standard deviation drawn uniformly.
 
     Attributes:
-        sigmas: Least and largest deviation, in pixels.
-        probability: Of blurring.
+        sigmas: Smallest and largest standard deviation, in pixels.
+        probability: Probability of blurring an image.
     """
 
     sigmas: tuple[float, float]
@@ -26,26 +26,26 @@ class GaussianBlur:
 
     @property
     def uniforms(self) -> int:
-        """Return one for the choice and one for the deviation."""
+        """Return 2: whether to blur, and the standard deviation."""
         return 2
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return images of the same shape."""
         sigma = self.sigmas[0] + (self.sigmas[1] - self.sigmas[0]) * uniforms[:, 1]
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, gaussian_blur, sigma)
+        return apply_to_selected(uniforms[:, 0] < self.probability, images, gaussian_blur, sigma)
 
 
-def gaussian_blur(images: Pictures, sigma: Float[Tensor, " batch"]) -> Pictures:
-    """Return images blurred by one deviation each, as ``PIL.ImageFilter.GaussianBlur(radius=sigma)`` without its rounding."""
+def gaussian_blur(images: FloatImages, sigma: Float[Tensor, " batch"]) -> FloatImages:
+    """Return the images, each blurred by its own ``sigma``, as ``PIL.ImageFilter.GaussianBlur(radius=sigma)`` without its rounding."""
     height, width = images.shape[2:]
     rows = blur_matrices(sigma, height)
     return separable(images, rows, rows if width == height else blur_matrices(sigma, width))
 
 
 def blur_matrices(sigma: Float[Tensor, " batch"], side: int) -> Matrices:
-    """Return B×side×side: three passes of the box blur whose variance adds up to ``sigma ** 2``.
+    """Return the B×side×side matrices of three box blurs whose variances add up to ``sigma ** 2``.
 
-    A box of fractional radius r covers 2 r + 1 pixels, the outermost in part; each pass repeats the edge pixels.
+    A box of fractional radius r covers 2 r + 1 pixels, the outermost ones partly; each pass repeats the edge pixels.
 
     Source: Pillow, ``src/libImaging/BoxBlur.c``; Gwosdek et al. 2011, "Theoretical foundations of Gaussian convolution by
     extended box filtering".
@@ -56,7 +56,7 @@ def blur_matrices(sigma: Float[Tensor, " batch"], side: int) -> Matrices:
     radius = (whole + part)[:, None, None]
     pixel = torch.arange(side, device=sigma.device, dtype=torch.float32)
     border = torch.arange(side + 1, device=sigma.device, dtype=torch.float32) - 0.5
-    # The share of the box that lies left of each border; all of it left of the last, none left of the first.
+    # The share of the box to the left of each border: 0 for the first border, 1 for the last.
     share = ((border - pixel[:, None] + radius + 0.5) / (2 * radius + 1)).clamp_(0, 1)
     share[:, :, 0], share[:, :, -1] = 0, 1
     box = share.diff(dim=2)

@@ -1,4 +1,4 @@
-"""Steps on colours: jitter, grey, solarise."""
+"""Colour transforms of a batch: colour jitter, greyscale, solarisation."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from bench.views.step import Pictures, Uniforms, apply_to_hit
+from bench.views.step import FloatImages, Uniforms, apply_to_selected
 
 Range = tuple[float, float]
 Factors = Float[Tensor, " batch"]
 
 
-def luma(images: Pictures) -> Float[Tensor, "batch 1 height width"]:
-    """Return the grey image of ITU-R 601-2, as Pillow's ``convert("L")``; a grey image is returned as it is."""
+def luma(images: FloatImages) -> Float[Tensor, "batch 1 height width"]:
+    """Return the ITU-R 601-2 luma, as Pillow's ``convert("L")``; images with one channel are returned unchanged."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
     return (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).unsqueeze(1)
 
 
-def shift_hue(images: Pictures, shift: Factors) -> Pictures:
-    """Return images whose hue is moved round the circle by ``shift`` (1 is the whole circle); grey images as they are."""
+def shift_hue(images: FloatImages, shift: Factors) -> FloatImages:
+    """Return images with the hue rotated by ``shift`` (1 is the whole circle); images with one channel are unchanged."""
     if images.shape[1] == 1:
         return images
     red, green, blue = images.unbind(1)
@@ -41,13 +41,13 @@ def shift_hue(images: Pictures, shift: Factors) -> Pictures:
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """torchvision's ``ColorJitter``: four adjustments, in an order drawn for each image.
+    """torchvision's ``ColorJitter``: four adjustments, in a random order for each image.
 
     Attributes:
-        brightness: Least and largest factor, or None for none.
-        contrast: Likewise; towards the mean of the grey image.
-        saturation: Likewise; towards the grey image.
-        hue: Least and largest part of the circle.
+        brightness: Smallest and largest factor, or None for no change.
+        contrast: Smallest and largest factor, or None; blends with the mean of the grey image.
+        saturation: Smallest and largest factor, or None; blends with the grey image.
+        hue: Smallest and largest rotation as a part of the circle, or None.
     """
 
     brightness: Range | None
@@ -57,20 +57,20 @@ class ColourJitter:
 
     @property
     def uniforms(self) -> int:
-        """Return three for the order, one for the place of the hue, four for the factors."""
+        """Return 8: three for the order, one for the position of the hue, four for the factors."""
         return 8
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
-        """Return images of the same shape, each adjustment cut off at 0 and 1."""
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
+        """Return images of the same shape, clamped to [0, 1] after each adjustment."""
         return jitter(images, *self.parameters(uniforms, grey=images.shape[1] == 1))
 
     def parameters(
         self, uniforms: Uniforms, grey: bool = False
     ) -> tuple[Int[Tensor, "batch adjustments"], Int[Tensor, " batch"] | None, Float[Tensor, "batch 3"], Factors]:
-        """Return the order, the hue's place and factors that ``jitter`` takes; grey images have neither saturation nor hue."""
-        place = (uniforms[:, 3] * 4).long() if self.hue and not grey else None
-        brightness_and_contrast_alone = place is None and (grey or self.saturation is None)
-        order = uniforms[:, : 2 if brightness_and_contrast_alone else 3].argsort(1)
+        """Return the order, the position of the hue and the factors for ``jitter``; grey images have no saturation and no hue."""
+        hue_position = (uniforms[:, 3] * 4).long() if self.hue and not grey else None
+        only_brightness_and_contrast = hue_position is None and (grey or self.saturation is None)
+        order = uniforms[:, : 2 if only_brightness_and_contrast else 3].argsort(1)
         factors = torch.stack(
             [
                 torch.ones_like(uniform) if bounds is None else bounds[0] + (bounds[1] - bounds[0]) * uniform
@@ -81,34 +81,34 @@ class ColourJitter:
             dim=1,
         )
         low, high = self.hue or (0.0, 0.0)
-        return order, place, factors, low + (high - low) * uniforms[:, 7]
+        return order, hue_position, factors, low + (high - low) * uniforms[:, 7]
 
 
 def jitter(
-    images: Pictures,
+    images: FloatImages,
     order: Int[Tensor, "batch adjustments"],
-    hue_place: Int[Tensor, " batch"] | None,
+    hue_position: Int[Tensor, " batch"] | None,
     factors: Float[Tensor, "batch 3"],
     hue: Factors,
-) -> Pictures:
-    """Adjust brightness (0), contrast (1), saturation (2) in the order given, and the hue somewhere between.
+) -> FloatImages:
+    """Adjust brightness (0), contrast (1) and saturation (2) in the given order, and the hue at ``hue_position``.
 
-    All three are one blend with black, the mean of the grey image or the grey image, so that images with different orders
-    stay in one batch.
+    The first three are the same blend: with black, with the mean of the grey image or with the grey image. So images with
+    different orders can be computed as one batch.
 
     Args:
-        images: In [0, 1].
-        order: A permutation of 0, 1, 2 for each image, or of 0, 1 where the saturation stays.
-        hue_place: How many of the three come before the hue; None leaves the hue alone.
-        factors: Of brightness, contrast and saturation: 1 changes nothing.
-        hue: Part of the circle.
+        images: Images in [0, 1].
+        order: A permutation of 0, 1, 2 for each image, or of 0, 1 if the saturation does not change.
+        hue_position: Number of the other adjustments before the hue; None leaves the hue unchanged.
+        factors: Factors of brightness, contrast and saturation; 1 changes nothing.
+        hue: Rotation of the hue, as a part of the circle.
     """
     adjustments = order.shape[1]
-    for place in range(adjustments + 1):
-        if hue_place is not None:
-            images = apply_to_hit(hue_place == place, images, shift_hue, hue)
-        if place < adjustments:
-            operation = order[:, place]
+    for position in range(adjustments + 1):
+        if hue_position is not None:
+            images = apply_to_selected(hue_position == position, images, shift_hue, hue)
+        if position < adjustments:
+            operation = order[:, position]
             factor = factors.gather(1, operation[:, None]).squeeze(1)
             to_mean = (1 - factor) * (operation == 1)
             to_grey = (1 - factor) * (operation == 2)
@@ -116,7 +116,7 @@ def jitter(
     return images
 
 
-def _blend(images: Pictures, factor: Factors, to_mean: Factors, to_grey: Factors) -> Pictures:
+def _blend(images: FloatImages, factor: Factors, to_mean: Factors, to_grey: Factors) -> FloatImages:
     grey = luma(images)
     target = grey.mean((2, 3), keepdim=True) * to_mean[:, None, None, None]
     if images.shape[1] == 1:
@@ -128,7 +128,7 @@ def _blend(images: Pictures, factor: Factors, to_mean: Factors, to_grey: Factors
 
 @dataclass(frozen=True)
 class Grey:
-    """Replace the colours by the grey image with a probability; nothing happens to grey images."""
+    """Replace the colours by the grey image, with a probability; images with one channel are unchanged."""
 
     probability: float
 
@@ -137,34 +137,36 @@ class Grey:
         """Return 1."""
         return 1
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return images of the same shape."""
         if images.shape[1] == 1:
             return images
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, lambda hit: luma(hit).repeat(1, 3, 1, 1))
+        return apply_to_selected(
+            uniforms[:, 0] < self.probability, images, lambda colour: luma(colour).repeat(1, 3, 1, 1)
+        )
 
 
 @dataclass(frozen=True)
 class OneChannel:
-    """Replace three channels by the grey image as the only one."""
+    """Convert to images with one grey channel."""
 
     @property
     def uniforms(self) -> int:
         """Return 0."""
         return 0
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return B×1×H×W."""
         return luma(images)
 
 
 @dataclass(frozen=True)
 class Solarise:
-    """Invert what is at least as bright as the threshold, with a probability.
+    """Invert the pixels that are at least as bright as a threshold, with a probability.
 
     Attributes:
-        threshold: Of uint8 pixels: what rounds to it or above is inverted.
-        probability: Of solarising.
+        threshold: On the uint8 scale; values that round to it or above are inverted.
+        probability: Probability of solarising an image.
     """
 
     threshold: float
@@ -175,9 +177,9 @@ class Solarise:
         """Return 1."""
         return 1
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return images of the same shape."""
         bound = (self.threshold - 0.5) / 255
-        return apply_to_hit(
-            uniforms[:, 0] < self.probability, images, lambda hit: torch.where(hit >= bound, 1 - hit, hit)
+        return apply_to_selected(
+            uniforms[:, 0] < self.probability, images, lambda chosen: torch.where(chosen >= bound, 1 - chosen, chosen)
         )

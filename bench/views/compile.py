@@ -1,4 +1,7 @@
-"""A pipeline object -> views of a whole batch on its device, or one by one in workers where a step is unknown."""
+"""Turns a pipeline object into a function that computes the views of a batch.
+
+Whole batches are transformed on the device. If a step has no batched form, worker processes transform one image at a time.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -8,24 +11,24 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bench.views.per_sample import PerSampleViews
-from bench.views.pipeline import UnknownStepError, views_of
+from bench.views.pipeline import UnknownStepError, programs_of
 from bench.views.prepare import normalise
 from bench.views.program import Program
 
 _CHUNK_PIXELS = 256 * 3 * 32 * 32
-"""On a CPU a program runs on so many numbers at a time: few enough for its caches, enough for its vector units."""
+"""Pixel values per chunk on the CPU: few enough for the caches, enough for the vector units."""
 
 Images = UInt8[Tensor, "batch channels height width"]
 
 
 class Views:
-    """What a pipeline does to a batch.
+    """Computes the views of a batch.
 
     Attributes:
-        count: Tensors that a call returns: views, and wide_table where lightly's pipeline gives some.
-        engine: Whether whole batches are transformed, or single images in workers.
-        reason: Why single images, in one line; None for batches.
-        close: Stops the workers, where there are any.
+        count: Number of tensors that a call returns: the views, then the grids of positions, if the pipeline has any.
+        engine: ``batched`` transforms whole batches, ``per-sample`` single images in worker processes.
+        reason: Why the engine is ``per-sample``, in one line; None if it is ``batched``.
+        close: Stops the workers, if there are any.
     """
 
     def __init__(
@@ -48,20 +51,20 @@ class Views:
         self._device = device
 
     def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
-        """Return the views in the pipeline's order, normalised where ``compile_views`` was told how.
+        """Return the views in the pipeline's order, normalised if ``compile_views`` received ``mean`` and ``std``.
 
         Args:
             images: uint8 B×C×H×W.
-            generator: On the device of the views; the same state gives the same views.
+            generator: A generator on the device of the views; the same state gives the same views.
         """
-        views = self.pictures(images, generator)
+        views = self.unnormalised(images, generator)
         if self._statistics is None:
             return views
         mean, std = self._statistics
         return [normalise(view, mean, std) if self._is_image(view) else view for view in views]
 
-    def pictures(self, images: Images, generator: torch.Generator) -> list[Tensor]:
-        """Return the views as float32 in [0, 1], to look at."""
+    def unnormalised(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+        """Return the views as float32 in [0, 1]."""
         return self._draw(images.to(self._device, non_blocking=True), generator)
 
     def _is_image(self, view: Tensor) -> bool:
@@ -79,25 +82,25 @@ def compile_views(
     workers: int | None = None,
     per_sample: bool = False,
 ) -> Views:
-    """Return the program of a pipeline object.
+    """Return the ``Views`` of a pipeline object.
 
     Args:
-        pipeline: What ``Method.views`` returns: takes a PIL image, returns a tensor or a list of them, in [0, 1].
-        size: Side of the images.
+        pipeline: The result of ``Method.views``: takes a PIL image, returns a tensor or a list of tensors in [0, 1].
+        size: Side of the images in pixels.
         channels: 1 or 3.
-        device: Where the views are computed and returned.
-        mean: Of the encoder's input; without, views stay in [0, 1].
-        std: Likewise.
-        workers: Processes of the per-sample engine: by default one a core, 0 runs it in this process.
-        per_sample: Take that engine also where whole batches could be transformed.
+        device: Device on which the views are computed and returned.
+        mean: Mean of each channel for normalisation; if None, views stay in [0, 1].
+        std: Standard deviation of each channel for normalisation; if None, views stay in [0, 1].
+        workers: Processes of the per-sample engine; None means one per core, 0 means this process.
+        per_sample: Use the per-sample engine even if whole batches could be transformed.
 
     Raises:
-        SslbenchError: The pipeline normalises, or cannot be run on an image of this size.
+        SslbenchError: The pipeline normalises, or cannot process images of this size.
     """
     statistics = None if mean is None or std is None else (tuple(mean), tuple(std))
     programs = _programs(pipeline, size, channels)
     if per_sample or isinstance(programs, str):
-        reason = programs if isinstance(programs, str) else "asked for"
+        reason = programs if isinstance(programs, str) else "requested"
         sampler = PerSampleViews(pipeline, size=size, channels=channels, workers=workers)
         return Views(sampler, sampler.count, reason, statistics, channels, torch.device(device), sampler.close)
     batched = _Batched(programs)
@@ -105,15 +108,15 @@ def compile_views(
 
 
 def why_not_batched(pipeline: Any, *, size: int, channels: int) -> str | None:
-    """Return why a pipeline cannot run on whole batches, in one line; None where it can."""
+    """Return why a pipeline cannot transform whole batches, in one line, or None if it can."""
     programs = _programs(pipeline, size, channels)
     return programs if isinstance(programs, str) else None
 
 
 def _programs(pipeline: Any, size: int, channels: int) -> list[Program] | str:
-    """Return the program of every view, or why there is none."""
+    """Return the program of every view, or why the pipeline has no batched form."""
     try:
-        programs = views_of(pipeline)
+        programs = programs_of(pipeline)
         # A dry run finds steps that do not fit the size.
         example = torch.zeros(1, channels, size, size)
         for program in programs:
@@ -124,33 +127,33 @@ def _programs(pipeline: Any, size: int, channels: int) -> list[Program] | str:
 
 
 def _nothing_to_close() -> None:
-    """Do nothing: a batched program has no workers."""
+    """Do nothing: the batched engine has no workers."""
 
 
 class _Batched:
-    """All views of a batch; views with equal programs run as one batch.
+    """Computes all views of a batch; views with equal programs run as one batch.
 
     Attributes:
-        count: Tensors that a call returns: the views, then the wide_table of those that have one.
+        count: Number of tensors that a call returns: the views, then the grids of the views that have one.
     """
 
     def __init__(self, programs: list[Program]) -> None:
         self.count = len(programs) + sum(program.grid is not None for program in programs)
-        self._places: dict[Program, list[int]] = {}
-        for place, program in enumerate(programs):
-            self._places.setdefault(program, []).append(place)
+        self._positions: dict[Program, list[int]] = {}
+        for position, program in enumerate(programs):
+            self._positions.setdefault(program, []).append(position)
 
     def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
         views: dict[int, Tensor] = {}
-        wide_table: dict[int, Tensor] = {}
-        for program, places in self._places.items():
-            numbers = len(places) * len(images), program.uniforms
+        grids: dict[int, Tensor] = {}
+        for program, positions in self._positions.items():
+            numbers = len(positions) * len(images), program.uniforms
             uniforms = torch.rand(*numbers, generator=generator, device=images.device)
             for found, results in zip(
-                (views, wide_table), _run(program, images.repeat(len(places), 1, 1, 1), uniforms), strict=False
+                (views, grids), _run(program, images.repeat(len(positions), 1, 1, 1), uniforms), strict=False
             ):
-                found |= zip(places, results.chunk(len(places)), strict=True)
-        return [found[place] for found in (views, wide_table) for place in sorted(found)]
+                found |= zip(positions, results.chunk(len(positions)), strict=True)
+        return [found[position] for found in (views, grids) for position in sorted(found)]
 
 
 def _run(program: Program, images: Images, uniforms: Float[Tensor, "batch numbers"]) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Steps that choose a part of the image: random resized crop (flips folded in), resize, centre crop, padded crop."""
+"""Crops and resizing of a batch: random resized crop with flips, resize, centre crop, padded crop."""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bench.views.resample import Kernel, enlarge, resize_matrices, separable
-from bench.views.step import Pictures, Uniforms
+from bench.views.step import FloatImages, Uniforms
 
 _TRIES = 10
 
 
 class Boxes(NamedTuple):
-    """Parts of images in whole pixels, float32."""
+    """One crop box per image, in whole pixels as float32."""
 
     top: Float[Tensor, " batch"]
     left: Float[Tensor, " batch"]
@@ -26,14 +26,14 @@ class Boxes(NamedTuple):
 def random_boxes(
     uniforms: Uniforms, height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]
 ) -> Boxes:
-    """Return torchvision's random resized crop: the first of ten tries that fits, else the centre.
+    """Return the boxes of torchvision's ``RandomResizedCrop``: the first of ten tries that fits, or else the centre.
 
     Args:
-        uniforms: B×22: ten areas, ten aspect ratios, the two places.
-        height: Of the images.
-        width: Of the images.
-        scale: Least and largest share of the area.
-        ratio: Least and largest width over height; uniform in its logarithm.
+        uniforms: B×22: ten areas, ten aspect ratios, the top and left positions.
+        height: Height of the images.
+        width: Width of the images.
+        scale: Smallest and largest share of the area.
+        ratio: Smallest and largest ratio of width to height; its logarithm is uniform.
     """
     area = height * width * (scale[0] + (scale[1] - scale[0]) * uniforms[:, :_TRIES])
     low, high = math.log(ratio[0]), math.log(ratio[1])
@@ -46,16 +46,16 @@ def random_boxes(
     centre_height, centre_width = _centre_box(height, width, ratio)
     box_width = torch.where(none, centre_width, widths.gather(1, first).squeeze(1))
     box_height = torch.where(none, centre_height, heights.gather(1, first).squeeze(1))
-    top = _place(uniforms[:, 2 * _TRIES], height - box_height)
-    left = _place(uniforms[:, 2 * _TRIES + 1], width - box_width)
+    top = _random_offset(uniforms[:, 2 * _TRIES], height - box_height)
+    left = _random_offset(uniforms[:, 2 * _TRIES + 1], width - box_width)
     top = torch.where(none, (height - centre_height) // 2, top)
     left = torch.where(none, (width - centre_width) // 2, left)
     return Boxes(top, left, box_height, box_width)
 
 
-def _place(uniform: Float[Tensor, " batch"], room: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-    # The product can round up to room + 1.
-    return torch.minimum((uniform * (room + 1)).floor_(), room)
+def _random_offset(uniform: Float[Tensor, " batch"], largest: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    # The product can round up to largest + 1.
+    return torch.minimum((uniform * (largest + 1)).floor_(), largest)
 
 
 def _centre_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[int, int]:
@@ -66,21 +66,21 @@ def _centre_box(height: int, width: int, ratio: tuple[float, float]) -> tuple[in
     return height, width
 
 
-def _either(first: float, second: float) -> float:
+def _exactly_one(first: float, second: float) -> float:
     return first * (1 - second) + second * (1 - first)
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """torchvision's ``RandomResizedCrop`` with antialiasing, and the flips that follow it.
+    """torchvision's ``RandomResizedCrop`` with antialiasing, followed by random flips.
 
     Attributes:
         size: Height and width of the result.
-        scale: Share of the area.
-        ratio: Width over height.
-        kernel: Of the resampling.
-        horizontal_flip: Probability.
-        vertical_flip: Probability.
+        scale: Smallest and largest share of the area.
+        ratio: Smallest and largest ratio of width to height.
+        kernel: Resampling kernel.
+        horizontal_flip: Probability of mirroring left and right.
+        vertical_flip: Probability of mirroring top and bottom.
     """
 
     size: tuple[int, int]
@@ -91,38 +91,43 @@ class RandomResizedCrop:
     vertical_flip: float = 0.0
 
     def with_flip(self, dimension: int, probability: float) -> "RandomResizedCrop":
-        """Return the crop followed by one more flip along dimension 3 (left and right) or 2; two flips are one."""
+        """Return this crop with another flip along dimension 3 (left and right) or 2; it is combined with an earlier one."""
         if dimension == 3:
-            return replace(self, horizontal_flip=_either(self.horizontal_flip, probability))
-        return replace(self, vertical_flip=_either(self.vertical_flip, probability))
+            return replace(self, horizontal_flip=_exactly_one(self.horizontal_flip, probability))
+        return replace(self, vertical_flip=_exactly_one(self.vertical_flip, probability))
 
     @property
     def uniforms(self) -> int:
-        """Return those of the box and of two flips."""
+        """Return 24: 22 for the box, 2 for the flips."""
         return 2 * _TRIES + 4
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return B×C×size."""
         height, width = images.shape[2:]
-        box, flipped, mirrored = self.chosen(uniforms, height, width)
+        box, flipped, mirrored = self.parameters(uniforms, height, width)
         if self.kernel == "bilinear" and height <= self.size[0] and width <= self.size[1]:
             return enlarge(images, (box.top, box.height), (box.left, box.width), self.size, flipped, mirrored)
         rows = resize_matrices(box.top, box.height, height, self.size[0], flipped, self.kernel)
         columns = resize_matrices(box.left, box.width, width, self.size[1], mirrored, self.kernel)
         return separable(images, rows, columns, bounded=self.kernel == "bicubic")
 
-    def chosen(
+    def parameters(
         self, uniforms: Uniforms, height: int, width: int
     ) -> tuple[Boxes, Bool[Tensor, " batch"] | None, Bool[Tensor, " batch"] | None]:
-        """Return the boxes, and which results are upside down and mirrored (None: none)."""
+        """Return the boxes, and which results are flipped top to bottom and left to right (None: no image)."""
         box = random_boxes(uniforms, height, width, self.scale, self.ratio)
         flipped = uniforms[:, -2] < self.vertical_flip if self.vertical_flip else None
         mirrored = uniforms[:, -1] < self.horizontal_flip if self.horizontal_flip else None
         return box, flipped, mirrored
 
-    def places(self, uniforms: Uniforms, height: int, width: int, cells: int) -> Float[Tensor, "batch cells cells 2"]:
-        """Return lightly's grid of a view: (x, y) in pixels of the whole image (``RandomResizedCropAndFlip.location_to_NxN_grid``)."""
-        box, flipped, mirrored = self.chosen(uniforms, height, width)
+    def grid_positions(
+        self, uniforms: Uniforms, height: int, width: int, cells: int
+    ) -> Float[Tensor, "batch cells cells 2"]:
+        """Return the (x, y) positions of a view's cells in pixels of the whole image, as lightly's ``RandomResizedCropAndFlip``.
+
+        Source: lightly, ``RandomResizedCropAndFlip.location_to_NxN_grid``.
+        """
+        box, flipped, mirrored = self.parameters(uniforms, height, width)
         share = torch.linspace(0, 1, cells, device=uniforms.device) + 0.5 / cells
         x = box.left[:, None] + box.width[:, None] * share
         y = box.top[:, None] + box.height[:, None] * share
@@ -136,11 +141,11 @@ class RandomResizedCrop:
 
 @dataclass(frozen=True)
 class Resize:
-    """Resize with antialiasing to a height and width, or the shorter side to one length.
+    """Resize with antialiasing.
 
     Attributes:
-        size: Height and width, or the length of the shorter side.
-        kernel: Of the resampling.
+        size: Height and width of the result, or the length of its shorter side.
+        kernel: Resampling kernel.
     """
 
     size: tuple[int, int] | int
@@ -151,7 +156,7 @@ class Resize:
         """Return 0."""
         return 0
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return the resized images."""
         height, width = images.shape[2:]
         target = self.size
@@ -170,7 +175,7 @@ class Resize:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Cut the middle out; the images must not be smaller."""
+    """Cut out the centre."""
 
     size: tuple[int, int]
 
@@ -179,8 +184,8 @@ class CentreCrop:
         """Return 0."""
         return 0
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
-        """Return B×C×size; raises ValueError where the images are smaller."""
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
+        """Return B×C×size; raises ValueError if the images are smaller."""
         height, width = images.shape[2:]
         if height < self.size[0] or width < self.size[1]:
             raise ValueError(f"a centre crop of {self.size} needs images of at least that size, not {(height, width)}")
@@ -190,18 +195,18 @@ class CentreCrop:
 
 @dataclass(frozen=True)
 class PaddedCrop:
-    """Pad with zeros all round, then cut the size out at a random place (``RandomCrop(size, padding)``)."""
+    """Pad with zeros on all sides, then cut out a random part (torchvision's ``RandomCrop(size, padding)``)."""
 
     size: tuple[int, int]
     padding: int
 
     @property
     def uniforms(self) -> int:
-        """Return one for each direction."""
+        """Return 2: the top and left positions."""
         return 2
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
-        """Return B×C×size; raises ValueError where the padded images are smaller."""
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
+        """Return B×C×size; raises ValueError if the padded images are smaller."""
         height, width = (side + 2 * self.padding for side in images.shape[2:])
         if height < self.size[0] or width < self.size[1]:
             raise ValueError(f"a crop of {self.size} does not fit into padded images of {(height, width)}")
@@ -214,14 +219,14 @@ class PaddedCrop:
 def cut_out(
     images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int], extend: bool = False
 ) -> Float[Tensor, "batch channels height width"]:
-    """Return the part of each image that starts at whole pixels ``top``, ``left``.
+    """Cut the same size out of every image, each at its own position.
 
     Args:
         images: B×C×H×W of any type.
-        top: int64 B.
-        left: int64 B.
-        size: Height and width of the part.
-        extend: Whether the part may leave the image; its edge pixels are repeated there.
+        top: First row of each part, int64 B.
+        left: First column of each part, int64 B.
+        size: Height and width of the parts.
+        extend: Whether parts may extend beyond the image; its edge pixels are then repeated.
     """
     batch, channels, height, width = images.shape
     rows = top[:, None] + torch.arange(size[0], device=images.device)

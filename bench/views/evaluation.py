@@ -1,4 +1,4 @@
-"""The augmentations of the protocols: the same for every method, uint8 in and out."""
+"""Augmentations that protocols use; they are the same for every method and map uint8 images to uint8 images."""
 
 import functools
 
@@ -17,37 +17,37 @@ Images = UInt8[Tensor, "batch channels height width"]
 
 
 def augment(images: Images, kind: Augmentation, generator: torch.Generator, traits: Traits) -> list[Images]:
-    """Return the views of one kind, on the device of the images; the harness binds ``traits`` for ``Task.augment``.
+    """Return the views of one kind, on the device of the images (``Task.augment``).
 
     Args:
-        images: uint8, of the traits' size.
-        kind: ``shift``: one view, moved by up to an eighth of the side each way, the edge pixels repeated; mirrored at
-            random where that keeps the class. ``crop``: one view, a random resized crop of 8 to 100 % of the area and that
-            flip. ``views``: two views of SimCLR's augmentation without what the traits forbid: no hue, saturation and grey
-            at one channel, no blur up to 32 pixels.
-        generator: On the device of the images.
-        traits: Of the data set.
+        images: uint8 images of ``traits.size`` pixels.
+        kind: ``shift``: one view, shifted by up to an eighth of the side in each direction, with the edge pixels repeated;
+            flipped at random if ``traits`` allows it. ``crop``: one view, a random resized crop of 8 to 100 % of the area,
+            with the same flip. ``views``: two views of SimCLR's augmentation; hue, saturation and greyscale are left out for
+            images with one channel, blur is left out up to 32 pixels.
+        generator: A generator on the device of the images.
+        traits: The data set's traits.
     """
     if kind == "shift":
         return [shift(images, generator, traits.horizontal_flip)]
     views = _program(traits.size, traits.channels, traits.horizontal_flip, kind, images.device)
-    return [picture.mul_(255).round_().to(torch.uint8) for picture in views.pictures(images, generator)]
+    return [view.mul_(255).round_().to(torch.uint8) for view in views.unnormalised(images, generator)]
 
 
 def shift(images: Images, generator: torch.Generator, mirror: bool) -> Images:
-    """Return images moved by up to an eighth of their side each way; half of them mirrored where ``mirror`` is set.
+    """Shift images by up to an eighth of their side in each direction; with ``mirror``, also flip half of them.
 
     Source: the weak augmentation of FixMatch (Sohn et al. 2020, section 2.3), with the edge pixels repeated.
     """
     height, width = images.shape[2:]
     uniforms = torch.rand(len(images), 3, generator=generator, device=images.device)
-    top = _steps(uniforms[:, 0], height // 8)
-    left = _steps(uniforms[:, 1], width // 8)
+    top = _offsets(uniforms[:, 0], height // 8)
+    left = _offsets(uniforms[:, 1], width // 8)
     moved = cut_out(images, top, left, (height, width), extend=True)
     return torch.where((uniforms[:, 2] < 0.5)[:, None, None, None], moved.flip(3), moved) if mirror else moved
 
 
-def _steps(uniform: Tensor, largest: int) -> Tensor:
+def _offsets(uniform: Tensor, largest: int) -> Tensor:
     return (uniform * (2 * largest + 1)).long() - largest
 
 

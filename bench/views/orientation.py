@@ -1,4 +1,4 @@
-"""Steps that turn or mirror the whole image."""
+"""Random flips and rotations of a batch."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.views.step import Pictures, Uniforms, apply_to_hit
+from bench.views.step import FloatImages, Uniforms, apply_to_selected
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Mirror with a probability.
+    """Flip with a probability.
 
     Attributes:
-        dimension: 3 mirrors left and right, 2 top and bottom.
-        probability: Of mirroring.
+        dimension: 3 exchanges left and right, 2 exchanges top and bottom.
+        probability: Probability of flipping an image.
     """
 
     dimension: int
@@ -27,18 +27,18 @@ class Flip:
         """Return 1."""
         return 1
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return images of the same shape."""
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, lambda hit: hit.flip(self.dimension))
+        return apply_to_selected(uniforms[:, 0] < self.probability, images, lambda chosen: chosen.flip(self.dimension))
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """Rotate about the centre, counter-clockwise, by the nearest pixel; what comes from outside is black.
+    """Rotate counter-clockwise about the centre, with nearest-neighbour sampling; pixels from outside are black.
 
     Attributes:
-        degrees: Least and largest angle.
-        probability: Of rotating.
+        degrees: Smallest and largest angle.
+        probability: Probability of rotating an image.
     """
 
     degrees: tuple[float, float]
@@ -46,17 +46,17 @@ class Rotate:
 
     @property
     def uniforms(self) -> int:
-        """Return one for the choice and one for the angle."""
+        """Return 2: whether to rotate, and the angle."""
         return 2
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
         """Return images of the same shape."""
         angle = self.degrees[0] + (self.degrees[1] - self.degrees[0]) * uniforms[:, 1]
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, rotate, angle)
+        return apply_to_selected(uniforms[:, 0] < self.probability, images, rotate, angle)
 
 
-def rotate(images: Pictures, degrees: Float[Tensor, " batch"]) -> Pictures:
-    """Return images rotated by one angle each, counter-clockwise, nearest pixel, black outside (Pillow's ``rotate``)."""
+def rotate(images: FloatImages, degrees: Float[Tensor, " batch"]) -> FloatImages:
+    """Rotate each image counter-clockwise by its own angle, as Pillow's ``rotate``: nearest pixel, black outside."""
     batch, channels, height, width = images.shape
     angle = degrees * (math.pi / 180)
     cosine, sine = angle.cos()[:, None, None], angle.sin()[:, None, None]

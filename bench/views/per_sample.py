@@ -1,4 +1,4 @@
-"""Runs any pipeline on one PIL image after the other, in worker processes that start when first needed."""
+"""Runs a pipeline on one PIL image at a time, in worker processes that start when first needed."""
 
 import contextlib
 import multiprocessing
@@ -23,20 +23,19 @@ from torch import Tensor
 from bench.errors import SslbenchError
 from bench.seeds import seed_everything
 
-_IMAGES_A_TASK = 32
+_IMAGES_PER_TASK = 32
 
 Samples = list[np.ndarray[Any, Any]]
-"""The entries of a pipeline, each stacked over the images."""
+"""The outputs of a pipeline, each stacked over the images."""
 
 
 class PerSampleViews:
-    """The views of a batch, image by image.
+    """Computes the views of a batch one image at a time.
 
-    Every image has its own seed, drawn from the generator: neither the number of workers nor the order of their work
-    changes a pixel.
+    Every image gets its own seed from the generator, so the views do not depend on the number of workers or their order.
 
     Attributes:
-        count: Tensors that a call returns.
+        count: Number of tensors that a call returns.
     """
 
     def __init__(self, pipeline: Any, *, size: int, channels: int, workers: int | None = None) -> None:
@@ -56,39 +55,47 @@ class PerSampleViews:
     def __call__(
         self, images: UInt8[Tensor, "batch channels height width"], generator: torch.Generator
     ) -> list[Tensor]:
-        """Return what the pipeline returns, stacked over the batch, on the device of ``images``."""
+        """Return the outputs of the pipeline, stacked over the batch, on the device of ``images``."""
         seeds = torch.randint(2**63 - 1, (len(images),), generator=generator, device=generator.device).tolist()
         pixels = images.cpu().numpy()
-        starts = range(0, len(seeds), _IMAGES_A_TASK)
+        starts = range(0, len(seeds), _IMAGES_PER_TASK)
         if self._workers == 0:
             parts = [run_pipeline(self._pipeline, pixels, seeds)]
         else:
-            pool = self._started()
+            pool = self._start_pool()
             try:
                 tasks = [
-                    pool.submit(_work, pixels[start : start + _IMAGES_A_TASK], seeds[start : start + _IMAGES_A_TASK])
+                    pool.submit(
+                        _run_in_worker,
+                        pixels[start : start + _IMAGES_PER_TASK],
+                        seeds[start : start + _IMAGES_PER_TASK],
+                    )
                     for start in starts
                 ]
                 parts = [task.result() for task in tasks]
             except BrokenProcessPool as error:
                 self.close()
-                raise SslbenchError("a worker that draws views died (out of memory?): run with fewer jobs") from error
+                raise SslbenchError(
+                    "a worker process that computes views died (out of memory?): run with a smaller --jobs"
+                ) from error
         return [
             torch.from_numpy(np.concatenate([part[entry] for part in parts])).to(images.device)
             for entry in range(self.count)
         ]
 
-    def _started(self) -> ProcessPoolExecutor:
+    def _start_pool(self) -> ProcessPoolExecutor:
         if self._pool is None:
             try:
                 pipeline = pickle.dumps(self._pipeline)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
-                message = f"the views cannot be sent to workers ({error}): build them from classes, without lambdas"
+                message = (
+                    f"the views cannot be sent to worker processes ({error}): build them from classes, without lambdas"
+                )
                 raise SslbenchError(message) from error
-            # Forking this process would copy its threads' locks; a fork server has none.
+            # Forking this process would copy locks that its threads hold; a fork server holds none.
             methods = multiprocessing.get_all_start_methods()
             context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-            self._pool = ProcessPoolExecutor(self._workers, context, _begin, (pipeline,))
+            self._pool = ProcessPoolExecutor(self._workers, context, _initialise_worker, (pipeline,))
             self._finalizer = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         return self._pool
 
@@ -102,13 +109,14 @@ class PerSampleViews:
 def run_pipeline(
     pipeline: Any, pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]
 ) -> Samples:
-    """Return the entries of the pipeline for each image, stacked; draws from torch's, numpy's and Python's generators.
+    """Return the outputs of the pipeline for each image, stacked.
 
-    Their states in this process are as before afterwards.
+    The pipeline draws from the global generators of torch, numpy and Python, which are seeded for each image and restored
+    afterwards.
     """
     rows: list[list[Any]] = []
-    with _own_generators(), warnings.catch_warnings():
-        # lightly's crop with a grid calls it; nothing that a user could mend.
+    with _global_generators_restored(), warnings.catch_warnings():
+        # lightly's crop with a grid calls the deprecated function; users cannot change that.
         warnings.filterwarnings("ignore", message=r".*get_image_size.* is deprecated", category=UserWarning)
         for image, seed in zip(pixels, seeds, strict=True):
             seed_everything(seed)
@@ -119,7 +127,7 @@ def run_pipeline(
 
 
 @contextlib.contextmanager
-def _own_generators() -> Iterator[None]:
+def _global_generators_restored() -> Iterator[None]:
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     try:
         yield
@@ -134,24 +142,24 @@ def _cores() -> int:
 
 
 _pipeline: Any = None
-"""The pipeline of a worker process."""
+"""The pipeline of this worker process."""
 
 
-def _begin(pipeline: bytes) -> None:
+def _initialise_worker(pipeline: bytes) -> None:
     global _pipeline
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     _pipeline = pickle.loads(pipeline)
 
 
-def _end_with_parent() -> None:
-    # A parent that was killed cannot stop its workers.
+def _exit_with_parent() -> None:
+    # A parent process that was killed cannot stop its workers.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
 
 
-def _work(pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]) -> Samples:
+def _run_in_worker(pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]) -> Samples:
     return run_pipeline(_pipeline, pixels, seeds)

@@ -1,4 +1,4 @@
-"""Reads a lightly or torchvision pipeline object: one program for each view, or what cannot be batched."""
+"""Translates a lightly or torchvision pipeline object into one batched program per view."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,43 +28,43 @@ from bench.views.step import RandomApply, Step
 
 
 class UnknownStepError(Exception):
-    """A step that only the per-sample engine can run; the message names it."""
+    """A step has no batched form, so only the per-sample engine can run it; the message names it."""
 
 
-def views_of(pipeline: Any) -> list[Program]:
+def programs_of(pipeline: Any) -> list[Program]:
     """Return the program of every view.
 
     Args:
         pipeline: A lightly ``MultiViewTransform`` of any method, a lightly view transform, a ``Compose``, or one step.
 
     Raises:
-        UnknownStepError: A step that has no batched form.
-        SslbenchError: The pipeline normalises, which the harness does.
+        UnknownStepError: A step has no batched form.
+        SslbenchError: The pipeline normalises, which is left to the harness.
     """
     if isinstance(pipeline, ImageGridTransform) and type(pipeline).__call__ is ImageGridTransform.__call__:
-        return [_with_grid(crop, then) for crop, then in pipeline.transforms]
+        return [_with_grid(crop, rest) for crop, rest in pipeline.transforms]
     transforms = [pipeline]
     if isinstance(pipeline, MultiViewTransform) and type(pipeline).__call__ is MultiViewTransform.__call__:
         transforms = list(pipeline.transforms)
     return [Program(_merge_flips(steps_of(transform))) for transform in transforms]
 
 
-def _with_grid(crop: Any, then: Any) -> Program:
-    """Return the program of a view of VICRegL: a crop that tells its place, then the rest."""
+def _with_grid(crop: Any, rest: Any) -> Program:
+    """Return the program of a VICRegL view: a crop that also returns its grid of positions, then the remaining steps."""
     _require(type(crop) is RandomResizedCropAndFlip, crop)
     (first,) = _random_resized_crop(crop.resized_crop)
     assert isinstance(first, RandomResizedCrop)
     cropped = replace(first, horizontal_flip=float(crop.hf_prob), vertical_flip=float(crop.vf_prob))
-    return Program((cropped, *steps_of(then)), int(crop.grid_size))
+    return Program((cropped, *steps_of(rest)), int(crop.grid_size))
 
 
 def steps_of(transform: Any) -> list[Step]:
-    """Return the steps of one transform; raises as ``views_of``."""
+    """Return the steps of one transform; raises the errors of ``programs_of``."""
     if isinstance(transform, v1.Compose | v2.Compose):
         return _steps_of_all(transform.transforms)
     if type(transform) in _READERS:
         return _READERS[type(transform)](transform)
-    # lightly's view transforms only wrap the pipeline that they hold.
+    # lightly's view transforms only wrap a pipeline.
     if type(transform).__module__.startswith("lightly.transforms.") and set(vars(transform)) == {"transform"}:
         return steps_of(transform.transform)
     raise UnknownStepError(f"{type(transform).__name__} has no batched form")
@@ -84,7 +84,7 @@ def _steps_of_all(transforms: Any) -> list[Step]:
 
 
 def _merge_flips(steps: list[Step]) -> tuple[Step, ...]:
-    """Fold flips into the random crop right before them, where they cost nothing."""
+    """Merge flips into the random crop right before them, which does them at no cost."""
     merged: list[Step] = []
     for step in steps:
         last = merged[-1] if merged else None
@@ -113,8 +113,8 @@ def _range(value: Any) -> tuple[float, float] | None:
     return None if value is None else (float(value[0]), float(value[1]))
 
 
-def _require(plain: bool, step: Any) -> None:
-    if not plain:
+def _require(supported: bool, step: Any) -> None:
+    if not supported:
         raise UnknownStepError(f"{type(step).__name__} with these options has no batched form")
 
 
@@ -168,44 +168,44 @@ def _to_dtype(step: Any) -> list[Step]:
     return []
 
 
-def _nothing(step: Any) -> list[Step]:
+def _no_step(step: Any) -> list[Step]:
     return []
 
 
 def _normalise(step: Any) -> list[Step]:
     raise SslbenchError(
-        "the views of a method must not normalise, the harness does: build the pipeline with normalize=None"
+        "the views of a method must not normalise, because the harness does: build the pipeline with normalize=None"
     )
 
 
-def _likely(step: Step, probability: float) -> list[Step]:
+def _unless_never(step: Step, probability: float) -> list[Step]:
     return [step] if probability > 0 else []
 
 
 _READERS: dict[type, Callable[[Any], list[Step]]] = {
-    LightlyBlur: lambda s: _likely(GaussianBlur((float(s.sigmas[0]), float(s.sigmas[1])), s.prob), s.prob),
+    LightlyBlur: lambda s: _unless_never(GaussianBlur((float(s.sigmas[0]), float(s.sigmas[1])), s.prob), s.prob),
     LightlyJigsaw: _jigsaw,
-    RandomRotate: lambda s: _likely(Rotate((float(s.angle), float(s.angle)), s.prob), s.prob),
-    RandomSolarization: lambda s: _likely(Solarise(float(s.threshold), s.prob), s.prob),
-    LightlyToTensor: _nothing,
-    v2.ToImage: _nothing,
+    RandomRotate: lambda s: _unless_never(Rotate((float(s.angle), float(s.angle)), s.prob), s.prob),
+    RandomSolarization: lambda s: _unless_never(Solarise(float(s.threshold), s.prob), s.prob),
+    LightlyToTensor: _no_step,
+    v2.ToImage: _no_step,
     v2.ToDtype: _to_dtype,
 }
 for _version in (v1, v2):
     _READERS |= {
-        _version.ToTensor: _nothing,
-        _version.PILToTensor: _nothing,
+        _version.ToTensor: _no_step,
+        _version.PILToTensor: _no_step,
         _version.RandomResizedCrop: _random_resized_crop,
         _version.Resize: _resize,
         _version.CenterCrop: lambda s: [CentreCrop(_pair(s.size))],
         _version.RandomCrop: _random_crop,
-        _version.RandomHorizontalFlip: lambda s: _likely(Flip(3, s.p), s.p),
-        _version.RandomVerticalFlip: lambda s: _likely(Flip(2, s.p), s.p),
+        _version.RandomHorizontalFlip: lambda s: _unless_never(Flip(3, s.p), s.p),
+        _version.RandomVerticalFlip: lambda s: _unless_never(Flip(2, s.p), s.p),
         _version.RandomRotation: _rotation,
         _version.RandomApply: _random_apply,
         _version.ColorJitter: _jitter,
-        _version.RandomGrayscale: lambda s: _likely(Grey(s.p), s.p),
+        _version.RandomGrayscale: lambda s: _unless_never(Grey(s.p), s.p),
         _version.Grayscale: _greyscale,
-        _version.RandomSolarize: lambda s: _likely(Solarise(float(s.threshold), s.p), s.p),
+        _version.RandomSolarize: lambda s: _unless_never(Solarise(float(s.threshold), s.p), s.p),
         _version.Normalize: _normalise,
     }

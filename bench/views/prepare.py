@@ -1,4 +1,4 @@
-"""uint8 images of a data set -> what an encoder expects."""
+"""Prepares uint8 images for an encoder: float32, resized and normalised."""
 
 import functools
 
@@ -13,28 +13,28 @@ from methods.base import InputSpec
 def prepare(
     images: UInt8[Tensor, "batch channels height width"], spec: InputSpec, device: torch.device | str
 ) -> Float[Tensor, "batch channels size size"]:
-    """Return float32 images on ``device``: resized with antialiasing where the size differs, normalised; channels last.
+    """Return normalised float32 images on ``device``, resized with antialiasing if the size differs; channels last.
 
-    Grey images get three equal channels where the encoder takes three; raises ValueError where it takes one and the images
-    have three.
+    Grey images get three equal channels if the encoder takes three. Raises ValueError if the encoder takes one channel and the
+    images have three.
     """
     if images.shape[1] > spec.channels:
         raise ValueError(f"the encoder takes {spec.channels} channel, the images have {images.shape[1]}")
-    pictures = images.to(device, non_blocking=True).float().div_(255)
-    if pictures.shape[2:] != (spec.size, spec.size):
-        pictures = functional.interpolate(pictures, (spec.size, spec.size), mode="bilinear", antialias=True)
-    return normalise(pictures, spec.mean, spec.std).contiguous(memory_format=torch.channels_last)
+    floats = images.to(device, non_blocking=True).float().div_(255)
+    if floats.shape[2:] != (spec.size, spec.size):
+        floats = functional.interpolate(floats, (spec.size, spec.size), mode="bilinear", antialias=True)
+    return normalise(floats, spec.mean, spec.std).contiguous(memory_format=torch.channels_last)
 
 
 def normalise(
     images: Float[Tensor, "*batch channels height width"], mean: tuple[float, ...], std: tuple[float, ...]
 ) -> Float[Tensor, "*batch channels height width"]:
-    """Return images minus the mean, over the deviation, a channel; grey images spread to as many channels as ``mean`` has."""
+    """Subtract the mean and divide by the standard deviation of each channel; grey images get as many channels as ``mean``."""
     offset, scale = _columns(mean, std, images.device)
     return (images - offset) / scale
 
 
 @functools.lru_cache(maxsize=32)
 def _columns(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    # Kept: a copy to the device for each batch would wait for it.
+    # Cached: copying them for each batch would wait for the device.
     return torch.tensor(mean, device=device).view(-1, 1, 1), torch.tensor(std, device=device).view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""Resampling: one small matrix a side and image gives crop, antialiased resize, flip and blur; enlarging needs four pixels."""
+"""Resampling of a batch: crop, antialiased resize, flip and blur as matrix products; bilinear enlarging by ``grid_sample``."""
 
 from typing import Literal
 
@@ -7,24 +7,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from bench.views.step import Pictures
+from bench.views.step import FloatImages
 
 Kernel = Literal["bilinear", "bicubic"]
 
 Matrices = Float[Tensor, "batch out in"]
 
 Sides = Float[Tensor, " batch"]
-"""Whole numbers of pixels, as floats."""
+"""Whole numbers of pixels, as float32."""
 
 
-def separable(images: Pictures, rows: Matrices, columns: Matrices, bounded: bool = False) -> Pictures:
+def separable(images: FloatImages, rows: Matrices, columns: Matrices, bounded: bool = False) -> FloatImages:
     """Return ``rows @ image @ columns.T`` for every channel of every image.
 
     Args:
         images: B×C×H×W.
         rows: B×h×H.
         columns: B×w×W.
-        bounded: Cut off at 0 and 1 after each product, as Pillow does, where a kernel overshoots (the cubic).
+        bounded: Clamp to [0, 1] after each product, as Pillow does; needed for the cubic kernel, which overshoots.
     """
     batch, channels, height, width = images.shape
     across = torch.bmm(images.reshape(batch, channels * height, width), columns.transpose(1, 2))
@@ -39,36 +39,36 @@ def separable(images: Pictures, rows: Matrices, columns: Matrices, bounded: bool
 
 
 def enlarge(
-    images: Pictures,
+    images: FloatImages,
     rows: tuple[Sides, Sides],
     columns: tuple[Sides, Sides],
     size: tuple[int, int],
     flipped: Bool[Tensor, " batch"] | None = None,
     mirrored: Bool[Tensor, " batch"] | None = None,
-) -> Pictures:
-    """Return parts of images enlarged bilinearly: what ``resize_matrices`` gives where no part shrinks, in one kernel.
+) -> FloatImages:
+    """Enlarge parts of images bilinearly, with the result of ``resize_matrices`` but in one kernel.
 
-    On one CPU thread three times as fast as two matrix products at 96 pixels, and as fast at 32.
+    On one CPU thread it is three times as fast as two matrix products at 96 pixels, and equally fast at 32.
 
     Args:
         images: B×C×H×W.
-        rows: First row and height of each part, whole numbers; no height above that of ``size``.
-        columns: First column and width, likewise.
+        rows: First row and height of each part, whole numbers; no height may exceed that of ``size``.
+        columns: First column and width of each part, whole numbers; no width may exceed that of ``size``.
         size: Height and width of the result.
-        flipped: Images whose result is upside down.
-        mirrored: Images whose result is mirrored.
+        flipped: Which results are flipped top to bottom.
+        mirrored: Which results are flipped left to right.
     """
-    y = _sampling_places(*rows, images.shape[2], size[0], flipped)
-    x = _sampling_places(*columns, images.shape[3], size[1], mirrored)
+    y = _sampling_positions(*rows, images.shape[2], size[0], flipped)
+    x = _sampling_positions(*columns, images.shape[3], size[1], mirrored)
     grid = (len(images), *size)
-    places = torch.stack([x[:, None, :].expand(grid), y[:, :, None].expand(grid)], dim=3)
-    return functional.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+    positions = torch.stack([x[:, None, :].expand(grid), y[:, :, None].expand(grid)], dim=3)
+    return functional.grid_sample(images, positions, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _sampling_places(
+def _sampling_positions(
     start: Sides, length: Sides, source: int, target: int, mirrored: Bool[Tensor, " batch"] | None
 ) -> Float[Tensor, "batch target"]:
-    # Held between the centres of the part's outermost pixels: nothing from beyond the part comes in.
+    # Clamped to the centres of the part's outermost pixels, so that no pixel outside the part contributes.
     centre = _centres(start, length, target, mirrored)
     first = (start + 0.5)[:, None]
     centre = torch.minimum(torch.maximum(centre, first), first + (length - 1)[:, None])
@@ -78,10 +78,10 @@ def _sampling_places(
 def _centres(
     start: Sides, length: Sides, target: int, mirrored: Bool[Tensor, " batch"] | None
 ) -> Float[Tensor, "batch target"]:
-    place = torch.arange(target, device=start.device, dtype=torch.float32).expand(len(start), target)
+    index = torch.arange(target, device=start.device, dtype=torch.float32).expand(len(start), target)
     if mirrored is not None:
-        place = torch.where(mirrored[:, None], target - 1 - place, place)
-    return start[:, None] + (place + 0.5) * (length / target)[:, None]
+        index = torch.where(mirrored[:, None], target - 1 - index, index)
+    return start[:, None] + (index + 0.5) * (length / target)[:, None]
 
 
 def resize_matrices(
@@ -92,17 +92,17 @@ def resize_matrices(
     mirrored: Bool[Tensor, " batch"] | None = None,
     kernel: Kernel = "bilinear",
 ) -> Matrices:
-    """Return the matrices that cut ``[start, start + length)`` out of a side and resize it, as Pillow does.
+    """Return the matrices that cut ``[start, start + length)`` out of one dimension and resize it, as Pillow does.
 
-    The kernel is widened where the part shrinks (antialiasing); pixels outside the part have no weight, as if it were cut
-    out first.
+    The kernel is widened if the part shrinks (antialiasing). Pixels outside the part have no weight, as if it were cut out
+    first.
 
     Args:
-        start: First pixel of the part, an integer.
-        length: Its length, an integer of at least 1.
-        source: Length of the side.
+        start: First pixel of each part, a whole number.
+        length: Length of each part, a whole number of at least 1.
+        source: Length of the dimension.
         target: Length of the result.
-        mirrored: Images whose result is mirrored.
+        mirrored: Which results are reversed.
         kernel: Pillow's triangle, or its cubic with a = -0.5.
 
     Source: Pillow, ``src/libImaging/Resample.c``, ``precompute_coeffs``.

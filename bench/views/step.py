@@ -1,4 +1,4 @@
-"""The form of every step of a batched program: uniform numbers and images in, images out."""
+"""The interface of a batched step: it takes images and uniform random numbers, and returns images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,49 +8,49 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-Pictures = Float[Tensor, "batch channels height width"]
+FloatImages = Float[Tensor, "batch channels height width"]
 """float32 in [0, 1], not normalised."""
 
 Uniforms = Float[Tensor, "batch numbers"]
-"""Independent uniform numbers in [0, 1): all the chance that a step has. Drawn at once for a whole program."""
+"""Independent uniform numbers in [0, 1): the only randomness of a step. They are drawn at once for a whole program."""
 
 
 class Step(Protocol):
-    """One step; equal steps (same class, same fields) are the same distribution."""
+    """One batched transform; equal steps (same class, same fields) have the same distribution."""
 
     @property
     def uniforms(self) -> int:
-        """Return how many uniform numbers an image needs."""
+        """Return the number of uniform random numbers per image."""
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
-        """Return the transformed images; may write into ``images``."""
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
+        """Return the transformed images; may modify ``images``."""
 
 
-def apply_to_hit(
-    hit: Bool[Tensor, " batch"], images: Pictures, operation: Callable[..., Pictures], *parameters: Tensor
-) -> Pictures:
-    """Apply an operation that keeps the shape to the images that are hit.
+def apply_to_selected(
+    selected: Bool[Tensor, " batch"], images: FloatImages, operation: Callable[..., FloatImages], *parameters: Tensor
+) -> FloatImages:
+    """Apply an operation that keeps the shape to the selected images only.
 
-    On a CPU the others cost nothing. On a GPU the operation runs on all images: picking rows there would have to wait
-    for the device to count them.
+    On the CPU the operation runs on the selected images. On a GPU it runs on all images, because selecting rows would make
+    the host wait for the device.
 
     Args:
-        hit: Which images.
-        images: Changed in place on a CPU.
-        operation: Called with images and the matching rows of ``parameters``.
-        parameters: Tensors with one row an image.
+        selected: Which images to change.
+        images: Images; changed in place on the CPU.
+        operation: Function of images and the matching rows of ``parameters``.
+        parameters: Tensors with one row per image.
     """
     if images.device.type == "cpu":
-        rows = hit.nonzero().squeeze(1)
-        if len(rows) == len(hit):
+        rows = selected.nonzero().squeeze(1)
+        if len(rows) == len(selected):
             return operation(images, *parameters)
         if len(rows):
             images[rows] = operation(images[rows], *(p[rows] for p in parameters))
         return images
-    return torch.where(hit[:, None, None, None], operation(images.clone(), *parameters), images)
+    return torch.where(selected[:, None, None, None], operation(images.clone(), *parameters), images)
 
 
-def run_steps(steps: tuple[Step, ...], images: Pictures, uniforms: Uniforms) -> Pictures:
+def run_steps(steps: tuple[Step, ...], images: FloatImages, uniforms: Uniforms) -> FloatImages:
     """Run steps one after another, each on its own columns of ``uniforms``."""
     column = 0
     for step in steps:
@@ -61,20 +61,20 @@ def run_steps(steps: tuple[Step, ...], images: Pictures, uniforms: Uniforms) -> 
 
 @dataclass(frozen=True)
 class RandomApply:
-    """Run all steps with probability ``probability``, else none (torchvision's ``RandomApply``)."""
+    """Run all steps with a probability, otherwise none (torchvision's ``RandomApply``)."""
 
     steps: tuple[Step, ...]
     probability: float
 
     @property
     def uniforms(self) -> int:
-        """Return one number for the choice and those of the steps."""
+        """Return one for the choice, plus those of the steps."""
         return 1 + sum(step.uniforms for step in self.steps)
 
-    def __call__(self, images: Pictures, uniforms: Uniforms) -> Pictures:
-        """Return images of which the hit ones went through all steps."""
+    def __call__(self, images: FloatImages, uniforms: Uniforms) -> FloatImages:
+        """Return the images; all steps are applied to the selected ones."""
 
-        def run(hit_images: Pictures, numbers: Uniforms) -> Pictures:
-            return run_steps(self.steps, hit_images, numbers)
+        def run(chosen: FloatImages, numbers: Uniforms) -> FloatImages:
+            return run_steps(self.steps, chosen, numbers)
 
-        return apply_to_hit(uniforms[:, 0] < self.probability, images, run, uniforms[:, 1:])
+        return apply_to_selected(uniforms[:, 0] < self.probability, images, run, uniforms[:, 1:])

@@ -1,20 +1,20 @@
-"""What a data set's traits allow of an augmentation, as arguments of lightly's pipelines."""
+"""Augmentation arguments for lightly's pipelines that suit a data set: no harmful flip, colour jitter or blur."""
 
 from typing import Any
 
 from methods.traits import Traits
 
 LARGEST_WITHOUT_BLUR = 32
-"""Up to this many pixels nothing is blurred: with blur SimCLR loses about six points of kNN on CIFAR-10."""
+"""Largest image without blur, in pixels: with blur SimCLR loses about six points of kNN on CIFAR-10."""
 
 
 def allowed(traits: Traits, min_scale: float, blur: float | None = None) -> dict[str, Any]:
-    """Return arguments for lightly's pipelines: size, no normalisation, and nothing that the traits forbid.
+    """Return arguments for lightly's pipelines: image size, no normalisation, no augmentation that the traits rule out.
 
     Args:
-        traits: Of the data set.
+        traits: Properties of the data set.
         min_scale: Smallest crop, as a fraction of the image's area.
-        blur: Probability of a blur where the size allows it; None for the pipeline's own.
+        blur: Probability of a blur if the images are large enough; None for the pipeline's default.
     """
     arguments: dict[str, Any] = {"input_size": traits.size, "min_scale": min_scale, "normalize": None}
     if not traits.horizontal_flip:

@@ -1,4 +1,4 @@
-"""Decoders: a vector becomes an image of any size."""
+"""Decoders from a feature vector to an image of any size."""
 
 from itertools import pairwise
 
@@ -10,16 +10,16 @@ _NARROWEST = 16
 
 
 class Decoder(nn.Module):
-    """A linear layer to a small map, then doubling and 3×3 convolution until the image's size is reached.
+    """A linear layer to a small map, then upsampling by 2 and 3×3 convolutions up to the image's size.
 
-    The map starts with at least 4×4 pixels, so that an image of any size is a few doublings away; what is too much at the end is cut.
-    Nearest-neighbour doubling and convolution instead of transposed convolution, which leaves a checkerboard
-    [Odena 2016, https://distill.pub/2016/deconv-checkerboard]. The last layer is linear: a ReLU or a sigmoid there has places
-    without gradient, where a pixel stays black for ever.
+    The map starts with at least 4×4 pixels and is doubled until it covers the image; the surplus is cropped.
+    Nearest-neighbour upsampling with convolutions replaces transposed convolutions, which cause checkerboard artefacts
+    [Odena 2016, https://distill.pub/2016/deconv-checkerboard]. The last layer is linear: a ReLU or a sigmoid saturates,
+    and a saturated pixel has no gradient and stays black.
     """
 
     def __init__(self, dim: int, width: int, size: int, channels: int) -> None:
-        """Build it for vectors of ``dim``, ``width`` channels on the smallest map, images of ``size`` and ``channels``."""
+        """Build a decoder from ``dim`` features to images, with ``width`` channels on the smallest map."""
         super().__init__()
         doublings = 0
         while -(-size // 2 ** (doublings + 1)) >= _SMALLEST_MAP:
@@ -44,7 +44,7 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latent: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch channels size size"]:
-        """Return images in the space of normalised pixels."""
+        """Return images of normalised pixels."""
         images: Tensor = self.layers(latent)
         return images[:, :, : self.size, : self.size]
 
@@ -52,22 +52,22 @@ class Decoder(nn.Module):
 class MirroredDecoder(nn.Module):
     """The hidden layers of a backbone of linear layers in reverse, then a linear layer to the pixels.
 
-    Each pixel has weights of its own there: with a ReLU behind them, a pixel whose input is negative for every image has no gradient
-    and stays black for ever.
+    No ReLU follows the last layer: a pixel whose pre-activation is negative for every image would have no gradient and
+    stay black.
     """
 
     def __init__(self, dim: int, backbone: nn.Module, size: int, channels: int) -> None:
-        """Build it for vectors of ``dim`` and images of ``size`` and ``channels``.
+        """Build a decoder from ``dim`` features to images of ``size`` and ``channels``.
 
         Raises:
-            ValueError: The backbone has layers with weights that are not linear.
+            ValueError: The backbone has weights outside of linear layers.
         """
         super().__init__()
         weighted = [module for module in backbone.modules() if next(module.parameters(recurse=False), None) is not None]
         hidden = [module.out_features for module in weighted if isinstance(module, nn.Linear)]
         if not hidden or len(hidden) < len(weighted):
             raise ValueError(
-                "a mirrored decoder needs a backbone of linear layers: take backbone mlp, or decoder=convolutional"
+                "decoder=mirrored needs a backbone of linear layers: use backbone mlp or decoder=convolutional"
             )
         layers: list[nn.Module] = []
         for wide, narrow in pairwise((dim, *reversed(hidden))):
@@ -76,6 +76,6 @@ class MirroredDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, latent: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch channels size size"]:
-        """Return images in the space of normalised pixels."""
+        """Return images of normalised pixels."""
         images: Tensor = self.layers(latent)
         return images

@@ -1,4 +1,4 @@
-"""A memory with one entry an image: a moving average of what the image's embedding was when it was last seen."""
+"""Memory bank with one entry per image: a moving average of the image's embeddings."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -7,12 +7,12 @@ from torch.nn.functional import normalize
 
 
 class Memory(nn.Module):
-    """One direction an image, random until the image is first seen [VISSL, ``NCELossWithMemory``].
+    """Memory bank with one unit vector per image, random until the image is first seen [VISSL, ``NCELossWithMemory``].
 
     Attributes:
-        entries: The directions.
+        entries: The unit vectors, images × dim.
         seen: Which images have been seen.
-        momentum: What an entry keeps of itself.
+        momentum: Weight of the old entry in an update.
     """
 
     entries: Tensor
@@ -27,13 +27,13 @@ class Memory(nn.Module):
     def recall(
         self, indices: Int[Tensor, " batch"], embeddings: Float[Tensor, "batch dim"]
     ) -> Float[Tensor, "batch dim"]:
-        """Return the entries of images; where one is seen for the first time, the embedding given for it."""
+        """Return the entries of images; for an image that is seen for the first time, its embedding."""
         return torch.where(self.seen[indices, None], self.entries[indices], embeddings.detach())
 
-    def others(
+    def sample(
         self, indices: Int[Tensor, " batch"], count: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "count dim"], Bool[Tensor, "batch count"]]:
-        """Return ``count`` random entries for the whole batch, and which of them are another image's."""
+        """Return ``count`` random entries for the batch, and whether each belongs to another image than the row's."""
         drawn = torch.randint(len(self.entries), (count,), generator=generator, device=indices.device)
         return self.entries[drawn], drawn != indices[:, None]
 

@@ -1,4 +1,4 @@
-"""Multi-crop: two large crops of an image and some small ones, with what a data set's traits allow [SwAV, section 3.2; DINO]."""
+"""Multi-crop: two global and several local crops, adapted to a data set's traits [SwAV, section 3.2; DINO]."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from methods.traits import Traits
 
 
 def local_size(traits: Traits) -> int:
-    """Return the side of a small crop: whole patches of a vision transformer, about half an image."""
+    """Return the side of a local crop: about half the image's, and a multiple of the patch size."""
     patch = patch_size(traits.size)
     return max(patch, traits.size // 2 // patch * patch)
 
@@ -26,19 +26,20 @@ def multi_crop(
     solarisation: float,
     **jitter: float,
 ) -> MultiViewTransform:
-    """Return two global views, then the local ones.
+    """Return a pipeline of two global crops, then the local crops.
 
-    lightly's view of DINO, put together here: its ``DINOTransform`` loses the jitter's strength for the second view, and its
-    ``MSNTransform`` the jitter of the small ones.
+    It is assembled from lightly's ``DINOViewTransform``: lightly's ``DINOTransform`` ignores the jitter strength in the
+    second view, and its ``MSNTransform`` ignores the jitter in local crops.
 
     Args:
-        traits: Of the data set.
-        global_scale: Share of the image's area in a large crop.
-        local_scale: Likewise, in a small one.
-        local_views: Number of small crops.
-        blur: Probability in the first large crop, the second, the small ones, where the size allows it.
-        solarisation: Probability in the second large crop.
-        jitter: lightly's arguments of the colour jitter, for all views; without, those of DINO.
+        traits: Properties of the data set.
+        global_scale: Smallest and largest global crop, as a fraction of the image's area.
+        local_scale: Smallest and largest local crop, as a fraction of the image's area.
+        local_views: Number of local crops.
+        blur: Probability of a blur in the first global crop, the second and the local crops, if the images are large
+            enough.
+        solarisation: Probability of solarisation in the second global crop.
+        jitter: lightly's arguments of the colour jitter, for all crops; by default DINO's.
     """
 
     def view(size: int, scale: tuple[float, float], blur: float, solarisation: float) -> DINOViewTransform:

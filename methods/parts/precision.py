@@ -1,4 +1,4 @@
-"""LossHistory in float32, whatever precision the network ran in."""
+"""Losses in float32, whatever the precision of the network."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ from torch import Tensor
 
 
 def in_float32(loss: Callable[..., Tensor], *embeddings: Tensor) -> Float[Tensor, ""]:
-    """Return ``loss(*embeddings)`` computed in float32, outside of any autocast.
+    """Return ``loss(*embeddings)``, computed in float32 with autocast disabled.
 
-    bf16 keeps eight bits: a variance or a softmax over a batch loses all its digits there.
+    bf16 has eight significant bits, too few for a variance or a softmax over a batch.
     """
     with torch.autocast(embeddings[0].device.type, enabled=False):
         return loss(*(embedding.float() for embedding in embeddings))

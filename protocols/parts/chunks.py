@@ -1,12 +1,15 @@
-"""How many images are held at once, prepared or inside a network: bounded in pixels, so that large ones take no more memory."""
+"""Number of images that are processed at once: limited by pixels, so that large images take no more memory than small ones."""
 
 from protocols.base import Images, Task
 
 SIDE = 32
-"""Of the images for which the protocols state their counts; smaller ones are not taken in larger numbers."""
+"""Side in pixels of the images for which counts are given; smaller images are not processed in larger numbers."""
 
 
 def images_at_once(count: int, images: Images, task: Task) -> int:
-    """Return how many of these images have the pixels of ``count`` images of 32 × 32, as they are and prepared; from one to ``count``."""
+    """Return how many of these images have as many pixels as ``count`` images of 32 × 32; from 1 to ``count``.
+
+    Their size is the larger of the sizes before and after ``task.prepare``.
+    """
     size = max(images.shape[-1], task.prepare(images[:1]).shape[-1])
     return max(1, min(count, count * SIDE**2 // size**2))

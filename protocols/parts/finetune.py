@@ -1,4 +1,4 @@
-"""The training loop of every protocol that takes gradient steps, and how a network predicts."""
+"""The training loop of every protocol that trains a network or a head, and the predictions of a network."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,17 +15,19 @@ from protocols.parts.heads import Classifier
 from protocols.parts.training import Training
 
 CHUNK_IMAGES = 2048
+"""Images that are augmented at once."""
 CURVE_POINTS = 50
 TRAIL_POINTS = 20
+"""Predictions during training, before the final one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a loss may depend on in one step.
+    """Progress of training in one step.
 
     Attributes:
-        progress: From 0 at the first step towards 1.
-        number: Of the step, from 0.
+        progress: Share of the steps that is done: 0 at the first step, below 1 at the last.
+        number: Number of the step, from 0.
     """
 
     progress: float
@@ -46,19 +48,20 @@ def train(
     extra: Extra | None = None,
     trail: Trail | None = None,
 ) -> dict[str, list[float]]:
-    """Train a classifier in place on labelled images, at a rate that falls to zero as a cosine.
+    """Train a classifier in place on labelled images with a cosine learning rate that falls to zero.
 
-    The modes (eval or train) of the modules stay as they are. A frozen encoder is run without gradient.
+    The modes (eval or train) of the modules do not change. A frozen encoder runs without gradient.
 
     Args:
-        model: What is trained.
-        images: On any device.
-        targets: On the task's device.
-        training: How.
-        task: Prepares and augments.
-        generator: Order and augmentation.
-        extra: A loss to add, for example that of unlabelled images; None where it adds nothing in this step.
-        trail: Gets the predicted classes of the test images before the first step and at 20 places from there to the last.
+        model: The classifier.
+        images: Labelled images on any device.
+        targets: Their labels on the task's device.
+        training: Steps, learning rates, optimiser, augmentation.
+        task: Provides preparation and augmentation.
+        generator: For the order of the images and the augmentation.
+        extra: Returns a loss to add in a step, for example that of unlabelled images, or None.
+        trail: If given, receives the predicted classes of the test images before the first step, at 19 evenly spaced later steps and
+            after the last step.
 
     Returns:
         The curves ``loss`` and ``accuracy`` of the labelled batches, at most 50 points each.
@@ -81,18 +84,18 @@ def train(
     total = training.steps_over(len(images))
     batches = augmented_batches(images, total, training.batch_of(len(images)), training.augmentation, task, generator)
     losses, hits = [], []
-    looked_at = {round(total * place / TRAIL_POINTS) for place in range(TRAIL_POINTS)}
+    watched_steps = {round(total * point / TRAIL_POINTS) for point in range(TRAIL_POINTS)}
     for number, (views, chosen) in enumerate(batches):
         progress = number / total
-        if trail is not None and number in looked_at:
+        if trail is not None and number in watched_steps:
             trail.append((number, classes_of(model, task)))
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * (1 + math.cos(math.pi * progress)) / 2
         scores = scores_of(model, views, frozen=frozen)
-        wanted = targets[chosen]
-        loss = nn.functional.cross_entropy(scores, wanted)
+        labels = targets[chosen]
+        loss = nn.functional.cross_entropy(scores, labels)
         losses.append(loss.detach())
-        hits.append((scores.detach().argmax(dim=1) == wanted).float().mean())
+        hits.append((scores.detach().argmax(dim=1) == labels).float().mean())
         added = extra(model, Step(progress, number)) if extra else None
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss if added is None else loss + added)
@@ -101,21 +104,23 @@ def train(
         trail.append((total, classes_of(model, task)))
     curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
     if not math.isfinite(curves["loss"][-1]):
-        raise ValueError("fine-tuning diverged: its loss is not finite; the encoder's features may be degenerate")
+        raise ValueError(
+            "fine-tuning diverged: its loss is not finite; check the encoder's features and the learning rates"
+        )
     return curves
 
 
 def scores_of(model: Classifier, images: Float[Tensor, "batch channels size size"], *, frozen: bool) -> Tensor:
-    """Return class scores; a frozen encoder keeps no graph."""
+    """Return class scores; a frozen encoder builds no autograd graph."""
     if not frozen:
         return cast(Tensor, model(images))
     with torch.no_grad():
-        below = model.standardised(model.raw(images))
-    return cast(Tensor, model.head(below))
+        inputs = model.standardised(model.raw(images))
+    return cast(Tensor, model.head(inputs))
 
 
 def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " total"]:
-    """Return so many indices: one permutation after the other."""
+    """Return ``total`` indices of ``images`` images: one random permutation after another."""
     rounds = math.ceil(total / images)
     device = generator.device
     return torch.cat([torch.randperm(images, generator=generator, device=device) for _ in range(rounds)])[:total]
@@ -124,24 +129,24 @@ def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " 
 def augmented_batches(
     images: Images, steps: int, batch: int, kind: Augmentation, task: Task, generator: torch.Generator
 ) -> Iterator[tuple[Float[Tensor, "batch channels size size"], Int[Tensor, " batch"]]]:
-    """Yield prepared views and whose they are; the views of many steps are made at once, if they are small."""
+    """Yield, per step, prepared views and the indices of their images; small images are augmented for many steps at once."""
     indices = order(len(images), steps * batch, generator)
     images = images.to(task.device)
-    stride = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
-    for part in torch.split(indices, stride):
+    chunk = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
+    for part in torch.split(indices, chunk):
         (views,) = task.augment(images[part], kind, generator)
         yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
 
 
 def thinned(values: Float[Tensor, " steps"]) -> list[float]:
-    """Return a curve of at most 50 points: the mean of each of as many equal parts."""
+    """Return a curve of at most 50 points: the means of equal parts of ``values``."""
     parts = torch.tensor_split(values.double(), min(CURVE_POINTS, len(values)))
     return [float(part.mean()) for part in parts]
 
 
 @torch.no_grad()
 def log_probabilities(model: Classifier, images: Images, task: Task, batch: int = 512) -> Float[Tensor, "n classes"]:
-    """Return float32 log-probabilities of images, on the CPU, the model in eval mode; its modes stay as they were."""
+    """Return float32 log-probabilities on the CPU, computed in eval mode; the modes of the modules are restored."""
     batch = images_at_once(batch, images, task)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -152,12 +157,12 @@ def log_probabilities(model: Classifier, images: Images, task: Task, batch: int 
 
 
 def classes_of(model: Classifier, task: Task) -> Int[Tensor, " test"]:
-    """Return the class that the model gives each test image now."""
+    """Return the class that the model predicts for each test image."""
     return log_probabilities(model, task.test_images, task).argmax(dim=1)
 
 
 def mean_curves(curves: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Return the mean over draws of each curve."""
+    """Return the mean of each curve over draws."""
     return {
         name: torch.tensor([curve[name] for curve in curves], dtype=torch.float64).mean(dim=0).tolist()
         for name in curves[0]

@@ -1,4 +1,4 @@
-"""The heads that a label set trains on an encoder: linear, mlp, conv."""
+"""Classification heads on an encoder: linear, mlp, conv."""
 
 from typing import Literal, cast
 
@@ -15,10 +15,10 @@ HeadKind = Literal["linear", "mlp", "conv"]
 class Classifier(nn.Module):
     """An encoder with a head on its standardised features (or, for ``conv``, on its standardised last feature map).
 
-    Standardising by fixed figures of ``train`` makes one learning rate of the head mean the same for every encoder.
+    Standardising by fixed statistics of ``train`` gives a learning rate of the head the same effect on every encoder.
 
     Attributes:
-        encoder: The network; an ``EncoderLike``.
+        encoder: The network, an ``EncoderLike``.
         head: From standardised features to class scores.
     """
 
@@ -29,8 +29,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.kind = kind
-        like = cast(EncoderLike, encoder)
-        self.dim = dim = like.map_dim if kind == "conv" else like.dim
+        typed = cast(EncoderLike, encoder)
+        self.dim = dim = typed.map_dim if kind == "conv" else typed.dim
         device = generator.device
         last = nn.Linear(dim, classes, device=device)
         nn.init.zeros_(last.weight)
@@ -50,7 +50,7 @@ class Classifier(nn.Module):
 
     @property
     def last(self) -> nn.Linear:
-        """The layer that gives class scores."""
+        """The linear layer that outputs class scores."""
         return cast(nn.Linear, self.head[-1])
 
     def forward(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch classes"]:
@@ -58,30 +58,30 @@ class Classifier(nn.Module):
         return cast(Tensor, self.head(self.standardised(self.raw(images))))
 
     def raw(self, images: Float[Tensor, "batch channels size size"]) -> Tensor:
-        """Return what the head stands on: features, or the last feature map.
+        """Return the input of the head before standardisation: features, or the last feature map.
 
         Raises:
-            ValueError: A convolutional head on an encoder without a feature map.
+            ValueError: The head is ``conv`` and the encoder has no feature map.
         """
         encoder = cast(EncoderLike, self.encoder)
         if self.kind != "conv":
             return encoder.features(images)
-        found = encoder.feature_map(images)
-        if found is None:
-            raise ValueError("a conv head needs a feature map and this encoder has none; take the mlp head")
-        return found
+        feature_map = encoder.feature_map(images)
+        if feature_map is None:
+            raise ValueError("a conv head needs a feature map, but this encoder has none; use the mlp head")
+        return feature_map
 
     def standardised(self, raw: Tensor) -> Tensor:
-        """Return features or maps with the channels standardised."""
+        """Return features or feature maps with standardised channels."""
         shape = (-1, 1, 1) if raw.ndim == 4 else (-1,)
         return (raw - self.mean.view(shape)) * self.scale.view(shape)
 
     @torch.no_grad()
     def measure(self, raw: list[Tensor]) -> None:
-        """Set the standardisation, and the running statistics of the head's batch norm, by what the head will stand on.
+        """Set the standardisation and the running statistics of the head's batch norm.
 
         Args:
-            raw: Batches of ``raw`` of some training images.
+            raw: Batches of outputs of ``raw`` for some training images.
         """
         mean, squares, count = moments(raw)
         deviation = (squares / count).sqrt()
@@ -96,13 +96,13 @@ class Classifier(nn.Module):
 
 
 def moments(parts: list[Tensor]) -> tuple[Float[Tensor, " channels"], Float[Tensor, " channels"], int]:
-    """Return the mean of each channel, the sum of squares around it, and how many values that was; in float64, a part at a time.
+    """Return the mean of each channel, the sum of squared deviations from it, and the number of values per channel; in float64.
 
     Args:
-        parts: Features (n × channels) or maps (n × channels × h × w).
+        parts: Batches of features (n × channels) or feature maps (n × channels × h × w).
     """
     flat = [part.transpose(0, 1).flatten(1) for part in parts]
     count = sum(part.shape[1] for part in flat)
     mean = torch.stack([part.double().sum(dim=1) for part in flat]).sum(dim=0) / count
-    around = [(part.double() - mean[:, None]).square().sum(dim=1) for part in flat]
-    return mean, torch.stack(around).sum(dim=0), count
+    squares = [(part.double() - mean[:, None]).square().sum(dim=1) for part in flat]
+    return mean, torch.stack(squares).sum(dim=0), count

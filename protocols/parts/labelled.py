@@ -1,4 +1,4 @@
-"""The labelled images of one draw, checked; and the standardisation that every head on frozen features shares."""
+"""The labelled images of one draw, and the standardisation of frozen features."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,9 @@ from torch import Tensor
 from protocols.base import Task
 
 SMALLEST_DEVIATION = 1e-6
+"""Dimensions with a smaller standard deviation are dropped."""
 BLOCK = 2048
-"""Dimensions that are turned into float64 at once where a figure needs no more."""
+"""Rows or columns that are converted to another precision at once, to save memory."""
 
 
 def labelled(task: Task, labels: str, draw: int) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
@@ -26,10 +27,10 @@ def labelled(task: Task, labels: str, draw: int) -> tuple[Int[Tensor, " n"], Int
 
 
 def require_every_class(targets: Int[Tensor, " n"], classes: int, where: str) -> None:
-    """Raise ValueError where a class has no image."""
+    """Raise ValueError if a class has no image; ``where`` names the images in the message."""
     counts = torch.bincount(targets, minlength=classes)
     if len(counts) > classes:
-        raise ValueError(f"{where}: label {len(counts) - 1} in a task of {classes} classes")
+        raise ValueError(f"{where}: label {len(counts) - 1} in a task of {classes} classes; labels start at 0")
     missing = (counts == 0).nonzero().flatten().tolist()
     if missing:
         raise ValueError(f"{where}: class {missing[0]} has no labelled image; every class needs at least one")
@@ -37,12 +38,12 @@ def require_every_class(targets: Int[Tensor, " n"], classes: int, where: str) ->
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Mean and deviation of features, float64; a dimension that hardly varies is dropped.
+    """Standardise features by a mean and a standard deviation per dimension, and drop the dimensions that hardly vary.
 
     Attributes:
-        mean: Of each dimension.
-        deviation: Of each dimension.
-        kept: Which dimensions deviate by at least ``SMALLEST_DEVIATION``.
+        mean: float64 mean per dimension.
+        deviation: float64 standard deviation per dimension.
+        kept: Indices of the dimensions with a deviation of at least ``SMALLEST_DEVIATION``.
     """
 
     mean: Float[Tensor, " dim"]
@@ -51,17 +52,17 @@ class Standardisation:
 
     @classmethod
     def of(cls, features: Float[Tensor, "n dim"]) -> "Standardisation":
-        """Measure features, in float64.
+        """Compute the statistics of features, in float64.
 
         Raises:
-            ValueError: They are not finite, or no dimension varies.
+            ValueError: The features are not finite, or no dimension varies.
         """
         blocks = []
         for block in torch.split(features, BLOCK, dim=1):
-            wide = block.double()
-            if not torch.isfinite(wide).all():
-                raise ValueError("features hold values that are not finite; the encoder has diverged")
-            blocks.append(torch.std_mean(wide, dim=0, correction=0))
+            exact = block.double()
+            if not torch.isfinite(exact).all():
+                raise ValueError("features contain values that are not finite; the encoder has diverged")
+            blocks.append(torch.std_mean(exact, dim=0, correction=0))
         deviation, mean = (torch.cat(parts) for parts in zip(*blocks, strict=True))
         kept = (deviation >= SMALLEST_DEVIATION).nonzero().flatten()
         if len(kept) == 0:
@@ -70,5 +71,5 @@ class Standardisation:
 
     def __call__(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n kept"]:
         """Return standardised features in float64, without the dropped dimensions."""
-        # In place: at 96 pixels the images themselves fill gigabytes in float64.
+        # In place: the pixels of 96-pixel images take gigabytes in float64.
         return features[:, self.kept].double().sub_(self.mean[self.kept]).div_(self.deviation[self.kept])

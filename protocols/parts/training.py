@@ -1,4 +1,4 @@
-"""How a classifier is trained: steps, rates, optimiser; imports no torch."""
+"""Constants of the training of a classifier: steps, learning rates, optimiser; imports no torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,30 +6,31 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Training:
-    """How a classifier is trained.
+    """Constants of the training of a classifier.
 
     Attributes:
-        steps: At least so many, and at least ``passes`` over the images.
-        passes: Passes over the images.
-        batch: Most images a step.
-        trunk_rate: Peak learning rate of the encoder, for any batch; 0 keeps it frozen.
+        steps: Least number of steps.
+        passes: Least number of passes over the images.
+        batch: Largest number of images per step.
+        trunk_rate: Peak learning rate of the encoder, for any batch size; 0 keeps it frozen.
         head_rate: Peak learning rate of the head.
         optimizer: ``sgd`` (momentum 0.9) or ``adamw``; without weight decay.
-        augmentation: Of every image of every step.
+        augmentation: Augmentation of every image in every step.
     """
 
     steps: int
     passes: int
     batch: int
+    # The name is fixed: the protocol ids in committed records contain it (training.trunk_rate).
     trunk_rate: float
     head_rate: float
     optimizer: Literal["sgd", "adamw"] = "sgd"
     augmentation: Literal["shift", "crop"] = "shift"
 
     def steps_over(self, images: int) -> int:
-        """Return the number of steps over so many images."""
+        """Return the number of steps for ``images`` images: at least ``steps`` and at least ``passes`` passes."""
         return max(self.steps, -(-self.passes * images // self.batch_of(images)))
 
     def batch_of(self, images: int) -> int:
-        """Return the batch over so many images."""
+        """Return the batch size for ``images`` images."""
         return min(self.batch, images)

@@ -1,4 +1,4 @@
-"""``ID@CONSTANT=VALUE,…``: a protocol with some of its constants changed, as a search over hyper-parameters needs it; imports no torch."""
+"""``ID@CONSTANT=VALUE,…``: a protocol with changed constants, for a search over hyper-parameters; imports no torch."""
 
 import ast
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from protocols.entry import Entry
 
 SIGN = "@"
 FIXED = ("labels", "draws", "total_labels", "unlabelled")
-"""What the id itself says, or what keeps two variants comparable."""
+"""Constants that cannot be changed: the id itself gives them, or variants would not be comparable."""
 
 
 def variant_id(id: str, changes: Mapping[str, Any]) -> str:
-    """Return the id of a protocol under changed constants; one that is a variant already takes more changes.
+    """Return the id of a protocol with changed constants; changes are added to those that the id already has.
 
     Args:
-        id: Of the protocol.
-        changes: Constant to value; ``training.steps`` is a constant within a constant.
+        id: The protocol's id.
+        changes: Constant -> value; ``training.steps`` is a field of the constant ``training``.
     """
-    base, _, before = id.partition(SIGN)
-    known = dict(pair.split("=", 1) for pair in before.split(",") if pair)
+    base, _, earlier = id.partition(SIGN)
+    known = dict(pair.split("=", 1) for pair in earlier.split(",") if pair)
     known |= {name: value if isinstance(value, str) else repr(value) for name, value in changes.items()}
     return f"{base}{SIGN}{','.join(f'{name}={value}' for name, value in sorted(known.items()))}" if known else base
 
@@ -29,11 +29,11 @@ def variant(base: Entry, id: str) -> Entry:
     """Return a protocol with the changes that an id names.
 
     Args:
-        base: The protocol before the sign.
+        base: The protocol whose id comes before the sign.
         id: The whole id.
 
     Raises:
-        ValueError: A change that cannot be read, an unknown constant, or a value of another type.
+        ValueError: A change cannot be read, names an unknown constant, or has a value of another type.
     """
     constants = dict(base.constants)
     for pair in id.partition(SIGN)[2].split(","):

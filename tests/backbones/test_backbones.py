@@ -1,4 +1,4 @@
-"""Backbones fit every image size that a data set may have, and say what they are."""
+"""Backbones support every image size of the data sets, and match their catalogue entries."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def backbone_of(name: str, size: int = 8, channels: int = 1) -> Backbone:
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_every_backbone_takes_every_size(name: str, size: int, channels: int) -> None:
+def test_every_backbone_supports_every_image_size(name: str, size: int, channels: int) -> None:
     backbone = backbone_of(name, size, channels).eval()
     images = torch.rand(2, channels, size, size)
     with torch.no_grad():
@@ -40,27 +40,27 @@ def test_every_backbone_takes_every_size(name: str, size: int, channels: int) ->
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_the_global_generator_alone_decides_the_weights(name: str) -> None:
+def test_weights_depend_only_on_the_global_generator(name: str) -> None:
     first, again = backbone_of(name), backbone_of(name)
     other = build(name, traits_of(8, 1))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
 
 
-def test_resnets_keep_the_resolution_up_to_64_pixels_and_have_the_imagenet_stem_above() -> None:
+def test_resnet_stem_keeps_the_resolution_up_to_64_pixels_and_is_imagenets_above() -> None:
     images = {size: torch.rand(1, 3, size, size) for size in (32, 64, 128)}
     sides = {size: backbone_of("resnet18", size, 3).feature_map(x) for size, x in images.items()}
     assert {size: m.shape[-1] for size, m in sides.items() if m is not None} == {32: 4, 64: 8, 128: 4}
 
 
-def test_resnet9_has_the_published_parameters() -> None:
-    # cifar10-fast's ResNet-9 has 6,573,120 with its 10-way classifier (512·10, no bias).
+def test_resnet9_has_the_published_number_of_parameters() -> None:
+    # cifar10-fast's ResNet-9 has 6,573,120 parameters with its 10-way classifier (512·10, no bias).
     parameters = sum(p.numel() for p in backbone_of("resnet9", 32, 3).parameters())
     assert parameters == 6_573_120 - 5_120
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(8, 17), (28, 50), (32, 65), (96, 145), (128, 65), (224, 197)])
-def test_a_vit_cuts_patches_that_fit_the_image(size: int, tokens: int) -> None:
+def test_a_vit_has_the_expected_number_of_tokens_for_each_image_size(size: int, tokens: int) -> None:
     backbone = backbone_of("vit_nano", size, 3)
     assert backbone.tokens(torch.rand(1, 3, size, size)).shape == (1, tokens, 64)  # type: ignore[operator]
 
@@ -74,18 +74,18 @@ def test_a_vit_pools_the_class_token_or_the_patches() -> None:
     assert not torch.allclose(backbone.features(images, "class"), backbone.features(images, "patches"))
 
 
-def test_a_patch_token_stands_where_its_patch_stands() -> None:
+def test_a_patch_token_has_the_position_of_its_patch_in_the_feature_map() -> None:
     backbone = backbone_of("vit_nano").eval()
     images = torch.zeros(1, 1, 8, 8)
     changed = images.clone()
     changed[0, 0, 2:4, 6:8] = 1.0
     first, second = backbone.feature_map(images), backbone.feature_map(changed)
     assert first is not None and second is not None
-    moved = (first - second).norm(dim=1)[0]
-    assert moved.argmax() == 1 * 4 + 3
+    difference = (first - second).norm(dim=1)[0]
+    assert difference.argmax() == 1 * 4 + 3
 
 
-def test_positions_that_can_be_resampled_leave_the_native_size_as_it_was_to_the_last_bit() -> None:
+def test_resampling_of_position_embeddings_does_not_change_a_bit_at_the_native_size() -> None:
     backbone = backbone_of("vit_nano", 28).eval()
     plain = VisionTransformer(
         28, 4, 1, num_classes=0, global_pool="", embed_dim=64, depth=4, num_heads=4, dynamic_img_size=False
@@ -96,7 +96,7 @@ def test_positions_that_can_be_resampled_leave_the_native_size_as_it_was_to_the_
 
 
 @pytest.mark.parametrize(("size", "crop"), [(8, 4), (8, 12), (28, 12), (96, 48)])
-def test_a_vit_takes_smaller_and_larger_crops(size: int, crop: int) -> None:
+def test_a_vit_accepts_smaller_and_larger_crops(size: int, crop: int) -> None:
     backbone = backbone_of("vit_nano", size).eval()
     images = torch.rand(2, 1, crop, crop)
     feature_map = backbone.feature_map(images)
@@ -104,7 +104,7 @@ def test_a_vit_takes_smaller_and_larger_crops(size: int, crop: int) -> None:
     assert feature_map is not None and feature_map.shape[-1] == crop // backbone.patch  # type: ignore[operator]
 
 
-def test_a_patch_of_a_crop_stands_where_its_patch_stands() -> None:
+def test_a_patch_token_of_a_crop_has_the_position_of_its_patch() -> None:
     backbone = backbone_of("vit_nano", 28).eval()
     images = torch.zeros(1, 1, 12, 12)
     changed = images.clone()
@@ -114,18 +114,18 @@ def test_a_patch_of_a_crop_stands_where_its_patch_stands() -> None:
     assert (first - second).norm(dim=1)[0].argmax() == 1 * 3 + 2
 
 
-def test_a_vit_refuses_a_crop_that_its_patch_does_not_divide() -> None:
+def test_a_vit_rejects_a_crop_that_its_patch_size_does_not_divide() -> None:
     with pytest.raises(ValueError, match="10 pixels cannot be cut into patches of 4"):
         backbone_of("vit_nano", 28)(torch.rand(2, 1, 10, 10))
 
 
 @pytest.mark.parametrize(("name", "millions"), [("vit_tiny", 5.52), ("vit_small", 21.67)])
-def test_vits_have_the_size_of_their_namesakes(name: str, millions: float) -> None:
+def test_vits_have_as_many_parameters_as_timms(name: str, millions: float) -> None:
     # timm's vit_tiny_patch16_224 and vit_small_patch16_224 without classifier: 5.52 and 21.67 million.
     assert sum(p.numel() for p in backbone_of(name, 224, 3).parameters()) == pytest.approx(millions * 1e6, rel=1e-3)
 
 
-def test_lightly_masked_wrapper_takes_the_vit() -> None:
+def test_lightlys_masked_wrapper_accepts_the_vit() -> None:
     from lightly.models.modules import MaskedVisionTransformerTIMM
 
     backbone = backbone_of("vit_nano").eval()
@@ -135,21 +135,21 @@ def test_lightly_masked_wrapper_takes_the_vit() -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_a_pooling_that_the_backbone_lacks_is_refused(name: str) -> None:
+def test_a_pooling_that_the_backbone_does_not_have_is_rejected(name: str) -> None:
     backbone = backbone_of(name)
     wrong = "class" if backbone.kind != "transformer" else "average"
     with pytest.raises(ValueError, match=f"no pooling '{wrong}'"):
         backbone.features(torch.rand(2, 1, 8, 8), wrong)
 
 
-def test_an_unknown_backbone_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_backbone_names_the_nearest_one() -> None:
     with pytest.raises(SslbenchError, match="did you mean 'resnet18'"):
         find("resnet_18")
     with pytest.raises(SslbenchError, match="known: resnet9"):
         find("%%%")
 
 
-def test_a_vit_refuses_a_size_that_its_patch_does_not_divide() -> None:
+def test_a_vit_rejects_an_image_size_that_its_patch_size_does_not_divide() -> None:
     with pytest.raises(SslbenchError, match="30 pixels into patches of 4"):
         backbone_of("vit_nano", 30, 3)
 

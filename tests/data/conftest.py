@@ -1,4 +1,4 @@
-"""Real images for the tests of data sets, a cache of their own, and a folder of small real pictures."""
+"""Fixtures for the tests of data sets: real images, a temporary cache, and a folder of small real pictures."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,21 +26,21 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def digits() -> Pixels:
-    """The 8×8 digits in the order of scikit-learn: 0, 1, 2, … 9, 0, 1, …."""
+    """The first images of scikit-learn's 8×8 digits show 0, 1, 2, … 9, 0, 1, …."""
     return np.rint(load_digits().images * (255 / 16)).astype(np.uint8)
 
 
 @pytest.fixture
 def digit_folder(tmp_path: Path, digits: Pixels) -> Callable[..., Path]:
-    """Writes PNGs of digits: (parts, images a class, classes) -> folder; the first part gets the first images."""
+    """Writes PNGs of digits: (parts, images per class, classes) -> folder; the first part gets the first images."""
 
     def write(parts: tuple[str, ...] = ("",), images: int = 5, classes: int = 2, name: str = "pictures") -> Path:
         root = tmp_path / name
-        for at, part in enumerate(parts):
+        for number, part in enumerate(parts):
             for label in range(classes):
                 (root / part / f"class-{label}").mkdir(parents=True)
                 for index in range(images):
-                    picture = Image.fromarray(digits[label + 10 * (index + at * images)])
+                    picture = Image.fromarray(digits[label + 10 * (index + number * images)])
                     picture.save(root / part / f"class-{label}" / f"{index}.png")
         return root
 

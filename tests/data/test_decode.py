@@ -32,7 +32,7 @@ def test_resizing_equals_torchvision_on_real_photographs(shared_data: Path, crop
         assert (decode(_encoded(image), size) == np.asarray(expected).transpose(2, 0, 1)).all()
 
 
-def test_every_mode_of_a_grey_picture_gives_the_same_pixels(digits: Pixels) -> None:
+def test_grey_picture_gives_the_same_pixels_in_every_mode_and_format(digits: Pixels) -> None:
     grey = Image.fromarray(digits[0])
     sixteen = Image.fromarray(digits[0].astype(np.uint16) * 257)
     for data in (
@@ -51,7 +51,7 @@ def test_every_mode_of_a_grey_picture_gives_the_same_pixels(digits: Pixels) -> N
         assert (decode(data, 8) == digits[0]).all()
 
 
-def test_what_is_transparent_lies_on_white(digits: Pixels) -> None:
+def test_transparent_pixels_become_white(digits: Pixels) -> None:
     picture = Image.fromarray(digits[0]).convert("RGBA")
     picture.putalpha(Image.fromarray(np.where(np.arange(64).reshape(8, 8) < 32, 255, 0).astype(np.uint8)))
     pixels = decode(_encoded(picture), 8)
@@ -61,21 +61,21 @@ def test_what_is_transparent_lies_on_white(digits: Pixels) -> None:
     assert (decode(_encoded(palette), 8) == 255).all()
 
 
-def test_cmyk_keeps_light_and_dark(shared_data: Path) -> None:
+def test_cmyk_photograph_decodes_like_its_rgb_original(shared_data: Path) -> None:
     data = _jpegs(shared_data, 1)[0]
     with Image.open(io.BytesIO(data)) as image:
         cmyk = _encoded(image.convert("CMYK"), "JPEG", quality=95)
     assert abs(decode(cmyk, 96).astype(int) - decode(data, 96)).mean() < 6
 
 
-def test_orientation_noted_by_a_camera_is_applied(digits: Pixels) -> None:
+def test_exif_orientation_is_applied(digits: Pixels) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = decode(_encoded(Image.fromarray(digits[0]), exif=exif), 8)
     assert (turned[0] == np.rot90(digits[0], -1)).all()
 
 
-def test_truncated_and_foreign_bytes_are_errors_of_one_line(shared_data: Path, digits: Pixels) -> None:
+def test_truncated_images_and_other_files_are_errors_of_one_line(shared_data: Path, digits: Pixels) -> None:
     jpeg = _jpegs(shared_data, 1)[0]
     png = _encoded(Image.fromarray(np.tile(digits[0], (9, 9))))
     for data in (
@@ -93,14 +93,14 @@ def test_truncated_and_foreign_bytes_are_errors_of_one_line(shared_data: Path, d
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_images_of_a_size_that_no_photograph_has_are_refused() -> None:
+def test_huge_and_very_narrow_images_are_refused() -> None:
     with pytest.raises(ValueError, match="too many"):
         decode(_encoded(Image.new("1", (20_000, 7_000))), 96)
     with pytest.raises(ValueError, match="too narrow"):
         decode(_encoded(Image.new("L", (5_000, 2))), 96)
 
 
-def test_pixels_without_a_range_are_refused() -> None:
+def test_floating_point_and_32_bit_pixels_are_refused() -> None:
     with pytest.raises(ValueError, match="no fixed range"):
         decode(_encoded(Image.new("F", (8, 8), 0.5), "TIFF"), 8)
     with pytest.raises(ValueError, match="no fixed range"):

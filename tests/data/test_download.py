@@ -14,7 +14,7 @@ from bench.errors import SslbenchError
 
 @pytest.fixture
 def mirror(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Serves FashionMNIST's real files from a folder on this machine, as torchvision's only mirror."""
+    """Serves FashionMNIST's real files from a local folder, as torchvision's only mirror."""
     folder = tmp_path / "mirror"
     shutil.copytree(shared_data / "FashionMNIST/raw", folder)
     for path in folder.iterdir():
@@ -30,29 +30,29 @@ def mirror(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         server.shutdown()
 
 
-def test_missing_files_are_downloaded_once_into_the_cache_not_into_the_data_root(
+def test_missing_files_are_downloaded_once_into_the_cache_and_not_into_the_data_root(
     mirror: Path, cache: Path, tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = tmp_path / "named"
-    named.mkdir()
-    first = load("fashion_mnist", data_root=named)
+    data_root = tmp_path / "data"
+    data_root.mkdir()
+    first = load("fashion_mnist", data_root=data_root)
     assert "no files found, downloading" in capsys.readouterr().err
     shutil.rmtree(mirror)
-    assert load("fashion_mnist", data_root=named).fingerprint == first.fingerprint
+    assert load("fashion_mnist", data_root=data_root).fingerprint == first.fingerprint
     assert first.fingerprint == load("fashion_mnist", data_root=shared_data).fingerprint
-    assert not list(named.iterdir())
+    assert not list(data_root.iterdir())
     assert {path.name for path in (cache / "downloads").iterdir()} <= {"FashionMNIST", "fashion_mnist.lock"}
 
 
-def test_download_that_breaks_off_is_one_line_and_leaves_nothing_behind(mirror: Path, cache: Path) -> None:
+def test_failed_download_is_an_error_of_one_line_and_leaves_no_files(mirror: Path, cache: Path) -> None:
     (mirror / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(SslbenchError, match=r"put them into FashionMNIST/raw/.*its download failed") as caught:
+    with pytest.raises(SslbenchError, match=r"put them into FashionMNIST/raw/.*the download failed") as caught:
         load("fashion_mnist")
     assert "\n" not in str(caught.value)
     assert not [path for path in (cache / "downloads").iterdir() if path.suffix != ".lock"]
 
 
-def test_download_with_another_checksum_is_refused(mirror: Path) -> None:
+def test_download_with_a_wrong_checksum_is_refused(mirror: Path) -> None:
     shutil.copy(mirror / "train-labels-idx1-ubyte.gz", mirror / "t10k-labels-idx1-ubyte.gz")
-    with pytest.raises(SslbenchError, match="its download failed"):
+    with pytest.raises(SslbenchError, match="the download failed"):
         load("fashion_mnist")

@@ -22,7 +22,7 @@ def _load(path: Path, **options: int | bool) -> Dataset:
     return load(f"folder:{path}", **{"image_size": 8, **options})  # type: ignore[arg-type]
 
 
-def test_imagenette_zip_has_its_counts_and_val_serves_as_test(shared_data: Path) -> None:
+def test_imagenette_zip_has_its_counts_and_its_val_is_the_test_part(shared_data: Path) -> None:
     path = shared_data / "imagenette-96.zip"
     dataset = load(f"folder:{path}")
     assert torch.bincount(dataset.train_labels).tolist() == [280] * 10
@@ -37,13 +37,13 @@ def test_imagenette_zip_has_its_counts_and_val_serves_as_test(shared_data: Path)
                 assert (dataset.train_images[at].numpy() == np.asarray(image).transpose(2, 0, 1)).all()
 
 
-def test_classes_alone_give_a_stratified_fifth_to_test(digit_folder: Folder) -> None:
+def test_folder_of_classes_without_parts_gets_a_stratified_fifth_as_test(digit_folder: Folder) -> None:
     dataset = _load(digit_folder(images=15, classes=3))
     assert torch.bincount(dataset.train_labels).tolist() == [12] * 3
     assert torch.bincount(dataset.test_labels.open()).tolist() == [3] * 3
 
 
-def test_parts_are_taken_as_they_stand_and_test_goes_before_val(digit_folder: Folder, digits: Pixels) -> None:
+def test_train_test_and_unlabelled_are_read_and_test_is_preferred_to_val(digit_folder: Folder, digits: Pixels) -> None:
     root = digit_folder(parts=("train", "test", "val"), images=5)
     (root / "unlabelled/any").mkdir(parents=True)
     Image.fromarray(digits[5]).save(root / "unlabelled/any/five.png")
@@ -56,19 +56,19 @@ def test_parts_are_taken_as_they_stand_and_test_goes_before_val(digit_folder: Fo
     assert (dataset.traits.images, dataset.traits.train) == (12, 10)
 
 
-def test_class_may_be_called_train() -> None:
+def test_class_may_be_named_train() -> None:
     parts = layout([f"{name}/{at}.jpg" for name in ("bus", "plane", "train") for at in range(3)], "here")
     assert parts.class_names == ["bus", "plane", "train"] and len(parts.train) == 9
 
 
-def test_a_folder_around_all_others_is_looked_through() -> None:
+def test_single_folder_that_contains_all_others_is_skipped() -> None:
     parts = layout(
         ["data/set/train/a/1.jpg", "data/set/train/b/1.JPG", "data/set/val/a/2.png", "data/set/val/b/2.png"], "here"
     )
     assert parts.class_names == ["a", "b"] and len(parts.train) == len(parts.test) == 2
 
 
-def test_grey_only_gives_one_channel_and_a_single_colour_gives_three(digit_folder: Folder) -> None:
+def test_grey_images_give_one_channel_and_a_single_colour_image_gives_three(digit_folder: Folder) -> None:
     root = digit_folder()
     grey = _load(root)
     assert grey.traits.channels == 1 and grey.train_images.shape[1:] == (1, 8, 8)
@@ -77,7 +77,7 @@ def test_grey_only_gives_one_channel_and_a_single_colour_gives_three(digit_folde
     assert colour.traits.channels == 3 and colour.fingerprint != grey.fingerprint
 
 
-def test_grey_images_over_many_blocks_keep_their_order(tmp_path: Path) -> None:
+def test_grey_images_in_many_blocks_keep_their_order(tmp_path: Path) -> None:
     for label in (0, 1):
         (tmp_path / f"set/train/{label}").mkdir(parents=True)
         for at in range(100):
@@ -89,7 +89,7 @@ def test_grey_images_over_many_blocks_keep_their_order(tmp_path: Path) -> None:
     assert ((every[:, 0, 3, 3] >= 100).long() == labels).all()
 
 
-def test_what_is_no_image_or_in_no_class_is_left_out_and_counted(
+def test_files_that_are_not_images_or_in_no_class_are_ignored_and_counted(
     digit_folder: Folder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = digit_folder()
@@ -98,7 +98,7 @@ def test_what_is_no_image_or_in_no_class_is_left_out_and_counted(
     (root / "cover.png").write_bytes((root / "class-0/0.png").read_bytes())
     dataset = _load(root)
     assert len(dataset.train_labels) + len(dataset.test_labels) == 10
-    assert "left out 3 files" in capsys.readouterr().err
+    assert "ignored 3 files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", None])
@@ -111,24 +111,24 @@ def test_corrupt_image_is_named(digit_folder: Folder, data: bytes | None) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_folders_that_are_no_task_are_refused(digit_folder: Folder, tmp_path: Path) -> None:
+def test_folders_with_too_few_classes_or_images_are_refused(digit_folder: Folder, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(SslbenchError, match="a single class, class-0"):
         _load(digit_folder(classes=1, name="one"))
     with pytest.raises(SslbenchError, match="no class"):
         _load(empty)
-    with pytest.raises(SslbenchError, match="class class-0 has 1 images of train, too few"):
+    with pytest.raises(SslbenchError, match="class class-0 has 1 train images, too few"):
         _load(digit_folder(images=1, name="single"))
-    with pytest.raises(SslbenchError, match="has 6 images of train, fewer than 8"):
+    with pytest.raises(SslbenchError, match="has 6 train images, fewer than 8"):
         _load(digit_folder(images=4, name="few"))
-    odd = digit_folder(parts=("train", "test"), name="odd")
-    (odd / "test/class-1").rename(odd / "test/class-9")
+    unmatched = digit_folder(parts=("train", "test"), name="unmatched")
+    (unmatched / "test/class-1").rename(unmatched / "test/class-9")
     with pytest.raises(SslbenchError, match="class class-1 is not in both train/ and test/"):
-        _load(odd)
+        _load(unmatched)
 
 
-def test_size_and_flip_are_part_of_the_task_and_of_the_name(digit_folder: Folder) -> None:
+def test_image_size_and_flip_change_fingerprint_and_name(digit_folder: Folder) -> None:
     root = digit_folder(name="My Pictures (v2)")
     tasks = [_load(root), _load(root, flip=False), _load(root, image_size=16)]
     assert len({task.fingerprint for task in tasks}) == len({task.name for task in tasks}) == 3
@@ -138,7 +138,7 @@ def test_size_and_flip_are_part_of_the_task_and_of_the_name(digit_folder: Folder
         _load(root, image_size=4)
 
 
-def test_one_channel_without_any_deviation_does_not_divide_by_zero(tmp_path: Path) -> None:
+def test_constant_channel_has_a_standard_deviation_above_zero(tmp_path: Path) -> None:
     for label in (0, 1):
         (tmp_path / f"set/{label}").mkdir(parents=True)
         for at in range(10):

@@ -21,45 +21,45 @@ def _build(target: IO[bytes]) -> None:
     write_blocks(target, IMAGES.shape, [IMAGES[:3], IMAGES[3:]])
 
 
-def _never(target: IO[bytes]) -> None:
+def _must_not_run(target: IO[bytes]) -> None:
     raise AssertionError("decoded a second time")
 
 
 def test_images_are_decoded_once_and_mapped(cache: Path) -> None:
     assert (cached("here", _build) == IMAGES).all()
-    again = cached("here", _never)
+    again = cached("here", _must_not_run)
     assert (again == IMAGES).all() and isinstance(again, np.memmap)
 
 
-def test_writing_into_the_array_leaves_the_cache_as_it_is(cache: Path) -> None:
+def test_writing_into_the_array_does_not_change_the_cache(cache: Path) -> None:
     cached("here", _build)[:] = 0
-    assert (cached("here", _never) == IMAGES).all()
+    assert (cached("here", _must_not_run) == IMAGES).all()
 
 
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" * len(data), lambda data: data + b"x"]
 )
-def test_corrupt_cache_is_made_anew(cache: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_corrupt_cache_is_built_again(cache: Path, damage: Callable[[bytes], bytes]) -> None:
     cached("here", _build)
     (path,) = cache.rglob("*.npy")
     path.write_bytes(damage(path.read_bytes()))
     assert (cached("here", _build) == IMAGES).all()
-    assert (cached("here", _never) == IMAGES).all()
+    assert (cached("here", _must_not_run) == IMAGES).all()
 
 
-def test_build_that_breaks_off_leaves_nothing(cache: Path) -> None:
-    def breaks(target: IO[bytes]) -> None:
+def test_interrupted_build_leaves_no_file(cache: Path) -> None:
+    def interrupted(target: IO[bytes]) -> None:
         target.write(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached("here", breaks)
+        cached("here", interrupted)
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
     assert (cached("here", _build) == IMAGES).all()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_process_killed_while_it_decodes_leaves_a_cache_that_the_next_one_fills(cache: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL exists only on POSIX")
+def test_cache_is_built_again_after_a_process_was_killed_while_decoding(cache: Path) -> None:
     code = (
         "import os, signal; from bench.data.cache import cached\n"
         "cached('here', lambda target: (target.write(b'half'), target.flush(), os.kill(os.getpid(), signal.SIGKILL)))"
@@ -70,7 +70,7 @@ def test_process_killed_while_it_decodes_leaves_a_cache_that_the_next_one_fills(
     assert not list(cache.rglob("*.tmp"))
 
 
-def test_full_disk_and_folder_that_cannot_be_made_are_one_line(
+def test_full_disk_and_folder_that_cannot_be_created_are_errors_of_one_line(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(target: IO[bytes]) -> None:
@@ -85,8 +85,10 @@ def test_full_disk_and_folder_that_cannot_be_made_are_one_line(
         cached("here", _build)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits of file sizes are POSIX's")
-def test_file_that_may_not_grow_is_one_line_and_leaves_no_part(digit_folder: Callable[..., Path], cache: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits exist only on POSIX")
+def test_file_size_limit_is_an_error_of_one_line_and_leaves_no_file(
+    digit_folder: Callable[..., Path], cache: Path
+) -> None:
     code = (
         "import resource, signal, sys; from bench.data import load; from bench.errors import SslbenchError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

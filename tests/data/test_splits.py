@@ -10,7 +10,7 @@ from bench.data.splits import TEST, VAL, permutation, stratified
 from bench.errors import SslbenchError
 
 
-def test_val_is_a_tenth_of_every_class_half_rounded_up() -> None:
+def test_val_is_a_tenth_of_every_class_rounded_half_up() -> None:
     dataset = load("digits")
     counts = torch.bincount(dataset.train_labels)
     assert torch.bincount(dataset.train_labels[dataset.val]).tolist() == [
@@ -21,16 +21,16 @@ def test_val_is_a_tenth_of_every_class_half_rounded_up() -> None:
 @pytest.mark.parametrize(
     ("images", "fifth", "tenth"), [(2, 1, 1), (4, 1, 1), (5, 1, 1), (8, 2, 1), (13, 3, 1), (15, 3, 2)]
 )
-def test_parts_round_half_up_and_leave_at_least_one(images: int, fifth: int, tenth: int) -> None:
+def test_parts_are_rounded_half_up_with_at_least_one_image_on_each_side(images: int, fifth: int, tenth: int) -> None:
     labels = np.zeros(images, np.int64)
     for part, expected in ((TEST, fifth), (VAL, tenth)):
-        stay, go = stratified(labels, part, "test", ["only"])
-        assert len(go) == expected
-        assert sorted([*stay, *go]) == list(range(images))
+        remaining, taken = stratified(labels, part, "test", ["only"])
+        assert len(taken) == expected
+        assert sorted([*remaining, *taken]) == list(range(images))
 
 
-def test_class_too_small_to_split_is_named() -> None:
-    with pytest.raises(SslbenchError, match="class rare has 1 images"):
+def test_error_for_a_class_too_small_to_split_names_it() -> None:
+    with pytest.raises(SslbenchError, match="class rare has 1 train images"):
         stratified(np.array([0, 0, 0, 1]), VAL, "val", ["usual", "rare"])
 
 
@@ -53,7 +53,7 @@ def test_fingerprint_of_digits_is_the_same_on_every_machine() -> None:
     assert load("digits").fingerprint == "adc4a6170cc7235b0c4dcd065d592749"
 
 
-def test_development_task_puts_val_in_the_place_of_test() -> None:
+def test_development_task_uses_val_as_its_test_part() -> None:
     dataset = load("digits")
     task = load("digits", development=True)
     val = dataset.val
@@ -76,7 +76,7 @@ def test_development_task_has_its_own_val_and_traits() -> None:
     assert task.traits.images == len(task.train_labels)
 
 
-def test_development_task_of_a_class_too_small_names_it(tmp_path: Path) -> None:
+def test_error_for_a_class_too_small_for_the_development_task_names_it(tmp_path: Path) -> None:
     dataset = load("digits")
     labels = dataset.train_labels.clone()
     keep = torch.cat([(labels != 3).nonzero().squeeze(1), (labels == 3).nonzero().squeeze(1)[:2]])
@@ -88,5 +88,5 @@ def test_development_task_of_a_class_too_small_names_it(tmp_path: Path) -> None:
             "val": torch.tensor([len(keep) - 1]),
         }
     )
-    with pytest.raises(SslbenchError, match="development task: class 3 has 1 images"):
+    with pytest.raises(SslbenchError, match="development task: class 3 has 1 train images"):
         development(small)

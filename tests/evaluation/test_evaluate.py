@@ -1,4 +1,4 @@
-"""An encoder under the protocols: labels under seal, features once, the encoder untouched."""
+"""``Evaluation``: test labels stay sealed, collapse is detected, and the encoder is not changed."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_a_task_holds_no_test_labels(digits):
 
 
 @pytest.mark.slow
-def test_the_test_labels_are_read_once_a_protocol_and_run(digits):
+def test_the_test_labels_are_opened_once_per_protocol(digits):
     evaluation = evaluation_of(digits)
     evaluation.collapse()
     assert digits.test_labels.openings == 0
@@ -54,7 +54,7 @@ def test_the_development_task_never_opens_the_test_labels(digits):
 
 
 @pytest.mark.parametrize("method", ["pixels", "random_init"])
-def test_floors_on_digits_have_not_collapsed(digits, method):
+def test_baselines_on_digits_have_not_collapsed(digits, method):
     assert evaluation_of(digits, method).collapse() is None
 
 
@@ -62,22 +62,22 @@ def test_floors_on_digits_have_not_collapsed(digits, method):
 def test_an_encoder_that_maps_all_images_to_a_point_or_a_line_has_collapsed(digits, rank):
     evaluation = evaluation_of(digits)
     direction = torch.linspace(1, 2, evaluation.encoder.dim)
-    usual = evaluation.encoder.features
+    original_features = evaluation.encoder.features
     evaluation.encoder.features = lambda images: (
-        direction * usual(images)[:, :1] if rank else direction.expand(len(images), -1)
+        direction * original_features(images)[:, :1] if rank else direction.expand(len(images), -1)
     )
     assert "rankme 1" in evaluation.collapse()
 
 
 def test_equal_label_sets_are_measured_once(digits):
     evaluation = evaluation_of(digits)
-    twin = evaluation.measure("lowshot-1pct-frozen", beside=("knn", "lowshot-1", "lowshot-1-frozen"))
-    assert twin.same_as == "lowshot-1-frozen"
-    assert evaluation.measure("lowshot-10pct-frozen", beside=("lowshot-1-frozen",)).same_as is None
+    repeated = evaluation.measure("lowshot-1pct-frozen", already_measured=("knn", "lowshot-1", "lowshot-1-frozen"))
+    assert repeated.same_as == "lowshot-1-frozen"
+    assert evaluation.measure("lowshot-10pct-frozen", already_measured=("lowshot-1-frozen",)).same_as is None
 
 
 @pytest.mark.slow
-def test_measuring_twice_gives_the_same_answers_and_leaves_the_encoder_as_it_was(digits):
+def test_measuring_twice_gives_the_same_result_and_does_not_change_the_encoder(digits):
     evaluation = evaluation_of(digits)
     before = {name: tensor.clone() for name, tensor in evaluation.encoder.state_dict().items()}
     first, second = evaluation.measure("lowshot-2"), evaluation.measure("lowshot-2")
@@ -87,7 +87,7 @@ def test_measuring_twice_gives_the_same_answers_and_leaves_the_encoder_as_it_was
         assert torch.equal(tensor, before[name]), name
 
 
-def test_pixels_have_no_network_and_their_features_are_the_normalised_image(digits):
+def test_pixels_have_no_network_and_their_features_are_the_normalised_pixels(digits):
     seeds.seed_everything(0, "init")
     identity = Identity("digits", "f", "test", "pixels", 1, "resnet9_slim", 1, 1, "smoke", 2, 256, 0)
     encoder = build_method(identity, digits).encoder().eval()
@@ -99,7 +99,7 @@ def test_pixels_have_no_network_and_their_features_are_the_normalised_image(digi
     assert torch.allclose(features, ((images / 255 - mean) / std).flatten(1), atol=1e-5)
 
 
-def test_statistics_of_an_untrained_network_are_those_of_the_whole_train_part(digits):
+def test_batch_norm_statistics_of_an_untrained_network_are_those_of_all_train_images(digits):
     encoder = evaluation_of(digits).encoder
     first = next(m for m in encoder.modules() if isinstance(m, torch.nn.BatchNorm2d))
     convolution = next(m for m in encoder.modules() if isinstance(m, torch.nn.Conv2d))

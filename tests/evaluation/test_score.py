@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, and the seal on the test labels."""
+"""Metrics compared with scikit-learn, and how often the test labels are opened."""
 
 import base64
 
@@ -15,15 +15,15 @@ from protocols.base import Predictions
 
 
 @pytest.fixture(scope="module")
-def answers():
-    """Log-probabilities of a weak classifier on real digits, and the truth."""
+def predictions():
+    """Log-probabilities of a weak classifier on real digits, and the true labels."""
     images, labels = load_digits(return_X_y=True)
     model = LogisticRegression(max_iter=20, C=1e-4).fit(images[:300, 20:30], labels[:300])
     return model.predict_log_proba(images[300:, 20:30]), labels[300:]
 
 
-def test_metrics_agree_with_scikit_learn(answers):
-    log_probabilities, labels = answers
+def test_metrics_agree_with_scikit_learn(predictions):
+    log_probabilities, labels = predictions
     sealed = SealedLabels(torch.tensor(labels))
     found = score(Predictions(scores=[torch.tensor(log_probabilities, dtype=torch.float32)]), sealed, 10).metrics
     predicted = log_probabilities.argmax(1)
@@ -33,41 +33,41 @@ def test_metrics_agree_with_scikit_learn(answers):
     assert found["nll"] == pytest.approx(log_loss(labels, np.exp(log_probabilities)), rel=1e-5)
 
 
-def test_kept_bits_say_which_images_were_right(answers):
-    log_probabilities, labels = answers
+def test_stored_bits_are_the_correctly_classified_images(predictions):
+    log_probabilities, labels = predictions
     block = torch.tensor(log_probabilities, dtype=torch.float32)
     (text,) = score(Predictions(scores=[block]), SealedLabels(torch.tensor(labels)), 10).correct
     bits = np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=len(labels))
     assert (bits == (log_probabilities.argmax(1) == labels)).all()
 
 
-def test_labels_are_opened_once_however_many_draws_and_variants(answers):
-    log_probabilities, labels = answers
+def test_labels_are_opened_once_for_all_draws_and_variants(predictions):
+    log_probabilities, labels = predictions
     block = torch.tensor(log_probabilities, dtype=torch.float32)
     sealed = SealedLabels(torch.tensor(labels))
     score(Predictions(scores=[block, block, block], variants={"k=1": block}), sealed, 10)
     assert sealed.openings == 1
 
 
-def test_label_free_figures_never_open_the_labels():
+def test_label_free_measures_never_open_the_labels():
     sealed = SealedLabels(torch.zeros(3, dtype=torch.int64))
     assert score(Predictions(metrics={"rankme": 3.0}), sealed, 2).metrics == {"rankme": 3.0}
     assert sealed.openings == 0
 
 
-def test_a_tie_at_the_fifth_place_counts_as_a_random_order_would():
+def test_a_tie_at_the_fifth_rank_counts_with_its_probability_under_a_random_order():
     scores = torch.zeros(1, 10)
     scores[0, 0] = 1.0
     found = score(Predictions(scores=[scores]), SealedLabels(torch.tensor([3])), 10).metrics
     assert found["top5"] == pytest.approx(4 / 9)
 
 
-def test_top5_is_left_out_where_it_says_nothing():
+def test_top5_is_left_out_for_five_classes_or_fewer():
     found = score(Predictions(scores=[torch.zeros(1, 5)]), SealedLabels(torch.tensor([0])), 5).metrics
     assert "top5" not in found
 
 
 @pytest.mark.parametrize("block", [torch.zeros(2, 10), torch.zeros(3, 9), torch.full((3, 10), float("nan"))])
-def test_predictions_that_cannot_be_scored_are_refused(block):
+def test_predictions_of_wrong_shape_or_not_finite_are_rejected(block):
     with pytest.raises(ValueError, match="predictions"):
         score(Predictions(scores=[block]), SealedLabels(torch.zeros(3, dtype=torch.int64)), 10)

@@ -1,4 +1,4 @@
-"""Training labels that say nothing give chance through the whole evaluation: label sets, features, protocol, score."""
+"""Shuffled training labels give chance accuracy in the whole evaluation: label sets, features, protocol and score."""
 
 from dataclasses import replace
 
@@ -21,13 +21,13 @@ SHUFFLES = 20
 TRAIN, TEST = 40, 30
 
 
-def balanced(labels, each):
-    return torch.cat([(labels == label).nonzero().flatten()[:each] for label in labels.unique()])
+def balanced(labels, per_class):
+    return torch.cat([(labels == label).nonzero().flatten()[:per_class] for label in labels.unique()])
 
 
 @pytest.fixture(scope="module")
 def evaluation():
-    """As many images of every class in train and in test: whatever is guessed is right once in ten."""
+    """The same number of images per class in train and in test, so that any guess is correct with probability 0.1."""
     data = load("digits")
     keep, test = balanced(data.train_labels, TRAIN), balanced(truth := data.test_labels.open(), TEST)
     labels = data.train_labels[keep]
@@ -46,8 +46,8 @@ def evaluation():
     return Evaluation(encoder, data, "resnet9_slim", 0)
 
 
-def shortened(entry):
-    """The same protocol, with few label sets and steps where the network is trained."""
+def with_fewer_steps(entry):
+    """The same protocol; if it trains the network, with fewer label sets and steps."""
     constants = dict(entry.constants)
     if "training" not in constants:
         return entry
@@ -58,14 +58,14 @@ def shortened(entry):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["linear", "knn", "lowshot-1-frozen", "lowshot-1"])
 def test_shuffled_training_labels_give_chance(evaluation, name, monkeypatch):
-    monkeypatch.setitem(catalogue.ENTRIES, name, shortened(catalogue.resolve(name)))
+    monkeypatch.setitem(catalogue.ENTRIES, name, with_fewer_steps(catalogue.resolve(name)))
     data, found = evaluation.dataset, []
     for shuffle in range(SHUFFLES):
         order = torch.randperm(len(data.train_labels), generator=torch.Generator().manual_seed(shuffle))
-        mixed = replace(data, train_labels=data.train_labels[order])
-        again = Evaluation(evaluation.encoder, mixed, evaluation.backbone, seed=0)
-        # Features know no labels: those of the first evaluation serve all.
-        again.features = evaluation.features
-        found.append(again.measure(name).metrics["top1"])
+        shuffled = replace(data, train_labels=data.train_labels[order])
+        repeated = Evaluation(evaluation.encoder, shuffled, evaluation.backbone, seed=0)
+        # Features do not depend on labels, so they are extracted only once.
+        repeated.features = evaluation.features
+        found.append(repeated.measure(name).metrics["top1"])
     assert len(set(found)) > SHUFFLES / 2
     assert abs(np.mean(found) - 0.1) <= 4 * np.std(found, ddof=1) / np.sqrt(SHUFFLES)

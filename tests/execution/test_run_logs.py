@@ -4,11 +4,11 @@ import re
 
 import pytest
 import torch
+from bench.execution.context import Surroundings
 from support.in_process import lines_of, perform, stopped
 
 from bench.data import load
 from bench.evaluation import evaluate
-from bench.execution.context import Surroundings
 from bench.execution.run import execute
 from bench.planning.plan import Wanted, plan
 from bench.records.record import Identity
@@ -82,7 +82,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_and_one_line_in_the
 
 
 def test_a_protocol_that_fails_leaves_its_traceback_too(tmp_path, monkeypatch):
-    def measure(self, name, beside=()):
+    def measure(self, name, already_measured=()):
         raise ZeroDivisionError("nothing to divide by")
 
     monkeypatch.setattr(evaluate.Evaluation, "measure", measure)
@@ -100,7 +100,7 @@ def test_a_log_that_cannot_be_written_stops_no_run_and_is_said_once(tmp_path):
     assert record.status == "ok"
     (line,) = said
     assert line.startswith(f"log {path} cannot be written: ")
-    assert line.endswith("; the run goes on without")
+    assert line.endswith("; the run continues without a log")
 
 
 def test_an_entry_of_many_lines_stays_one_entry(tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from bench.errors import SslbenchError
-from bench.leaderboard.build import Current, build, catalogue
+from bench.leaderboard.build import CurrentVersions, build, current_versions
 from bench.leaderboard.ranking import order
 from bench.leaderboard.tables import Row, Table
 from bench.records.record import Identity, Measurement, Record
@@ -29,7 +29,7 @@ METHODS = {"pixels": -1.0, "random_init": -0.8, "supervised": 0.9, "vae": -0.6, 
 FROM_ELSEWHERE = {"backbone": "own", "budget": "none", "epochs": 0, "batch": 0}
 
 
-def only(records: list[Record], current: Current, **how: bool) -> Table:
+def only(records: list[Record], current: CurrentVersions, **how: bool) -> Table:
     (table,) = build(records, current, **how).tables
     return table
 
@@ -42,8 +42,8 @@ def changed(record: Record, **identity: object) -> Record:
     return replace(record, identity=replace(record.identity, **identity))  # type: ignore[arg-type]
 
 
-def test_methods_come_in_the_order_of_their_ranks_and_floor_and_ceiling_stand_below_without(
-    campaign: Campaign, current: Current
+def test_methods_are_sorted_by_rank_and_floor_and_ceiling_follow_without_rank(
+    campaign: Campaign, current: CurrentVersions
 ) -> None:
     table = only(campaign(METHODS), current)
     assert [row.method for row in table.rows][:3] == ["simclr", "byol", "vae"]
@@ -53,7 +53,7 @@ def test_methods_come_in_the_order_of_their_ranks_and_floor_and_ceiling_stand_be
     assert all(found == {None} for found in ties.values())
 
 
-def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns(current: Current) -> None:
+def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns(current: CurrentVersions) -> None:
     def record(method: str, **scores: float) -> Record:
         protocols = {name.replace("_", "-"): Measurement(1, metrics={"top1": score}) for name, score in scores.items()}
         return changed(replace(template, protocols=protocols), method=method)
@@ -75,7 +75,7 @@ def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns
     assert ranks == {"a": pytest.approx(5.5 / 3), "b": pytest.approx(5 / 3), "c": pytest.approx(7.5 / 3), "d": None}
 
 
-def test_scores_are_percent_with_deviations_over_seeds_and_draws(campaign: Campaign, current: Current) -> None:
+def test_scores_are_percent_with_deviations_over_seeds_and_draws(campaign: Campaign, current: CurrentVersions) -> None:
     records = campaign({"simclr": 0.0}, seeds=(0, 1, 2))
     row = only(records, current).rows[0]
     found = row.scores["lowshot-1"]
@@ -89,15 +89,17 @@ def test_scores_are_percent_with_deviations_over_seeds_and_draws(campaign: Campa
     assert row.seeds == (0, 1, 2)
 
 
-def test_one_seed_has_no_deviation_but_an_interval_and_the_table_says_so(campaign: Campaign, current: Current) -> None:
+def test_one_seed_has_no_deviation_but_an_interval_and_the_table_says_so(
+    campaign: Campaign, current: CurrentVersions
+) -> None:
     table = only(campaign(METHODS), current)
     assert all(score.std is None and score.interval for row in table.rows for score in row.scores.values())
-    assert any("pretraining noise is not in it" in note for note in table.notes)
-    assert not any("pretraining noise" in note for note in only(campaign(METHODS, seeds=(0, 1)), current).notes)
+    assert any("variation between seeds" in note for note in table.notes)
+    assert not any("variation between seeds" in note for note in only(campaign(METHODS, seeds=(0, 1)), current).notes)
 
 
-def test_equal_label_sets_are_one_column_in_the_ranks_even_where_one_run_measured_them_alone(
-    campaign: Campaign, current: Current
+def test_equal_label_sets_count_once_in_the_ranks_even_if_only_one_run_recorded_that_they_are_equal(
+    campaign: Campaign, current: CurrentVersions
 ) -> None:
     records = campaign({"simclr": 0.5, "byol": 0.0})
     twin = Measurement(1, same_as="lowshot-1")
@@ -108,7 +110,7 @@ def test_equal_label_sets_are_one_column_in_the_ranks_even_where_one_run_measure
 
 
 def test_changed_settings_and_encoders_from_elsewhere_are_marked_rows_without_rank(
-    campaign: Campaign, current: Current
+    campaign: Campaign, current: CurrentVersions
 ) -> None:
     records = campaign({"simclr": 0.0}) + campaign({"simclr": 5.0}, settings={"temperature": 0.2})
     records += campaign({"timm-vit-tiny-1f2e3d4c": 9.0}, identity=FROM_ELSEWHERE)
@@ -119,8 +121,8 @@ def test_changed_settings_and_encoders_from_elsewhere_are_marked_rows_without_ra
     assert table.rows[0].scores["linear"].tied_with_best is True
 
 
-def test_an_encoder_from_elsewhere_stands_in_every_table_of_its_data_set_and_backbone(
-    campaign: Campaign, current: Current
+def test_an_encoder_from_elsewhere_is_in_every_table_of_its_data_set_and_backbone(
+    campaign: Campaign, current: CurrentVersions
 ) -> None:
     records = campaign({"simclr": 0.0}) + campaign({"simclr": 0.5}, identity={"budget": "quick"})
     records += campaign({"simclr": 0.5}, identity={"backbone": "resnet18"})
@@ -139,8 +141,8 @@ def test_an_encoder_from_elsewhere_stands_in_every_table_of_its_data_set_and_bac
     }
 
 
-def test_what_only_an_encoder_from_elsewhere_was_measured_under_takes_no_rank_away(
-    campaign: Campaign, current: Current
+def test_a_column_that_only_an_encoder_from_elsewhere_has_does_not_affect_ranks(
+    campaign: Campaign, current: CurrentVersions
 ) -> None:
     measured = [name for name in current.default if name != "lowshot-1"]
     records = campaign({"simclr": 0.5, "byol": 0.0}, columns=measured)
@@ -150,7 +152,7 @@ def test_what_only_an_encoder_from_elsewhere_was_measured_under_takes_no_rank_aw
     assert "lowshot-1" in rows["timm-vit-tiny-1f2e3d4c"].scores
 
 
-def test_a_failure_stands_in_its_row_with_its_cause_and_has_no_rank(campaign: Campaign, current: Current) -> None:
+def test_a_failed_row_shows_its_cause_and_has_no_rank(campaign: Campaign, current: CurrentVersions) -> None:
     records = campaign({"simclr": 0.5, "byol": 0.4}, seeds=(0, 1))
     bad = replace(records[1], status="diverged", cause="loss is not finite at step 3", protocols={})
     table = only([records[0], bad, *records[2:]], current)
@@ -166,57 +168,57 @@ def test_a_failure_stands_in_its_row_with_its_cause_and_has_no_rank(campaign: Ca
     ("identity", "reason"),
     [({"harness_version": 2}, "harness"), ({"method_version": 0}, "method"), ({"backbone_version": 7}, "backbone")],
 )
-def test_records_of_other_versions_leave_the_table_and_are_listed(
-    campaign: Campaign, current: Current, identity: dict[str, int], reason: str
+def test_records_of_other_versions_are_left_out_and_listed(
+    campaign: Campaign, current: CurrentVersions, identity: dict[str, int], reason: str
 ) -> None:
     checked = replace(current, methods={"simclr": 1, "byol": 1}, backbones={"resnet9_slim": 1})
     old, new = campaign({"simclr": 0.5, "byol": 0.4})
-    board = build([changed(old, **identity), new], checked)
-    assert [row.method for row in board.tables[0].rows] == ["byol"]
-    assert [reason in str(stale) and "simclr" in str(stale) for stale in board.stale] == [True]
+    leaderboard = build([changed(old, **identity), new], checked)
+    assert [row.method for row in leaderboard.tables[0].rows] == ["byol"]
+    assert [reason in str(stale) and "simclr" in str(stale) for stale in leaderboard.stale] == [True]
 
 
 @pytest.mark.parametrize("version", ["method_version", "backbone_version"])
 def test_seeds_of_different_versions_are_never_averaged_in_one_row(
-    campaign: Campaign, current: Current, version: str
+    campaign: Campaign, current: CurrentVersions, version: str
 ) -> None:
     old, new, other = campaign({"simclr": 0.5}, seeds=(0, 1)) + campaign({"byol": 0.4})
     changed_settings = changed(old, settings={"temperature": 0.2})
-    board = build([old, changed(new, **{version: 2}), other, changed_settings], current)
-    rows = by_method(board.tables[0])
+    leaderboard = build([old, changed(new, **{version: 2}), other, changed_settings], current)
+    rows = by_method(leaderboard.tables[0])
     assert {name: row.seeds for name, row in rows.items()} == {
         "simclr": (1,),
         "byol": (0,),
         "simclr+temperature=0.2": (0,),
     }
     assert rows["simclr"].scores["knn"].mean == pytest.approx(100 * new.protocols["knn"].metrics["top1"])
-    (stale,) = board.stale
+    (stale,) = leaderboard.stale
     assert stale.identity == old.identity and "version 1, other seeds have 2" in str(stale)
 
 
-def test_an_old_backbone_is_stale_without_check(campaign: Campaign) -> None:
+def test_a_record_of_an_old_backbone_is_stale_even_without_check(campaign: Campaign) -> None:
     (record,) = campaign({"simclr": 0.5})
-    board = build([changed(record, backbone_version=0)], catalogue())
-    assert board.tables == () and "backbone resnet9_slim version 0, now 1" in str(board.stale[0])
+    leaderboard = build([changed(record, backbone_version=0)], current_versions())
+    assert leaderboard.tables == () and "backbone resnet9_slim version 0, now 1" in str(leaderboard.stale[0])
 
 
-def test_without_check_only_harness_and_protocols_are_compared(campaign: Campaign, current: Current) -> None:
+def test_without_check_only_harness_and_protocols_are_compared(campaign: Campaign, current: CurrentVersions) -> None:
     (old,) = campaign({"simclr": 0.5})
     assert build([changed(old, method_version=0)], current).stale == ()
     linear = replace(old.protocols["linear"], version=9)
-    board = build([replace(old, protocols=old.protocols | {"linear": linear})], current)
-    assert board.tables == () and "linear version 9, now 1" in str(board.stale[0])
+    leaderboard = build([replace(old, protocols=old.protocols | {"linear": linear})], current)
+    assert leaderboard.tables == () and "linear version 9, now 1" in str(leaderboard.stale[0])
 
 
-def test_an_outdated_figure_on_request_leaves_alone(campaign: Campaign, current: Current) -> None:
+def test_an_outdated_measurement_on_request_is_left_out_alone(campaign: Campaign, current: CurrentVersions) -> None:
     (record,) = campaign({"simclr": 0.5})
     extra = {"linear-sgd": replace(record.protocols["linear"], version=2), "mine": record.protocols["linear"]}
-    board = build([replace(record, protocols=record.protocols | extra)], current, all_protocols=True)
-    assert [c.id for c in board.tables[0].columns] == list(current.default)
-    assert sorted(stale.protocol or "" for stale in board.stale) == ["linear-sgd", "mine"]
+    leaderboard = build([replace(record, protocols=record.protocols | extra)], current, all_protocols=True)
+    assert [c.id for c in leaderboard.tables[0].columns] == list(current.default)
+    assert sorted(stale.protocol or "" for stale in leaderboard.stale) == ["linear-sgd", "mine"]
 
 
-def test_columns_on_request_are_shown_when_asked_for(campaign: Campaign, current: Current) -> None:
+def test_columns_on_request_are_shown_with_all_protocols(campaign: Campaign, current: CurrentVersions) -> None:
     (record,) = campaign({"simclr": 0.5})
     extra = {"linear-sgd": record.protocols["linear"], "rankme": Measurement(1, metrics={"rankme": 41.5})}
     record = replace(record, protocols=record.protocols | extra)
@@ -227,14 +229,18 @@ def test_columns_on_request_are_shown_when_asked_for(campaign: Campaign, current
     assert table.rows[0].scores["rankme"].interval is None
 
 
-def test_data_of_one_name_but_other_content_are_never_in_one_table(campaign: Campaign, current: Current) -> None:
+def test_data_sets_with_the_same_name_but_different_content_get_separate_tables(
+    campaign: Campaign, current: CurrentVersions
+) -> None:
     one, other = campaign({"simclr": 0.5, "byol": 0.4})
-    board = build([one, changed(other, fingerprint="beef" * 16)], current)
-    assert [len(table.rows) for table in board.tables] == [1, 1]
-    assert all(any("fingerprint" in note for note in table.notes) for table in board.tables)
+    leaderboard = build([one, changed(other, fingerprint="beef" * 16)], current)
+    assert [len(table.rows) for table in leaderboard.tables] == [1, 1]
+    assert all(any("fingerprint" in note for note in table.notes) for table in leaderboard.tables)
 
 
-def test_other_devices_and_precisions_are_marked_but_not_untrained_rows(campaign: Campaign, current: Current) -> None:
+def test_rows_on_another_device_or_in_another_precision_are_marked_unless_untrained(
+    campaign: Campaign, current: CurrentVersions
+) -> None:
     records = campaign({"random_init": 0.0}, environment={"precision": "32-true"})
     records += campaign({"simclr": 0.5, "byol": 0.4, "vae": 0.1})
     assert not any(row.marked for row in only(records, current).rows)
@@ -242,14 +248,14 @@ def test_other_devices_and_precisions_are_marked_but_not_untrained_rows(campaign
     assert [row.method for row in only(records, current).rows if row.marked] == ["moco"]
 
 
-def test_tables_of_the_development_task_are_apart_and_unranked(campaign: Campaign, current: Current) -> None:
+def test_the_development_task_has_separate_unranked_tables(campaign: Campaign, current: CurrentVersions) -> None:
     records = campaign({"simclr": 0.5, "byol": 0.4})
     tables = build(records + [changed(r, task="val") for r in records], current).tables
     ranks = {table.task: [row.rank is None for row in table.rows] for table in tables}
     assert ranks == {"test": [False, False], "val": [True, True]}
 
 
-def test_rows_sort_by_a_column_or_a_cost_within_their_groups(campaign: Campaign, current: Current) -> None:
+def test_rows_sort_by_a_column_or_a_cost_within_their_groups(campaign: Campaign, current: CurrentVersions) -> None:
     table = only(campaign(METHODS), current)
     by_time = order(table.rows, "pretrain_s", table.columns)
     times = [row.cost.pretrain_s for row in by_time if row.group == "methods"]
@@ -261,17 +267,17 @@ def test_rows_sort_by_a_column_or_a_cost_within_their_groups(campaign: Campaign,
     assert [row.group for row in by_time] == [row.group for row in table.rows]
 
 
-def test_an_unknown_column_is_answered_with_the_nearest(campaign: Campaign, current: Current) -> None:
+def test_an_unknown_column_suggests_the_nearest(campaign: Campaign, current: CurrentVersions) -> None:
     table = only(campaign({"simclr": 0.5}), current)
     with pytest.raises(SslbenchError, match="'linear'"):
         order(table.rows, "liner", table.columns)
 
 
-def test_no_records_make_an_empty_board(current: Current) -> None:
+def test_no_records_give_an_empty_leaderboard(current: CurrentVersions) -> None:
     assert build([], current).tables == ()
 
 
-def test_the_catalogue_of_protocols_is_what_the_table_is_built_with(campaign: Campaign) -> None:
-    table = only(campaign({"simclr": 0.5, "byol": 0.4}), catalogue())
+def test_the_table_is_built_with_the_catalogue_of_protocols(campaign: Campaign) -> None:
+    table = only(campaign({"simclr": 0.5, "byol": 0.4}), current_versions())
     assert [row.method for row in table.rows if row.rank is not None] == ["simclr", "byol"]
     assert {"knn", "linear", "lowshot-1-frozen"} <= {column.id for column in table.columns}

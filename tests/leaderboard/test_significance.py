@@ -9,14 +9,14 @@ from bench.leaderboard.significance import Answers, difference, holm, interval, 
 
 
 def answers(right: np.ndarray, label_sets: str | None = None) -> Answers:
-    """From bits of seeds × draws × images."""
+    """Answers from bits [seeds, draws, images]."""
     return Answers(right.mean(0), right.mean(1), label_sets)
 
 
 def world(
     rng: np.random.Generator, methods: int, seeds: int, draws: int, images: int, lead: float = 0.0
 ) -> list[Answers]:
-    """Equal methods, but for the first one's lead (logits): images, draws, image × draw, seeds, seed × image and seed × draw."""
+    """Simulate methods of equal ability, except that the first leads by ``lead`` logits, with every random effect of the model."""
     several = float(draws > 1)
     shared = rng.normal(0, 1.5, images) + several * (
         rng.normal(0, 0.3, (draws, 1)) + rng.normal(0, 1.0, (draws, images))
@@ -44,7 +44,7 @@ def test_equal_methods_differ_in_no_more_than_five_percent_of_worlds(seeds: int,
 
 
 @pytest.mark.parametrize(("seeds", "draws", "images"), SHAPES)
-def test_some_of_eight_equal_methods_is_not_tied_in_no_more_than_five_percent_of_worlds(
+def test_one_of_eight_equal_methods_is_called_different_in_no_more_than_five_percent_of_worlds(
     seeds: int, draws: int, images: int
 ) -> None:
     rng = np.random.default_rng(2)
@@ -54,7 +54,7 @@ def test_some_of_eight_equal_methods_is_not_tied_in_no_more_than_five_percent_of
 
 
 @pytest.mark.parametrize(("seeds", "draws", "images"), SHAPES[:4])
-def test_a_method_that_is_much_better_stands_out(seeds: int, draws: int, images: int) -> None:
+def test_a_much_better_method_is_found(seeds: int, draws: int, images: int) -> None:
     rng = np.random.default_rng(3)
     found = [tied_with_best(world(rng, 4, seeds, draws, images, lead=2.0)) for _ in range(30)]
     alone = [ties == [True, False, False, False] for ties in found]
@@ -92,7 +92,7 @@ def test_the_interval_holds_the_true_score_in_about_95_percent_of_worlds(seeds: 
     assert held / worlds >= 0.92
 
 
-def test_paired_images_find_what_separate_intervals_do_not() -> None:
+def test_pairing_images_finds_a_difference_that_separate_intervals_hide() -> None:
     rng = np.random.default_rng(6)
     first = rng.random(1000) < 0.8
     second = first & (np.arange(1000) % 50 != 0)
@@ -101,7 +101,7 @@ def test_paired_images_find_what_separate_intervals_do_not() -> None:
     assert interval(b)[1] > interval(a)[0]
 
 
-def test_identical_answers_are_tied_whatever_their_number() -> None:
+def test_identical_answers_are_tied_for_any_number_of_images() -> None:
     for shape in [(1, 1, 1), (1, 1, 50), (3, 1, 50), (1, 4, 50), (3, 4, 50)]:
         right = np.random.default_rng(7).random(shape) < 0.5
         found = difference(answers(right), answers(right))
@@ -124,11 +124,11 @@ def test_one_or_two_images_decide_nothing(shape: tuple[int, int, int]) -> None:
     assert 0 <= low < 0.5 and high == 1
 
 
-def test_all_right_against_all_wrong_on_many_images_is_no_tie() -> None:
+def test_all_right_and_all_wrong_on_many_images_are_not_tied() -> None:
     assert tied_with_best([answers(np.zeros((1, 1, 100))), answers(np.ones((1, 1, 100)))]) == [False, True]
 
 
-def test_a_method_with_one_seed_is_taken_to_vary_as_the_one_with_several() -> None:
+def test_a_method_with_one_seed_is_assumed_to_vary_like_the_one_with_several() -> None:
     rng = np.random.default_rng(8)
     base = rng.random((1, 1, 2000))
     spread = np.concatenate([base < 0.80, base < 0.85, base < 0.90])
@@ -137,20 +137,20 @@ def test_a_method_with_one_seed_is_taken_to_vary_as_the_one_with_several() -> No
     assert difference(one, three).p > 0.05
 
 
-def test_answers_under_other_label_sets_cannot_be_paired() -> None:
+def test_answers_with_different_label_sets_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="paired"):
         difference(answers(np.ones((1, 2, 9)), "a"), answers(np.ones((1, 2, 9)), "b"))
     with pytest.raises(ValueError, match="paired"):
         difference(answers(np.ones((1, 2, 9))), answers(np.ones((1, 3, 9))))
 
 
-def test_holm_gives_the_example_of_its_textbook() -> None:
+def test_holm_reproduces_a_textbook_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.01, 0.5], hypotheses=10) == [0.1, 1.0]
     assert holm([]) == []
 
 
-def test_kept_bits_unpack_to_seeds_draws_and_images() -> None:
+def test_stored_bits_unpack_to_seeds_draws_and_images() -> None:
     bits = np.random.default_rng(9).random((2, 3, 13)) < 0.5
     packed = [[base64.b64encode(np.packbits(draw).tobytes()).decode() for draw in seed] for seed in bits]
     found = unpack(packed, 13)
@@ -163,7 +163,7 @@ def test_kept_bits_unpack_to_seeds_draws_and_images() -> None:
     assert unpack([], 13) is None
 
 
-def test_neighbours_of_real_digits_tie_where_k_is_alike_and_not_where_it_is_absurd() -> None:
+def test_knn_on_digits_ties_for_similar_k_and_not_for_an_absurd_k() -> None:
     images, labels = load_digits(return_X_y=True)
     train, test = slice(0, 1200), slice(1200, None)
     rows = []

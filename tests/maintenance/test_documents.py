@@ -1,4 +1,4 @@
-"""The examples of the README, run as a user would."""
+"""The examples in the documents, run as a user would run them."""
 
 import json
 import re
@@ -10,16 +10,34 @@ from support.starting import ROOT
 
 pytestmark = pytest.mark.slow
 
-BLOCK = re.compile(r"```python\n(# (my_\w+\.py)\n.*?)```", re.DOTALL)
-LONGEST = {"my_method.py": 40, "my_encoder.py": 10}
+PLUGIN = re.compile(r"```python\n(# (my_\w+\.py)\n.*?)```", re.DOTALL)
+FOLDER_COMMAND = re.compile(r"^\s*sslbench (run [^#\n]*--dataset folder:my_images[^#\n]*)", re.MULTILINE)
+MAX_LINES = {"my_method.py": 40, "my_encoder.py": 10}
 FAST = ("--protocol", "knn", "--protocol", "lowshot-1-frozen")
 
 
-@pytest.mark.parametrize("file", LONGEST)
-def test_a_plugin_of_the_readme_is_short_and_runs(sslbench, tmp_path, file):
-    examples = {name: code for code, name in BLOCK.findall((ROOT / "README.md").read_text())}
-    code = examples[file]
-    assert len(code.splitlines()) <= LONGEST[file]
+def documents():
+    paths = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("bench/*/README.md")]
+    return {str(path.relative_to(ROOT)): path.read_text() for path in sorted(paths)}
+
+
+def examples(pattern):
+    """Distinct examples with the first document that has each."""
+    found = {}
+    for name, text in documents().items():
+        for match in pattern.finditer(text):
+            found.setdefault(match[1].strip(), (name, match))
+    return [pytest.param(match, id=f"{name}: {match[match.lastindex].strip()}") for name, match in found.values()]
+
+
+def test_both_kinds_of_plugin_have_an_example():
+    assert {match[2] for text in documents().values() for match in PLUGIN.finditer(text)} == set(MAX_LINES)
+
+
+@pytest.mark.parametrize("example", examples(PLUGIN))
+def test_a_plugin_example_is_short_and_runs(sslbench, tmp_path, example):
+    code, file = example.groups()
+    assert len(code.splitlines()) <= MAX_LINES[file]
     (tmp_path / file).write_text(code)
     name = file.removesuffix(".py")
     done = sslbench("run", name, "--plugin", file, "--budget", "smoke", *FAST)
@@ -32,10 +50,9 @@ def test_a_plugin_of_the_readme_is_short_and_runs(sslbench, tmp_path, file):
     assert row["scores"]["knn"]["mean"] > 30, "three times chance"
 
 
-def test_the_folder_of_the_readme_runs(sslbench, tmp_path):
-    (command,) = re.findall(
-        r"^    sslbench (run .*--dataset folder:my_images .*)$", (ROOT / "README.md").read_text(), re.M
-    )
+@pytest.mark.parametrize("example", examples(FOLDER_COMMAND))
+def test_a_folder_example_runs(sslbench, tmp_path, example):
+    arguments = example[1].partition(" --budget")[0].split()
     images, labels = load_digits(return_X_y=True)
     for number, (pixels, label) in enumerate(zip(images[:160], labels[:160], strict=True)):
         if label < 4:
@@ -43,8 +60,9 @@ def test_the_folder_of_the_readme_runs(sslbench, tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray((pixels * 15.9).astype("uint8").reshape(8, 8)).save(path)
     small = ("--image-size", "8", "--backbone", "resnet9_slim", "--budget", "1ep", "--no-flip")
-    done = sslbench(*command.partition(" --budget")[0].split(), *small, *FAST)
+    done = sslbench(*arguments, *small, *FAST)
     assert done.returncode == 0, done.stderr
     (table,) = json.loads((tmp_path / "results" / "leaderboard.json").read_text())["tables"]
     assert {row["status"] for row in table["rows"]} == {"ok"}
-    assert len(table["rows"]) == 2
+    methods = arguments[1 : next(i for i, word in enumerate(arguments) if word.startswith("--"))]
+    assert {row["method"] for row in table["rows"]} == set(methods)

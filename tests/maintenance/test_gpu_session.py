@@ -1,4 +1,4 @@
-"""``make gpu``: its steps are real commands, and its time is kept."""
+"""``make gpu``: all steps are valid commands, and the session ends in time."""
 
 import tarfile
 import time
@@ -7,32 +7,32 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.errors import SslbenchError
-from bench.maintenance.gpu_session import Step, app, archive, steps, work_off
+from bench.maintenance.gpu_session import Step, app, archive, run_steps, steps
 
 
 @pytest.mark.slow
-def test_each_run_can_be_planned(tmp_path, sslbench):
+def test_all_runs_can_be_planned(tmp_path, sslbench):
     runs = [step.command for step in steps(tmp_path, None) if step.command[2:3] == ("run",)]
     assert len(runs) == 5
     for words in runs:
-        # CIFAR-10 is not here; the digits have the same options.
+        # Digits accept the same options and need no files.
         options = ["digits" if word in ("cifar10", "fashion_mnist") else word for word in words[2:]]
         done = sslbench(*options, "--dry-run")
         assert done.returncode == 0, done.stderr
 
 
-def test_a_step_is_cut_off_when_the_time_is_over_and_the_rest_is_not_begun(monkeypatch):
-    monkeypatch.setattr("bench.gpu.GRACE_SECONDS", 0.5)
+def test_a_step_is_interrupted_when_the_time_is_over_and_the_rest_is_not_started(monkeypatch):
+    monkeypatch.setattr("bench.maintenance.gpu_session.GRACE_SECONDS", 0.5)
     endless = Step("endless", ("-c", "import time; time.sleep(100)"))
-    began = time.monotonic()
-    told = work_off(
+    started = time.monotonic()
+    ends = run_steps(
         [Step("quick", ("-c", "pass")), Step("wrong", ("-c", "raise SystemExit(3)")), endless, endless], 3 / 60
     )
-    assert time.monotonic() - began < 30
-    assert [how.split(" after")[0] for _, how in told] == ["done", "failed (exit code 3)", "cut off", "not begun"]
+    assert time.monotonic() - started < 30
+    assert [end.split(" after")[0] for _, end in ends] == ["done", "failed (exit code 3)", "interrupted", "not started"]
 
 
-def test_the_archive_holds_records_and_no_weights(tmp_path):
+def test_the_archive_has_records_and_no_weights(tmp_path):
     for name in ("records/a.json", "encoders/a.safetensors", "throughput/h.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -42,7 +42,7 @@ def test_the_archive_holds_records_and_no_weights(tmp_path):
     assert names == {"records/a.json", "throughput/h.json"}
 
 
-def test_without_a_gpu_one_line_says_so(monkeypatch):
+def test_without_a_gpu_the_command_fails_with_one_line(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert isinstance(CliRunner().invoke(app, []).exception, SslbenchError)
     assert "CIFAR-10" in CliRunner().invoke(app, ["--dry-run"]).stdout

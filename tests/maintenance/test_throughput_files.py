@@ -1,4 +1,4 @@
-"""Files of measured speeds: from what pytest-benchmark writes to figures, sentences and comparisons."""
+"""Files of measured speeds: from the output of pytest-benchmark to figures, sentences and comparisons."""
 
 import json
 
@@ -8,11 +8,11 @@ from typer.testing import CliRunner
 
 from bench.errors import SslbenchError
 from bench.maintenance.throughput import app, file_name, from_benchmark, slower
-from bench.maintenance.throughput_report import to_markdown, worth_saying
+from bench.maintenance.throughput_report import summary, three_figures, to_markdown
 
 
 def piece(group, what, engine, seconds, **facts):
-    """One entry as pytest-benchmark writes it."""
+    """An entry in the format of pytest-benchmark."""
     return {
         "group": group,
         "stats": {"median": seconds, "iqr": seconds / 100, "rounds": 5},
@@ -43,15 +43,24 @@ KNOWN = raw(
 )
 
 
-def test_the_sentences_are_the_ratios():
-    said = worth_saying(from_benchmark(KNOWN))
-    assert "SimCLR: 1,280 images/s, 3.00 times lightly, 32-true, 90% of a bare step" in said
-    assert "grey: batched 5.5 times (least 3.0, dino; 2 pipelines) views one by one" in said
+def test_the_summary_has_the_ratios():
+    text = summary(from_benchmark(KNOWN))
+    assert "SimCLR: 1,280 images/s; 3.00 times as fast as lightly's loop in 32-true, 90% of the speed" in text
+    assert "grey: drawn in batches 5.5 times as fast as image by image in a DataLoader on all cores" in text
+    assert "(median of 2 pipelines; lowest 3.0, dino)" in text
 
 
-def test_lightlys_epochs_count_as_often_as_they_are_run():
+def test_the_readme_gets_at_most_three_figures():
+    pieces = [piece("views: colour", "simclr", engine, s) for engine, s in (("batched", 0.1), ("per sample", 0.2))]
+    lines = three_figures(from_benchmark(raw(*KNOWN["benchmarks"], *pieces))).splitlines()
+    assert len(lines) == 2, "the evaluation was not measured"
+    assert lines[0].startswith("- training, SimCLR: 1,280 images/s")
+    assert lines[1].startswith("- views: drawn in batches 2.0 (colour) to 5.5 (grey) times as fast")
+
+
+def test_lightlys_linear_classifier_counts_with_all_its_epochs():
     group, what = "evaluation: knn and linear", "FashionMNIST"
-    said = worth_saying(
+    text = summary(
         from_benchmark(
             raw(
                 piece(group, what, "sslbench", 30.0, top1={"knn": 85.0, "linear": 88.0}),
@@ -61,33 +70,33 @@ def test_lightlys_epochs_count_as_often_as_they_are_run():
             )
         )
     )
-    assert "30 s, 92 times as fast" in said
-    assert "knn 85.0 against 84.0; linear 88.0 against 87.0" in said
+    assert "30 s, 92 times as fast" in text
+    assert "knn 85.0 and 84.0, linear 88.0 and 87.0" in text
 
 
-def test_on_a_gpu_the_devices_own_clock_counts():
+def test_on_a_gpu_the_time_is_the_devices():
     found = from_benchmark(raw(piece("features", "a", "sslbench", 1.0, device_seconds=0.5)))
     assert found["groups"]["features"]["a"]["sslbench"]["images_per_s"] == 512
 
 
-def test_what_became_slower_is_named_worst_first(tmp_path):
+def test_slower_measurements_are_listed_worst_first(tmp_path):
     old = from_benchmark(KNOWN)
     new = from_benchmark(
         raw(*(piece(END, "simclr", engine, s) for engine, s in (("harness", 0.3), ("bare step", 0.19))))
     )
-    assert slower(old, new) == ["1.50 times the time  end to end: SimCLR: simclr, harness"]
+    assert slower(old, new) == ["1.50 times as long: end to end: SimCLR: simclr, harness"]
     assert slower(old, old) == []
     for name, figures in (("old", old), ("new", new)):
         (tmp_path / name).write_text(json.dumps(figures))
     printed = CliRunner().invoke(app, ["compare", str(tmp_path / "old"), str(tmp_path / "new")])
-    assert "1.50 times the time" in printed.stdout
+    assert "1.50 times as long" in printed.stdout
 
 
-def test_a_run_is_kept_beside_the_one_before(tmp_path):
+def test_a_run_is_stored_and_compared_with_the_previous_one(tmp_path):
     (tmp_path / "raw.json").write_text(json.dumps(KNOWN))
-    for expected in ("Nothing became slower", "Nothing became slower"):
+    for _ in range(2):
         done = CliRunner().invoke(app, ["keep", str(tmp_path / "raw.json"), "--into", str(tmp_path)])
-        assert expected in done.stdout, done.exception
+        assert "Nothing became slower" in done.stdout, done.exception
     page = (tmp_path / "2-cores.md").read_text()
     assert "| simclr | 1,422 | 1,280 | 427 |" in page
     assert json.loads((tmp_path / "2-cores.json").read_text())["commit"] == "abc"
@@ -101,12 +110,12 @@ def test_other_files_are_refused(tmp_path):
         from_benchmark(raw())
 
 
-def test_a_gpus_name_makes_a_file_name():
+def test_a_file_is_named_after_its_device():
     assert file_name("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results" / "throughput").glob("*.json")), ids=lambda p: p.stem)
-def test_the_committed_pages_are_those_of_the_committed_figures(path):
+def test_committed_pages_are_up_to_date(path):
     figures = json.loads(path.read_text())
     assert path.stem == file_name(figures["device"])
     assert path.with_suffix(".md").read_text() == to_markdown(figures)

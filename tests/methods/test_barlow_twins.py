@@ -1,4 +1,4 @@
-"""Barlow Twins stays finite where a plain standard deviation does not, and its loss is the published one."""
+"""Barlow Twins: its loss is the published one, and it stays finite where a plain standard deviation does not."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def criterion(first: Tensor, second: Tensor) -> Tensor:
 
 
 def published(first: Tensor, second: Tensor) -> Tensor:
-    """Algorithm 1 of the paper, word for word: no epsilon in the deviation."""
+    """Algorithm 1 of the paper, word for word: no epsilon in the standard deviation."""
     a = (first - first.mean(0)) / first.std(0)
     b = (second - second.mean(0)) / second.std(0)
     c = a.T @ b / len(a)
@@ -37,23 +37,23 @@ def nearly_constant(kind: str) -> Tensor:
         embeddings[:, 3] = 2.0
     elif kind == "all constant":
         embeddings = torch.full((64, 16), 7.0)
-    elif kind == "below the steps of bf16":
+    elif kind == "below the resolution of bf16":
         embeddings = 100.0 + 1e-3 * embeddings
     elif kind == "large":
         embeddings = 1e4 * embeddings
     return embeddings
 
 
-def test_the_loss_is_the_published_one_on_a_healthy_batch() -> None:
+def test_the_loss_is_the_published_one_on_a_well_conditioned_batch() -> None:
     torch.manual_seed(0)
     first = torch.randn(8192, 16)
     second = first + 0.5 * torch.randn(8192, 16)
-    # The paper's deviation divides by n - 1, its correlation by n: one part in 8192.
+    # The paper's standard deviation divides by n - 1, its correlation by n: a relative difference of 1/8192.
     torch.testing.assert_close(criterion(first, second), published(first, second), rtol=2e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize(
-    "kind", ["healthy", "one constant dimension", "all constant", "below the steps of bf16", "large"]
+    "kind", ["well conditioned", "one constant dimension", "all constant", "below the resolution of bf16", "large"]
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_no_batch_makes_the_loss_or_its_gradient_infinite(kind: str, dtype: torch.dtype) -> None:
@@ -67,17 +67,17 @@ def test_no_batch_makes_the_loss_or_its_gradient_infinite(kind: str, dtype: torc
         assert value is not None and torch.isfinite(value).all()
 
 
-def test_the_published_form_does_become_nan_on_a_constant_dimension() -> None:
-    """The cause of the NaN that others met: the root's derivative at zero deviation, which no clipping repairs."""
+def test_the_published_loss_has_a_nan_gradient_on_a_constant_dimension() -> None:
+    """The derivative of the square root is infinite at zero; gradient clipping does not repair it."""
     embeddings = nearly_constant("one constant dimension").requires_grad_()
     published(embeddings, embeddings + 0.0).backward()  # type: ignore[no-untyped-call]
     assert embeddings.grad is not None and torch.isnan(embeddings.grad).any()
 
 
 @pytest.mark.filterwarnings("ignore:.*Anomaly Detection.*", "ignore:Error detected in PowBackward0")
-@pytest.mark.parametrize("spread", [0.0, 1e-6], ids=["constant", "below float32's steps at 100"])
-def test_the_nan_comes_from_the_backward_of_a_power_and_no_added_constant_or_clipping_helps(spread: float) -> None:
-    """The root's derivative at a variance of zero is infinite, and zero times infinity is NaN; a constant behind the root is too late."""
+@pytest.mark.parametrize("spread", [0.0, 1e-6], ids=["constant", "below float32's resolution at 100"])
+def test_the_nan_comes_from_the_square_root_and_remains_with_an_epsilon_outside_it_or_clipping(spread: float) -> None:
+    """The derivative of the square root is infinite at a variance of zero, and zero times infinity is NaN."""
     torch.manual_seed(0)
     embeddings = torch.randn(64, 16)
     embeddings[:, 3] = 100.0 + spread * embeddings[:, 3]
@@ -99,7 +99,7 @@ def test_the_nan_comes_from_the_backward_of_a_power_and_no_added_constant_or_cli
     assert torch.isfinite(value) and torch.isfinite(gradient).all()
 
 
-def test_rotation_joins_the_other_four_augmentations_and_stays_batched() -> None:
+def test_rotation_is_added_to_the_other_four_augmentations_and_runs_batched() -> None:
     traits = Traits(3, 96, 10, (0.5,) * 3, (0.25,) * 3, True, 1000, 1000)
     pipeline = BarlowTwins.views(BarlowTwinsSettings(rotation=15.0), traits)
     steps = [type(step).__name__ for step in pipeline.transforms[1].transform.transforms]  # type: ignore[attr-defined]
@@ -109,7 +109,7 @@ def test_rotation_joins_the_other_four_augmentations_and_stays_batched() -> None
     assert views.reason is None
 
 
-def test_constant_images_leave_every_weight_finite_in_bf16() -> None:
+def test_gradients_on_constant_images_are_finite_in_bf16() -> None:
     torch.manual_seed(0)
     method = BarlowTwins(build("resnet9_slim", TRAITS), BarlowTwinsSettings(), TRAITS)
     images = torch.full((16, 1, 8, 8), -0.8)

@@ -1,4 +1,4 @@
-"""I-JEPA's blocks: targets are cut out of the context, everywhere on the grid, on every size of grid."""
+"""Block masks of I-JEPA: targets are removed from the context, and every position is used, for every size of grid."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def masks(side: int, indices: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("side", GRIDS)
-def test_no_context_holds_a_patch_of_a_target(side: int) -> None:
+def test_a_context_has_no_patch_of_a_target(side: int) -> None:
     for seed in range(5):
         context, targets = draw(side, seed)
         assert len(targets) == 4
@@ -41,26 +41,26 @@ def test_a_target_is_a_rectangle_of_about_the_published_size(side: int) -> None:
 
 
 @pytest.mark.parametrize("side", GRIDS)
-def test_enough_context_is_left(side: int) -> None:
+def test_a_context_has_at_least_a_third_of_the_patches(side: int) -> None:
     assert min(draw(side, seed, batch=256)[0].shape[1] for seed in range(10)) >= side**2 / 3
 
 
 @pytest.mark.parametrize("side", GRIDS)
-def test_every_patch_is_seen_and_predicted(side: int) -> None:
-    # lightly's collator, and the authors', leave out the last row and column, and the lower part of most contexts.
-    seen, asked = torch.zeros(side**2), torch.zeros(side**2)
+def test_every_patch_occurs_in_contexts_and_in_targets(side: int) -> None:
+    # lightly's collator and the authors' never use the last row and column, nor the lower part of most contexts.
+    in_context, in_target = torch.zeros(side**2), torch.zeros(side**2)
     for seed in range(20):
         context, targets = draw(side, seed)
-        seen += masks(side, context).sum(0)
-        asked += torch.stack([masks(side, target) for target in targets]).any(0).sum(0)
-    for counts in (seen, asked):
+        in_context += masks(side, context).sum(0)
+        in_target += torch.stack([masks(side, target) for target in targets]).any(0).sum(0)
+    for counts in (in_context, in_target):
         assert counts.min() > 0
         grid = counts.reshape(side, side)
         for first, last in [(grid[0], grid[-1]), (grid[:, 0], grid[:, -1])]:
             assert first.sum() == pytest.approx(last.sum().item(), rel=0.15)
 
 
-def test_the_generator_alone_decides_the_blocks() -> None:
+def test_blocks_depend_only_on_the_generator() -> None:
     first = draw(7, 0)
     torch.manual_seed(3)
     again, other = draw(7, 0), draw(7, 1)

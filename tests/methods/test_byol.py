@@ -1,4 +1,4 @@
-"""BYOL: the gradient stops at the teacher, the teacher follows, both directions count."""
+"""BYOL: the gradient stops at the teacher, the teacher follows the student, both directions count."""
 
 import copy
 
@@ -49,7 +49,7 @@ def test_the_loss_is_the_sum_of_both_directions() -> None:
     torch.testing.assert_close(method(batch_of(first, second), 0.0).total, by_hand)
 
 
-def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
+def test_the_teacher_moves_by_its_momentum_and_is_fixed_at_the_end() -> None:
     method = byol()
     before = [p.clone() for p in method.teacher.parameters()]
     with torch.no_grad():
@@ -62,18 +62,18 @@ def test_the_teacher_moves_by_its_momentum_and_not_at_the_end() -> None:
         torch.testing.assert_close(b, a + 0.01, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("who", ["student", "teacher"])
-def test_every_dimension_of_an_embedding_of_digits_varies_equally(who: str) -> None:
-    """Else, within some steps, one direction carries nearly all that varies: it is predicted, and the rest is not learnt."""
+@pytest.mark.parametrize("network", ["student", "teacher"])
+def test_every_dimension_of_an_embedding_has_mean_0_and_variance_1_on_digits(network: str) -> None:
+    """Otherwise one direction soon has nearly all the variance, and only this direction is learned."""
     method = byol()
-    embed = method.teacher if who == "teacher" else torch.nn.Sequential(method.backbone, method.projection)
+    embed = method.teacher if network == "teacher" else torch.nn.Sequential(method.backbone, method.projection)
     with torch.no_grad():
         embeddings = embed(digits())
     torch.testing.assert_close(embeddings.mean(dim=0), torch.zeros(256), rtol=0, atol=1e-4)
     torch.testing.assert_close(embeddings.var(dim=0, correction=0), torch.ones(256), rtol=0, atol=0.05)
 
 
-def test_momentum_rises_by_a_cosine() -> None:
+def test_the_momentum_rises_on_a_cosine() -> None:
     assert [momentum_at(p, 0.9) for p in (0.0, 0.5, 1.0)] == pytest.approx([0.9, 0.95, 1.0])
 
 

@@ -1,4 +1,4 @@
-"""CAPI: hidden patches stay hidden, clusters are balanced at each place, and three learners keep apart."""
+"""CAPI: masked patches stay hidden, clusters are balanced at each position, student, clustering and teacher learn separately."""
 
 import math
 
@@ -36,7 +36,7 @@ def batch_of(images: Tensor) -> Batch:
     return Batch([images], masks(), torch.arange(32), None, torch.Generator())
 
 
-def test_hidden_pixels_do_not_reach_the_student() -> None:
+def test_the_student_does_not_see_masked_pixels() -> None:
     method, (visible, hidden) = capi(), masks()
     mask = torch.zeros(32, 16, dtype=torch.bool).scatter(1, hidden, True)
     pixels = mask.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
@@ -45,7 +45,7 @@ def test_hidden_pixels_do_not_reach_the_student() -> None:
     assert not torch.allclose(method.cluster(digits()), method.cluster(changed))
 
 
-def test_65_percent_are_hidden_around_a_visible_block_that_lies_anywhere() -> None:
+def test_65_percent_are_masked_around_a_visible_block_at_any_position() -> None:
     visible, hidden = CAPI.collate(SETTINGS, TRAITS)(2000, torch.Generator().manual_seed(0))
     assert visible.shape == (2000, 6) and hidden.shape == (2000, 10)
     assert torch.equal(torch.cat([visible, hidden], 1).sort(1).values, torch.arange(16).expand(2000, -1))
@@ -55,35 +55,35 @@ def test_65_percent_are_hidden_around_a_visible_block_that_lies_anywhere() -> No
     assert torch.equal(visible, again)
 
 
-def test_the_loss_is_the_paper_s() -> None:
-    """Sinkhorn at each place over the batch, then the cross-entropy of the hidden patches; the clustering learns the same."""
+def test_the_loss_is_the_published_one() -> None:
+    """Sinkhorn over the batch at each position, then the cross-entropy of the masked patches; the clustering uses the same targets."""
     method, (visible, hidden) = capi(), masks()
     logits = method.cluster(digits()).detach().double().numpy()
     student = method.predict(digits(), visible, hidden).detach().double().numpy()
     assigned = np.empty_like(logits)
-    for place in range(16):
-        q = np.exp(logits[:, place] / 0.06)
+    for position in range(16):
+        q = np.exp(logits[:, position] / 0.06)
         for _ in range(3):
             q /= q.sum(0, keepdims=True)
             q /= q.sum(1, keepdims=True)
-        assigned[:, place] = q
+        assigned[:, position] = q
     clustering = -(assigned * log_softmax(logits / 0.12, axis=-1)).sum(-1).mean()
-    wanted = np.take_along_axis(assigned, hidden[:, :, None].numpy(), axis=1)
-    prediction = -(wanted * log_softmax(student / 0.12, axis=-1)).sum(-1).mean()
+    targets = np.take_along_axis(assigned, hidden[:, :, None].numpy(), axis=1)
+    prediction = -(targets * log_softmax(student / 0.12, axis=-1)).sum(-1).mean()
     loss = method(batch_of(digits()), 0.0)
     np.testing.assert_allclose(loss.parts["clustering"].item(), clustering, rtol=1e-4)
     np.testing.assert_allclose(loss.parts["prediction"].item(), prediction, rtol=1e-4)
     torch.testing.assert_close(loss.total, loss.parts["clustering"] + loss.parts["prediction"])
 
 
-def test_images_do_not_start_in_all_clusters_alike() -> None:
-    """With torch's own small weights, as lightly leaves them, the entropy is 0.97 of the largest."""
+def test_images_do_not_start_in_all_clusters_equally() -> None:
+    """With torch's smaller default weights, which lightly keeps, the entropy is 0.97 of the largest."""
     assignments = sinkhorn_knopp(capi().cluster(digits()).detach() / SETTINGS.teacher_temperature)
     entropy = -torch.xlogy(assignments, assignments).sum(-1).mean()
     assert entropy < 0.7 * math.log(SETTINGS.clusters)
 
 
-def test_the_clustering_learns_from_its_own_loss_alone_and_the_teacher_from_none() -> None:
+def test_the_clustering_learns_only_from_its_own_loss_and_the_teacher_from_none() -> None:
     method = capi()
     loss = method(batch_of(digits()), 0.0)
     loss.parts["prediction"].backward(retain_graph=True)
@@ -96,7 +96,7 @@ def test_the_clustering_learns_from_its_own_loss_alone_and_the_teacher_from_none
     assert all(p.grad is None for p in (*method.head.parameters(), *method.predictor.parameters()))
 
 
-def test_the_student_s_prototypes_count_by_their_direction_alone() -> None:
+def test_only_the_direction_of_the_students_prototypes_matters() -> None:
     method, (visible, hidden) = capi(), masks()
     before = method.predict(digits(), visible, hidden)
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_the_student_s_prototypes_count_by_their_direction_alone() -> None:
     assert before.abs().max() <= 1.0 + 1e-5
 
 
-def test_the_clustering_has_its_own_rate_and_every_weight_one_group() -> None:
+def test_the_clustering_has_its_own_learning_rate_and_every_weight_is_in_one_group() -> None:
     method = capi()
     groups = method.parameter_groups()
     scaled = {id(p) for group in groups if group.get("rate_scale") == CLUSTERING_RATE for p in group["params"]}
@@ -114,7 +114,7 @@ def test_the_clustering_has_its_own_rate_and_every_weight_one_group() -> None:
     assert len(grouped) == len(set(grouped)) == sum(p.requires_grad for p in method.parameters())
 
 
-def test_the_teacher_follows_rests_at_the_end_and_is_evaluated() -> None:
+def test_the_teacher_follows_the_student_is_fixed_at_the_end_and_is_evaluated() -> None:
     method = capi()
     before = method.teacher.vit.norm.weight.clone()
     with torch.no_grad():

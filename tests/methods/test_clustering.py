@@ -39,18 +39,18 @@ def smog(**settings: float) -> SMoG:
     return SMoG(build("resnet9_slim", TRAITS), SMoGSettings(**settings), TRAITS)  # type: ignore[arg-type]
 
 
-def steps(method: Method, first: int, last: int, of: int = 20) -> list[float]:
-    """Train as the loop does, and return the losses."""
+def train(method: Method, first: int, last: int, steps: int = 20) -> list[float]:
+    """Train from step ``first`` to ``last`` like the training loop, and return the losses."""
     optimizer = torch.optim.SGD(method.parameter_groups()[0]["params"], 0.1)
     losses = []
     for number in range(first, last):
         torch.manual_seed(number)
-        loss = method(batch_of(number * 32), number / of).total
+        loss = method(batch_of(number * 32), number / steps).total
         optimizer.zero_grad()
         loss.backward()
-        method.before_step(number / of)
+        method.before_step(number / steps)
         optimizer.step()
-        method.after_step((number + 1) / of)
+        method.after_step((number + 1) / steps)
         losses.append(loss.item())
     return losses
 
@@ -61,21 +61,21 @@ def test_swav_prototypes_have_unit_length_and_no_bias_before_and_after_a_step() 
     assert layer.bias is None
     for _ in range(2):
         torch.testing.assert_close(layer.weight.norm(dim=1), torch.ones(len(layer.weight)))
-        steps(method, 10, 11)
+        train(method, 10, 11)
 
 
-def test_swav_prototypes_are_frozen_for_their_part_and_then_learn() -> None:
+def test_swav_prototypes_are_frozen_at_the_start_and_then_learn() -> None:
     method = swav(frozen=0.2)
     before = method.prototypes.heads[0].weight.detach().clone()
-    steps(method, 0, 4)
+    train(method, 0, 4)
     torch.testing.assert_close(method.prototypes.heads[0].weight, before)
-    steps(method, 4, 5)
+    train(method, 4, 5)
     assert (method.prototypes.heads[0].weight - before).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5])
 def test_the_loss_of_swav_is_the_swapped_prediction_of_the_paper(progress: float) -> None:
-    """Equation 2 with the codes of section 3.1: three Sinkhorn rounds, rows and columns in turn; the queue takes part later on."""
+    """Equation 2 with the codes of section 3.1: three Sinkhorn iterations over rows and columns; later with the queue."""
     method = swav().eval()
     batch = batch_of()
     embeddings = [normalize(method.projection(method.backbone(view)), dim=1) for view in batch.views]
@@ -98,10 +98,10 @@ def test_the_loss_of_swav_is_the_swapped_prediction_of_the_paper(progress: float
 
 
 def test_the_codes_of_swav_carry_no_gradient() -> None:
-    """What a view's code gives the other view is a target: the prototypes learn from the predictions alone."""
+    """A code is a target: the prototypes learn only from the predictions."""
     method = swav(temperature=1e6).eval()
     method(batch_of(), 0.0).total.backward()
-    # With so high a temperature the predictions are flat, and only codes could still pass a gradient.
+    # At this temperature the predictions are uniform, so any gradient would come from the codes.
     assert all(p.grad is None or p.grad.abs().max() < 1e-4 for p in method.parameters())
 
 
@@ -112,19 +112,19 @@ def test_fewer_images_have_fewer_prototypes(images: int, expected: int) -> None:
 
 
 @pytest.mark.parametrize("make", [swav, smog])
-def test_after_a_resume_the_next_losses_are_equal_bit_for_bit_and_queues_have_turned(make) -> None:  # type: ignore[no-untyped-def]
+def test_losses_after_a_resume_are_equal_bit_for_bit_and_queues_change(make) -> None:  # type: ignore[no-untyped-def]
     method = make()
-    steps(method, 0, 4)
+    train(method, 0, 4)
     state = copy.deepcopy(method.state_dict())
     again = make()
     again.load_state_dict(state)
-    assert steps(method, 4, 8) == steps(again, 4, 8)
-    kept = {key for key in state if key.endswith("keys")}
-    assert kept
-    assert all(not torch.equal(state[key], method.state_dict()[key]) for key in kept)
+    assert train(method, 4, 8) == train(again, 4, 8)
+    queues = {key for key in state if key.endswith("keys")}
+    assert queues
+    assert all(not torch.equal(state[key], method.state_dict()[key]) for key in queues)
 
 
-def test_a_group_moves_to_the_mean_of_its_embeddings_and_others_stay() -> None:
+def test_a_group_moves_to_the_mean_of_its_embeddings_and_others_do_not_move() -> None:
     groups = torch.eye(4)[:3]
     embeddings = torch.tensor([[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 4.0], [6.0, 0.0, 0.0, 0.0]], requires_grad=True)
     result = moved(groups, embeddings, torch.tensor([1, 1, 0]), 0.9)
@@ -134,11 +134,11 @@ def test_a_group_moves_to_the_mean_of_its_embeddings_and_others_stay() -> None:
     torch.testing.assert_close(embeddings.grad, torch.tensor([[0.05] * 4, [0.05] * 4, [0.0] * 4]))
 
 
-def test_smog_keeps_its_groups_without_gradient_and_its_teacher_follows() -> None:
+def test_smogs_groups_have_no_gradient_and_its_teacher_follows() -> None:
     method = smog(resets=1)
     teacher = [p.clone() for p in method.teacher.parameters() if p.ndim > 1]
     groups = method.teacher_groups.group_features.clone()
-    steps(method, 1, 2)
+    train(method, 1, 2)
     assert not method.teacher_groups.group_features.requires_grad
     assert all(p.grad is None for p in method.teacher.parameters())
     assert 0 < (method.teacher_groups.group_features - groups).abs().max() < 0.05
@@ -146,18 +146,18 @@ def test_smog_keeps_its_groups_without_gradient_and_its_teacher_follows() -> Non
     assert not any(torch.equal(a, b) for a, b in zip(teacher, moved_teacher, strict=True))
 
 
-def test_smog_resets_teacher_and_groups_at_its_part_of_the_training_only() -> None:
+def test_smog_resets_teacher_and_groups_only_at_the_chosen_fractions_of_the_training() -> None:
     method = smog(resets=4)
-    steps(method, 0, 4)
+    train(method, 0, 4)
     student = list(method.backbone.parameters()) + list(method.projection.parameters())
     before = method.teacher_groups.group_features.clone()
     assert any(not torch.equal(a, b) for a, b in zip(student, method.teacher.parameters(), strict=True))
-    steps(method, 4, 5)
+    train(method, 4, 5)
     assert all(torch.equal(a, b) for a, b in zip(student, method.teacher.parameters(), strict=True))
     groups = method.teacher_groups.group_features
     torch.testing.assert_close(groups.norm(dim=1), torch.ones(len(groups)))
     assert (groups - before).abs().max() > 0.1
-    steps(method, 19, 20)
+    train(method, 19, 20)
     assert any(not torch.equal(a, b) for a, b in zip(student, method.teacher.parameters(), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Contrastive methods: losses against their papers' equations, who takes gradients, what is compared with what."""
+"""Contrastive methods: losses equal their papers' equations, teachers have no gradient, the right pairs are compared."""
 
 import copy
 import math
@@ -70,7 +70,7 @@ def test_the_decoupled_losses_are_equation_6(cls: type[Method], sigma: float | N
     )
 
 
-def test_macl_scales_its_temperature_by_the_alignment_and_its_loss_by_what_the_softmax_leaves() -> None:
+def test_macl_scales_its_temperature_by_the_alignment_and_its_loss_by_one_over_one_minus_p() -> None:
     first, second = embeddings()
     views = torch.cat([first, second]).double().numpy()
     n = len(first)
@@ -84,12 +84,12 @@ def test_macl_scales_its_temperature_by_the_alignment_and_its_loss_by_what_the_s
     assert method_of(MACL).criterion(first, second).item() == pytest.approx(total / (2 * n), rel=1e-4)
 
 
-def test_directclr_pulls_only_at_its_share_of_the_features() -> None:
+def test_directclr_has_a_gradient_only_on_its_fraction_of_the_features() -> None:
     method = method_of(DirectCLR)
     features = torch.randn(8, 128, requires_grad=True)
     method.criterion(features, torch.randn(8, 128)).backward()
-    pulled = features.grad.abs().sum(0) > 0
-    assert pulled[:22].all() and not pulled[22:].any()  # 360 of 2048, of 128
+    used = features.grad.abs().sum(0) > 0
+    assert used[:22].all() and not used[22:].any()  # 360 / 2048 of 128 features
     assert {id(p) for p in method.parameters()} == {id(p) for p in method.backbone.parameters()}
 
 
@@ -108,7 +108,7 @@ def test_a_teacher_takes_no_gradient_and_moves_after_the_step(cls: type[Method])
         torch.testing.assert_close(new, old + (1.0 - method.settings.momentum), rtol=1e-4, atol=1e-6)
 
 
-def test_moco_teaches_by_batch_statistics_and_ends_with_its_final_momentum() -> None:
+def test_mocos_teacher_uses_batch_statistics_and_ends_with_the_final_momentum() -> None:
     method = method_of(MoCo)
     images = digits(0)
     together, alone = method.teacher(images), method.teacher(images[:4])
@@ -132,15 +132,15 @@ def test_moco_never_compares_a_query_with_a_key_of_its_own_image_in_the_same_ste
         torch.equal(a, loss.memory_bank.keys) for a, loss in zip(seen, (method.first, method.second), strict=True)
     )
     method.after_step(0.0)
-    # The first query meets keys of second views, and the other way round.
+    # Queries of the first view are compared with keys of second views, and the other way round.
     torch.testing.assert_close(method.first.memory_bank.keys[:8], keys[1])
     torch.testing.assert_close(method.second.memory_bank.keys[:8], keys[0])
 
 
-def test_nnclr_takes_the_neighbour_of_one_view_for_the_prediction_of_the_other() -> None:
+def test_nnclr_compares_the_neighbour_of_one_view_with_the_prediction_of_the_other() -> None:
     method = method_of(NNCLR)
     method.queue.put(torch.randn(16, 256))
-    method.queue.turn()
+    method.queue.update()
     views = digits(0), digits(0).roll(1, dims=3)
     projections = [method.projection(method.backbone(view)) for view in views]
     predictions = [method.prediction(z) for z in projections]
@@ -165,24 +165,24 @@ def test_the_mean_of_densecl_s_places_is_what_the_encoder_gives(backbone: str) -
     torch.testing.assert_close(feature_map.mean(dim=(2, 3)), backbone(digits(0)), rtol=1e-4, atol=1e-5)
 
 
-def test_densecl_compares_each_place_with_its_most_similar_one_by_the_backbones_map() -> None:
+def test_densecl_compares_each_position_with_the_most_similar_one_in_the_backbones_map() -> None:
     method = method_of(DenseCL)
     torch.manual_seed(1)
-    places, key_places = torch.randn(2, 5, 7), torch.randn(2, 5, 7)
+    local, key_local = torch.randn(2, 5, 7), torch.randn(2, 5, 7)
     queries, keys = torch.randn(2, 5, 128), torch.randn(2, 5, 128)
-    cosines = nn.functional.cosine_similarity(places[:, :, None], key_places[:, None], dim=3)
+    cosines = nn.functional.cosine_similarity(local[:, :, None], key_local[:, None], dim=3)
     total = 0.0
     for image in range(2):
-        for place in range(5):
-            key = keys[image, cosines[image, place].argmax()]
+        for position in range(5):
+            key = keys[image, cosines[image, position].argmax()]
             logits = torch.cat([normalize(key, dim=0)[None], method.dense_criterion.memory_bank.keys]) @ normalize(
-                queries[image, place], dim=0
+                queries[image, position], dim=0
             )
             total -= (logits / 0.2).log_softmax(0)[0] / 10
-    torch.testing.assert_close(method._dense_loss(places, key_places, queries, keys), total)
+    torch.testing.assert_close(method._dense_loss(local, key_local, queries, keys), total)
 
 
-def test_densecl_remembers_one_pooled_key_an_image() -> None:
+def test_densecls_dense_queue_has_one_pooled_key_per_image() -> None:
     method = method_of(DenseCL)
     method(batch_of(digits(0), digits(8)), 0.0)
     with torch.no_grad():
@@ -193,8 +193,8 @@ def test_densecl_remembers_one_pooled_key_an_image() -> None:
     torch.testing.assert_close(method.dense_criterion.memory_bank.keys[:8], normalize(pooled, dim=1))
 
 
-def test_densecl_says_that_it_needs_a_map() -> None:
-    with pytest.raises(ValueError, match="take another backbone"):
+def test_densecl_without_a_feature_map_raises_an_error() -> None:
+    with pytest.raises(ValueError, match="use another backbone"):
         method_of(DenseCL, "mlp")
 
 
@@ -216,7 +216,7 @@ def test_pirl_cuts_images_of_any_size_into_square_tiles(size: int, channels: int
     assert torch.isfinite(method(batch_of(image.expand(8, -1, -1, -1), jigsaw.expand(8, -1, -1, -1, -1)), 0.0).total)
 
 
-def test_pirl_s_tiles_are_those_of_the_image_in_a_new_order() -> None:
+def test_pirls_tiles_are_those_of_the_image_in_another_order() -> None:
     np.random.seed(0)  # noqa: NPY002  (lightly draws from numpy's global generator)
     settings = PIRLSettings(jitter=0.0, jigsaw_scale=1.0)
     traits = Traits(1, 28, 10, (0.3,), (0.3,), False, 64, 64)
@@ -233,7 +233,7 @@ def test_pirl_s_tiles_are_those_of_the_image_in_a_new_order() -> None:
     assert all(sorted(order) == list(range(9)) for order in orders)
 
 
-def test_pirl_s_loss_leaves_the_image_itself_out_of_the_negatives() -> None:
+def test_pirls_loss_excludes_the_image_itself_from_the_negatives() -> None:
     torch.manual_seed(0)
     queries, positives = torch.randn(3, 8), normalize(torch.randn(3, 8), dim=1)
     negatives, others = normalize(torch.randn(5, 8), dim=1), torch.rand(3, 5) > 0.3
@@ -244,7 +244,7 @@ def test_pirl_s_loss_leaves_the_image_itself_out_of_the_negatives() -> None:
     torch.testing.assert_close(memory_loss(queries, positives, negatives, others, 0.07), total)
 
 
-def test_the_memory_takes_the_first_embedding_whole_and_half_of_each_later_one() -> None:
+def test_the_memory_stores_the_first_embedding_and_averages_later_ones() -> None:
     torch.manual_seed(0)
     memory = Memory(10, 4, momentum=0.5)
     untouched = memory.entries.clone()
@@ -258,7 +258,7 @@ def test_the_memory_takes_the_first_embedding_whole_and_half_of_each_later_one()
     resumed.update(rows, second)
     torch.testing.assert_close(resumed.entries[rows], normalize(first + second, dim=1))
     assert torch.equal(resumed.entries[[0, 1, 3, 4, 6, 8, 9]], untouched[[0, 1, 3, 4, 6, 8, 9]])
-    entries, others = resumed.others(rows, 50, torch.Generator().manual_seed(0))
+    entries, others = resumed.sample(rows, 50, torch.Generator().manual_seed(0))
     for entry, row in zip(entries, others.T, strict=True):
         number = (resumed.entries == entry).all(dim=1).nonzero().item()
         assert row.tolist() == [number != mine for mine in rows.tolist()]

@@ -1,4 +1,4 @@
-"""DINO, iBOT, DINOv2: the loss, the centre, frozen prototypes, the teacher, masked patches. On real digits."""
+"""DINO, iBOT, DINOv2: the loss, the centre, frozen prototypes, the teacher and masked patches, on real digits."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def built(cls: Any, settings: Any, backbone: str = "vit_nano") -> Any:
 
 
 def batch_of(method: Any, images: int = 16, seed: int = 0) -> Batch:
-    """The method's own views and masks of digits."""
+    """Return a batch of digits with the method's views and masks."""
     cls, settings = type(method), method.settings
     pixels = torch.from_numpy(load_digits().images[:images, None] * 15).to(torch.uint8)
     views = compile_views(
@@ -49,7 +49,7 @@ def numbers(tensor: Tensor) -> np.ndarray[Any, Any]:
     return tensor.detach().double().numpy()
 
 
-def test_the_loss_of_views_is_the_papers_mean_over_all_pairs_of_different_views() -> None:
+def test_the_loss_of_views_is_the_published_mean_over_all_pairs_of_different_views() -> None:
     torch.manual_seed(0)
     teacher = [torch.randn(5, 7) for _ in range(2)]
     student = [torch.randn(5, 7) for _ in range(4)]
@@ -66,7 +66,7 @@ def test_the_loss_of_views_is_the_papers_mean_over_all_pairs_of_different_views(
     assert float(criterion(teacher, student, 0.05)) == pytest.approx(np.mean(terms), rel=1e-5)
 
 
-def test_the_loss_of_patches_weighs_every_image_alike() -> None:
+def test_the_loss_of_patches_weights_all_images_equally() -> None:
     torch.manual_seed(0)
     masks = torch.zeros(3, 2, 2, dtype=torch.bool)
     masks[0, 0, 0] = True
@@ -79,7 +79,7 @@ def test_the_loss_of_patches_weighs_every_image_alike() -> None:
 
 
 @pytest.mark.parametrize(("cls", "settings"), ALL)
-def test_the_centre_moves_in_training_only_and_is_saved(cls: Any, settings: Any) -> None:
+def test_the_centre_moves_only_in_training_mode_and_is_saved(cls: Any, settings: Any) -> None:
     method = built(cls, settings)
     centres = [key for key in method.state_dict() if key.endswith("center")]
     assert len(centres) == (1 if cls is DINO else 2)
@@ -98,7 +98,7 @@ def test_the_centre_moves_in_training_only_and_is_saved(cls: Any, settings: Any)
 
 
 @pytest.mark.parametrize(("cls", "settings"), ALL)
-def test_prototypes_are_frozen_for_their_part_and_learn_afterwards(cls: Any, settings: Any) -> None:
+def test_prototypes_are_frozen_at_the_start_and_learn_afterwards(cls: Any, settings: Any) -> None:
     method = built(cls, settings)
     optimizer = optimizers.build(method.parameter_groups(), method.recipe, 256, torch.device("cpu"))
 
@@ -111,11 +111,11 @@ def test_prototypes_are_frozen_for_their_part_and_learn_afterwards(cls: Any, set
 
     first = method.head.layers[0].weight.detach().clone()
     assert not moved(settings.frozen / 2)
-    assert not torch.equal(first, method.head.layers[0].weight), "the rest learns"
+    assert not torch.equal(first, method.head.layers[0].weight), "other layers learn"
     assert moved(settings.frozen)
 
 
-def test_prototypes_of_fixed_length_stay_on_the_sphere_and_no_gradient_misses_a_parameter() -> None:
+def test_prototypes_of_fixed_length_stay_on_the_sphere_and_every_parameter_is_trained() -> None:
     head = PrototypeHead(8, 16, 4, 12, fixed_length=True)
     assert all(p.requires_grad for p in head.parameters())
     optimizer = torch.optim.SGD(head.parameters(), 1.0)
@@ -125,14 +125,14 @@ def test_prototypes_of_fixed_length_stay_on_the_sphere_and_no_gradient_misses_a_
     torch.testing.assert_close(head.last_layer.weight.norm(dim=1), torch.ones(12))
 
 
-def test_a_head_of_free_length_trains_its_lengths() -> None:
+def test_prototype_lengths_are_trained_if_they_are_not_fixed() -> None:
     head = PrototypeHead(8, 16, 4, 12, fixed_length=False)
     head(torch.randn(6, 8)).square().sum().backward()
     assert head.last_layer.weight_g.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("fixed_length", [True, False])
-def test_the_teachers_head_is_a_copy_of_its_own(fixed_length: bool) -> None:
+def test_the_teachers_head_is_an_independent_copy(fixed_length: bool) -> None:
     head = PrototypeHead(8, 16, 4, 12, fixed_length=fixed_length)
     teacher = head.teacher()
     inputs = torch.randn(6, 8)
@@ -145,7 +145,7 @@ def test_the_teachers_head_is_a_copy_of_its_own(fixed_length: bool) -> None:
 
 
 @pytest.mark.parametrize(("cls", "settings"), ALL)
-def test_the_teacher_takes_no_gradient_follows_and_is_evaluated_by_its_class_token(cls: Any, settings: Any) -> None:
+def test_the_teacher_has_no_gradient_follows_and_is_evaluated_with_its_class_token(cls: Any, settings: Any) -> None:
     method = built(cls, settings)
     method(batch_of(method), 0.5).total.backward()
     teachers = {key: p for key, p in method.named_parameters() if key.startswith("teacher")}
@@ -155,7 +155,7 @@ def test_the_teacher_takes_no_gradient_follows_and_is_evaluated_by_its_class_tok
         for p in (*method.backbone.parameters(), *method.head.parameters()):
             p.add_(1.0)
     method.after_step(1.0)
-    assert all(torch.equal(p, before[key]) for key, p in teachers.items()), "at the end its momentum is one"
+    assert all(torch.equal(p, before[key]) for key, p in teachers.items()), "the momentum is 1 at the end"
     method.after_step(0.0)
     for key, p in teachers.items():
         torch.testing.assert_close(p, before[key] + 1 - settings.momentum, rtol=1e-3, atol=1e-5)
@@ -163,7 +163,7 @@ def test_the_teacher_takes_no_gradient_follows_and_is_evaluated_by_its_class_tok
     assert encoder.backbone is method.teacher_backbone and encoder.pooling == "class"
 
 
-def test_dinos_teacher_sees_the_large_crops_alone() -> None:
+def test_dinos_teacher_sees_only_the_global_crops() -> None:
     method = built(DINO, DINOSettings())
     sizes: list[int] = []
     method.teacher_backbone.vit.patch_embed.register_forward_pre_hook(lambda _, x: sizes.append(x[0].shape[-1]))
@@ -171,7 +171,7 @@ def test_dinos_teacher_sees_the_large_crops_alone() -> None:
     assert sizes == [8]
 
 
-def test_dinos_convolutional_teacher_uses_the_statistics_of_its_batch_and_keeps_its_own() -> None:
+def test_dinos_convolutional_teacher_uses_batch_statistics_and_has_its_own_running_statistics() -> None:
     method = built(DINO, DINOSettings(), "resnet9_slim")
     before = {key: b.clone() for key, b in method.teacher_backbone.named_buffers() if "running" in key}
     method.after_step(0.0)
@@ -201,7 +201,7 @@ def test_masked_patches_are_hidden_from_the_student(cls: Any, settings: Any) -> 
     assert not torch.allclose(seen[0], unmasked[0], atol=1e-3)
 
 
-def test_half_of_the_global_views_are_masked_by_the_generator_alone() -> None:
+def test_half_of_the_global_crops_are_masked_and_masks_depend_only_on_the_generator() -> None:
     draw = IBOT.collate(IBOTSettings(), TRAITS)
     first, again, other = (draw(32, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
@@ -212,13 +212,13 @@ def test_half_of_the_global_views_are_masked_by_the_generator_alone() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 96])
-def test_masks_can_be_drawn_at_every_size(size: int) -> None:
+def test_masks_can_be_drawn_for_every_image_size(size: int) -> None:
     traits = Traits(1, size, 10, (0.3,), (0.3,), False, 1000, 1000)
     masks = IBOT.collate(IBOTSettings(), traits)(8, torch.Generator().manual_seed(0))
     assert masks.flatten(1).any(1).sum() == 8
 
 
-def test_the_teachers_temperature_moves_with_the_training() -> None:
+def test_the_teachers_temperature_rises_during_the_warm_up() -> None:
     method = built(IBOT, IBOTSettings(temperature_warmup=0.3)).eval()
     batch = batch_of(method)
     early, late, later = (method(batch, progress).total for progress in (0.0, 0.3, 0.8))
@@ -232,10 +232,10 @@ def test_koleo_pushes_nearest_neighbours_apart() -> None:
     torch.testing.assert_close(loss.total, parts["views"] + parts["patches"] + 0.1 * parts["koleo"])
     angles = torch.tensor([0.0, 0.2, 1.5, 3.0], requires_grad=True)
     method.koleo(torch.stack([angles.cos(), angles.sin()], dim=1)).backward()
-    assert angles.grad[0] > 0 > angles.grad[1], "a step against the gradient parts the two nearest"
+    assert angles.grad[0] > 0 > angles.grad[1], "a step against the gradient separates the two nearest"
 
 
-def test_rates_of_dinov2_fall_towards_the_image() -> None:
+def test_learning_rates_of_dinov2_are_lower_in_earlier_layers() -> None:
     method = built(DINOv2, DINOv2Settings())
     groups = method.parameter_groups()
     scale = {id(p): group["rate_scale"] for group in groups for p in group["params"]}

@@ -21,7 +21,7 @@ def test_after_any_number_of_batches_it_holds_the_last_keys_whatever_their_lengt
     everything = torch.cat([keys_of(start, 4) for start in range(7)])
     for start in range(7):
         queue.put(3.0 * keys_of(start, 4))
-        queue.turn()
+        queue.update()
     assert rows(queue.keys) == rows(everything[-10:])
 
 
@@ -29,7 +29,7 @@ def test_of_a_batch_longer_than_the_queue_the_last_keys_stay() -> None:
     torch.manual_seed(0)
     queue = Queue(3, 4)
     queue.put(keys_of(0, 8))
-    queue.turn()
+    queue.update()
     assert rows(queue.keys) == rows(keys_of(0, 8)[-3:])
 
 
@@ -42,10 +42,10 @@ def test_keys_wait_until_the_turn_so_that_the_backward_pass_sees_the_old_ones() 
     loss.memory_bank.put(keys_of(0, 4))
     assert torch.equal(loss.memory_bank.keys, before)
     value.backward()
-    loss.memory_bank.turn()
+    loss.memory_bank.update()
     assert rows(keys_of(0, 4)) < rows(loss.memory_bank.keys)
     turned = loss.memory_bank.keys.clone()
-    loss.memory_bank.turn()
+    loss.memory_bank.update()
     assert torch.equal(loss.memory_bank.keys, turned)
 
 
@@ -53,11 +53,11 @@ def test_entries_and_position_are_in_the_state() -> None:
     torch.manual_seed(0)
     queue, resumed = Queue(10, 4), Queue(10, 4)
     queue.put(keys_of(0, 7))
-    queue.turn()
+    queue.update()
     resumed.load_state_dict(queue.state_dict())
     for each in (queue, resumed):
         each.put(keys_of(1, 7))
-        each.turn()
+        each.update()
     assert torch.equal(queue.keys, resumed.keys)
     assert rows(queue.keys) == rows(torch.cat([keys_of(0, 7)[-3:], keys_of(1, 7)]))
 

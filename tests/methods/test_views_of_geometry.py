@@ -10,7 +10,7 @@ from bench.views import compile_views
 from bench.views.colour import ColourJitter, Grey
 from bench.views.crop import RandomResizedCrop
 from bench.views.orientation import Flip
-from bench.views.pipeline import views_of
+from bench.views.pipeline import programs_of
 from bench.views.step import RandomApply
 from methods.frossl import FroSSL
 from methods.traits import Traits
@@ -68,19 +68,19 @@ def test_views_are_square_images_of_the_size_of_the_data_set_and_drawn_as_batche
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_one_channel_has_no_colour_and_a_digit_no_mirror(name: str) -> None:
-    for steps in (program.steps for program in views_of(pipeline_of(name, traits_of(28, 1, False)))):
+    for steps in (program.steps for program in programs_of(pipeline_of(name, traits_of(28, 1, False)))):
         assert not any(isinstance(step, Grey) for step in steps)
         assert all(jitter.saturation is None and jitter.hue is None for jitter in jitters(steps))
         assert not mirrors(steps)
-    for steps in (program.steps for program in views_of(pipeline_of(name, traits_of(28, 3, True)))):
+    for steps in (program.steps for program in programs_of(pipeline_of(name, traits_of(28, 3, True)))):
         assert mirrors(steps) and all(jitter.saturation and jitter.hue for jitter in jitters(steps))
 
 
 def test_frossl_does_not_crop_unless_told() -> None:
     traits = traits_of(32, 3, True)
-    for steps in (program.steps for program in views_of(FroSSL.views(FroSSL.Settings(), traits))):
+    for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(), traits))):
         assert not any(isinstance(step, RandomResizedCrop) for step in steps)
-    for steps in (program.steps for program in views_of(FroSSL.views(FroSSL.Settings(min_scale=0.2), traits))):
+    for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(min_scale=0.2), traits))):
         assert isinstance(steps[0], RandomResizedCrop) and steps[0].scale == (0.2, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Encoders from elsewhere: what of a file fits, what is refused, and how they come into the records and tables."""
+"""Encoders pretrained elsewhere: which weights fit, which files are refused, and the records and tables of their runs."""
 
 import argparse
 import json
@@ -18,12 +18,13 @@ from bench.data import load
 from bench.errors import SslbenchError
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.features import extract
-from bench.pretrained.checkpoint_file import Checkpoint
-from bench.pretrained.method import OwnEncoder, record_name
+from bench.pretrained.checkpoint_file import CheckpointFile
+from bench.pretrained.method import RestartableEncoder, record_name
 from bench.pretrained.timm_models import TimmModel
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.registry.methods import load_plugin, origin_of
+from bench.registry.methods import origin_of
+from bench.registry.plugins import load_plugin
 from bench.views.prepare import prepare
 from methods.base import Encoder, input_of
 
@@ -35,7 +36,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def weights():
-    """torchvision's ResNet-18 with a stem for small images, as a training of it would leave its weights."""
+    """State dict of torchvision's ResNet-18 with a stem for small images."""
     torch.manual_seed(1)
     network = torchvision.models.resnet18()
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
@@ -50,15 +51,15 @@ def prefixed(prefix, weights):
     return {prefix + name: tensor for name, tensor in weights.items()}
 
 
-def other(weights):
+def zeros_like(weights):
     return {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
 
 
 def sequential(weights):
-    """As lightly's users write a backbone: nn.Sequential(*list(resnet.children())[:-1])."""
-    places = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+    """The names of a backbone built as in lightly's examples: nn.Sequential(*list(resnet.children())[:-1])."""
+    indices = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
     parts = {name: name.partition(".") for name in without_head(weights)}
-    return {f"backbone.{places[first]}.{rest}": weights[name] for name, (first, _, rest) in parts.items()}
+    return {f"backbone.{indices[first]}.{rest}": weights[name] for name, (first, _, rest) in parts.items()}
 
 
 FORMS = {
@@ -66,18 +67,19 @@ FORMS = {
     "state_dict": lambda w: {"epoch": 3, "state_dict": w, "optimizer": {"state": {0: {"exp_avg": torch.zeros(3)}}}},
     "model": lambda w: {"model": prefixed("module.", w), "args": argparse.Namespace(lr=0.1)},
     "moco": lambda w: {
-        "state_dict": prefixed("module.encoder_k.", other(w))
+        "state_dict": prefixed("module.encoder_k.", zeros_like(w))
         | prefixed("module.encoder_q.", without_head(w))
         | {"module.encoder_q.fc.0.weight": torch.zeros(4, 4), "module.queue": torch.zeros(4, 8)}
     },
     "solo-learn": lambda w: {
-        "state_dict": prefixed("momentum_backbone.", other(w)) | prefixed("backbone.", without_head(w))
+        "state_dict": prefixed("momentum_backbone.", zeros_like(w)) | prefixed("backbone.", without_head(w))
     },
     "lightly": lambda w: {
-        "state_dict": sequential(w) | {k.replace("e.", "e_momentum.", 1): v for k, v in sequential(other(w)).items()}
+        "state_dict": sequential(w)
+        | {k.replace("e.", "e_momentum.", 1): v for k, v in sequential(zeros_like(w)).items()}
     },
     "dino": lambda w: {
-        "student": prefixed("module.backbone.", other(w)),
+        "student": prefixed("module.backbone.", zeros_like(w)),
         "teacher": prefixed("backbone.", w) | {"head.mlp.0.weight": torch.zeros(2, 2)},
     },
     "vissl": lambda w: {
@@ -87,23 +89,23 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_usual_forms_of_a_checkpoint_give_its_weights(form, weights, digits, tmp_path):
+def test_common_checkpoint_formats_load_all_weights(form, weights, digits, tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(FORMS[form](weights), file)
-    built = Checkpoint(file, "resnet18").build(digits.traits, None)
+    built = CheckpointFile(file, "resnet18").build(digits.traits, None)
     ours, theirs = built.backbone.state_dict(), without_head(weights)
     assert len(ours) == len(theirs)
     assert all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
-    assert (built.input.channels, len(built.input.mean)) == (3, 3), "grey images are spread to three channels"
+    assert (built.input.channels, len(built.input.mean)) == (3, 3), "grey images are repeated to three channels"
     assert "100 % of the weights" in built.notes[0]
 
 
-def test_what_does_not_fit_is_listed(weights, digits, tmp_path):
+def test_tensors_that_do_not_fit_are_listed(weights, digits, tmp_path):
     file = tmp_path / "weights.safetensors"
     changed = {name: tensor for name, tensor in weights.items() if name != "layer1.0.bn1.bias"}
     changed["layer1.0.bn2.weight"] = torch.ones(7)
     safetensors.torch.save_file(changed | {"projector.0.weight": torch.ones(2)}, file)
-    notes = "\n".join(Checkpoint(file, "resnet18").build(digits.traits, None).notes)
+    notes = "\n".join(CheckpointFile(file, "resnet18").build(digits.traits, None).notes)
     assert "layer1.0.bn2.weight is 7 in the file, 64 here" in notes
     assert "not in the file: layers.4.0.bn1.bias" in notes
     assert "fc (2)" in notes
@@ -116,11 +118,11 @@ class Code:
 
 
 REFUSED = {
-    "code": (lambda w: {"state_dict": w, "callback": Code()}, "holds code"),
-    "nothing fits": (lambda w: {"decoder.weight": torch.zeros(3, 3)}, "nothing in it fits"),
+    "code": (lambda w: {"state_dict": w, "callback": Code()}, "contains code"),
+    "nothing fits": (lambda w: {"decoder.weight": torch.zeros(3, 3)}, "no tensor in it fits"),
     "too little": (lambda w: {k: v for k, v in w.items() if not k.startswith("layer4")}, "less than 90 %"),
     "another stem": (lambda w: w | {"conv1.weight": torch.zeros(64, 3, 7, 7)}, "--set size=N"),
-    "no tensors": (lambda w: {"epoch": 3}, "holds no tensors"),
+    "no tensors": (lambda w: {"epoch": 3}, "contains no tensors"),
 }
 
 
@@ -130,23 +132,23 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(case, weights, digits
     file = tmp_path / "weights.pth"
     torch.save(make(weights), file)
     with pytest.raises(SslbenchError, match=message) as caught:
-        Checkpoint(file, "resnet18").build(digits.traits, None)
+        CheckpointFile(file, "resnet18").build(digits.traits, None)
     assert "\n" not in str(caught.value)
     assert "never be printed" not in capfd.readouterr().out
 
 
-def test_a_file_that_is_no_file_of_weights_is_refused(digits, tmp_path):
+def test_a_text_file_is_refused(digits, tmp_path):
     for name in ("text.pth", "text.safetensors"):
         file = tmp_path / name
         file.write_text("no weights")
         with pytest.raises(SslbenchError, match=name):
-            Checkpoint(file, "resnet18").build(digits.traits, None)
+            CheckpointFile(file, "resnet18").build(digits.traits, None)
 
 
-def test_a_stem_of_imagenet_fits_larger_images(digits, tmp_path):
+def test_an_imagenet_stem_fits_larger_images(digits, tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(torchvision.models.resnet18().state_dict(), file)
-    built = Checkpoint(file, "resnet18").build(digits.traits, 96)
+    built = CheckpointFile(file, "resnet18").build(digits.traits, 96)
     assert built.input.size == 96
     assert "100 % of the weights" in built.notes[0]
 
@@ -154,7 +156,7 @@ def test_a_stem_of_imagenet_fits_larger_images(digits, tmp_path):
 def test_a_checkpoint_computes_what_its_network_computes(weights, digits, tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(weights, file)
-    built = Checkpoint(file, "resnet18").build(digits.traits, 64)
+    built = CheckpointFile(file, "resnet18").build(digits.traits, 64)
     network = torchvision.models.resnet18()
     network.conv1, network.maxpool, network.fc = (
         nn.Conv2d(3, 64, 3, padding=1, bias=False),
@@ -163,19 +165,19 @@ def test_a_checkpoint_computes_what_its_network_computes(weights, digits, tmp_pa
     )
     network.load_state_dict(without_head(weights))
     images = prepare(digits.test_images[:4], built.input, "cpu")
-    assert torch.allclose(OwnEncoder(built).eval().features(images), network.eval()(images), atol=1e-4)
+    assert torch.allclose(RestartableEncoder(built).eval().features(images), network.eval()(images), atol=1e-4)
 
 
 @pytest.mark.parametrize(("model", "size"), [("test_resnet", 28), ("test_vit", 160)])
-def test_a_model_of_timm_gets_images_as_its_own_configuration_says(model, size, digits, tmp_path):
+def test_a_timm_model_gets_images_prepared_by_its_own_configuration(model, size, digits, tmp_path):
     torch.manual_seed(0)
     network = timm.create_model(model, num_classes=0).eval()
     file = tmp_path / "weights.safetensors"
     safetensors.torch.save_file(timm.create_model(model).state_dict() | network.state_dict(), file)
     built = TimmModel(model, file).build(replace(digits.traits, size=28), None)
-    assert built.input.size == size, "the data set's size where the model takes any, else its own"
+    assert built.input.size == size, "the data set's size if the model accepts it, else its own"
     assert built.input.mean == network.pretrained_cfg["mean"]
-    encoder = OwnEncoder(built).eval()
+    encoder = RestartableEncoder(built).eval()
     images = prepare(digits.test_images[:2], built.input, "cpu")
     assert images.shape[1] == 3
     assert torch.allclose(encoder.features(images), network(images), atol=1e-5)
@@ -231,19 +233,19 @@ def test_a_function_that_returns_a_module_is_an_encoder(digits, tmp_path):
     origin = plugin(tmp_path, "maps_of_twelve", ENCODER)
     built = origin.build(digits.traits, None)
     assert (built.backbone.dim, built.input.size, built.input.channels) == (6, 12, 3)
-    encoder = OwnEncoder(built).eval()
+    encoder = RestartableEncoder(built).eval()
     images = prepare(digits.test_images[:3], built.input, "cpu")
     maps = encoder.feature_map(images)
     assert maps is not None
     assert torch.allclose(encoder.features(images), maps.mean(dim=(2, 3)))
-    assert origin.digest() == origin.digest(), "random weights are the same at every call"
+    assert origin.digest() == origin.digest(), "random weights are the same in every call"
 
 
 @pytest.mark.parametrize(
     ("returned", "message"),
     [("3", "must return an nn.Module"), ("nn.Unflatten(1, (1, 1))", "B×D"), ("1 / 0", "ZeroDivisionError")],
 )
-def test_a_function_that_returns_something_else_is_an_error_of_one_line(returned, message, digits, tmp_path):
+def test_a_function_that_returns_something_else_is_an_error_in_one_line(returned, message, digits, tmp_path):
     name = f"wrong_{abs(hash(returned))}"
     origin = plugin(tmp_path, name, f"from torch import nn\n\n\ndef encoder():\n    return {returned}\n")
     with pytest.raises(SslbenchError, match=message) as caught:
@@ -251,18 +253,18 @@ def test_a_function_that_returns_something_else_is_an_error_of_one_line(returned
     assert "\n" not in str(caught.value)
 
 
-def test_another_content_of_a_file_is_another_row(weights, tmp_path):
+def test_a_file_with_other_content_is_another_row(weights, tmp_path):
     file = tmp_path / "weights.pth"
     torch.save(weights, file)
-    first = record_name(Checkpoint(file, "resnet18"))
-    torch.save(other(weights), file)
-    assert record_name(Checkpoint(file, "resnet18")) != first
+    first = record_name(CheckpointFile(file, "resnet18"))
+    torch.save(zeros_like(weights), file)
+    assert record_name(CheckpointFile(file, "resnet18")) != first
     assert first.startswith("checkpoint-weights-")
 
 
-def test_scratch_starts_from_the_encoders_own_network(digits, tmp_path):
+def test_scratch_protocols_start_from_random_weights_of_the_same_network(digits, tmp_path):
     origin = plugin(tmp_path, "own_network", ENCODER)
-    encoder = OwnEncoder(origin.build(digits.traits, None)).eval()
+    encoder = RestartableEncoder(origin.build(digits.traits, None)).eval()
     task = Evaluation(encoder, digits, "own", 0).task("scratch-1")
     assert task.scratch_encoder is not None
     first = task.scratch_encoder(torch.Generator().manual_seed(0))
@@ -279,7 +281,7 @@ def records(tmp_path) -> dict[str, Record]:
 
 
 @pytest.mark.slow
-def test_an_exported_encoder_comes_back_with_exactly_the_same_frozen_scores(sslbench, tmp_path):
+def test_an_exported_encoder_has_exactly_the_same_frozen_scores(sslbench, tmp_path):
     protocols = ("--protocol", "knn", "--protocol", "linear", "--protocol", "lowshot-1-frozen")
     done = sslbench("run", "simclr", "--budget", "smoke", *protocols)
     assert done.returncode == 0, done.stderr
@@ -304,7 +306,7 @@ def test_an_exported_encoder_comes_back_with_exactly_the_same_frozen_scores(sslb
 
 
 @pytest.mark.slow
-def test_a_model_of_timm_runs_under_protocols_that_train_its_network(sslbench, tmp_path):
+def test_a_timm_model_runs_under_protocols_that_train_its_network(sslbench, tmp_path):
     torch.manual_seed(0)
     safetensors.torch.save_file(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.safetensors")
     name = "timm:test_resnet@weights.safetensors"
@@ -316,7 +318,7 @@ def test_a_model_of_timm_runs_under_protocols_that_train_its_network(sslbench, t
     assert set(record.protocols) == {"knn", "lowshot-1", "scratch-1"}
     (table,) = json.loads((tmp_path / "results" / "leaderboard.json").read_text())["tables"]
     assert [row["group"] for row in table["rows"]] == ["elsewhere"], (
-        "a table of its own where no other has its data set"
+        "a separate table, because no other has its data set"
     )
 
 
@@ -325,7 +327,7 @@ MISTAKES = [
     (["timm:"], "timm:NAME"),
     (["timm:test_resnet@weights.pth", "--backbone", "resnet18"], "leave --backbone out"),
     (["checkpoint:weights.pth"], "add --backbone NAME"),
-    (["checkpoint:nowhere.pth", "--backbone", "resnet18"], "no file nowhere.pth"),
+    (["checkpoint:nowhere.pth", "--backbone", "resnet18"], "there is no file nowhere.pth"),
     (["checkpoint:"], "checkpoint:FILE"),
 ]
 
@@ -334,7 +336,7 @@ MISTAKES = [
 def test_a_wrong_name_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capfd):
     import sys
 
-    from bench.cli.app import main
+    from bench.cli import main
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, tmp_path / "weights.pth")
@@ -347,7 +349,7 @@ def test_a_wrong_name_is_one_line_and_exit_code_2(arguments, message, tmp_path, 
 
 
 @pytest.mark.slow
-def test_list_methods_shows_the_forms(sslbench):
+def test_list_methods_shows_the_forms_of_names(sslbench):
     rows = json.loads(sslbench("list", "methods", "--format", "json").stdout)
     assert {"timm:NAME", "checkpoint:FILE"} <= {row["method"] for row in rows}
 
@@ -370,10 +372,8 @@ def test_an_exported_file_keeps_input_pooling_and_latent_code(backbone, pooling,
     file = tmp_path / "encoder.safetensors"
     safetensors.torch.save_file(encoder.state_dict(), file, metadata=about)
     larger = replace(digits.traits, size=28, mean=(0.9,), std=(0.9,))
-    back = OwnEncoder(Checkpoint(file, None).build(larger, None)).eval()
-    assert back.input == encoder.input, (
-        "the data set that it is measured on does not change how its images are prepared"
-    )
+    back = RestartableEncoder(CheckpointFile(file, None).build(larger, None)).eval()
+    assert back.input == encoder.input, "the data set does not change how its images are prepared"
     features = [extract(e, digits.test_images[:32], lambda x, e=e: prepare(x, e.input, "cpu")) for e in (encoder, back)]
     assert torch.equal(*features)
     assert features[0].shape[1] == (code or network.dim)

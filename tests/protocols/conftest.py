@@ -1,4 +1,4 @@
-"""Tasks on real digits for the tests of protocols: pixels as features, a small convolutional network as encoder."""
+"""Tasks on scikit-learn's digits for the tests of protocols: features are pixels or the output of a small network."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ TRAIN, TEST = 140, 34
 
 
 class SmallNetwork(nn.Module):
-    """Two convolutions with batch norm; an encoder in the sense of ``protocols.base.EncoderLike``."""
+    """Two convolutions with batch norm; a ``protocols.base.EncoderLike``."""
 
     dim = map_dim = 16
 
@@ -42,37 +42,39 @@ def prepare(images: Tensor) -> Tensor:
 
 
 def augment(images: Tensor, kind: str, generator: torch.Generator) -> list[Tensor]:
-    """Shifts by up to one pixel; enough for a test that is not about augmentation."""
+    """Shift by up to one pixel, for every kind of augmentation."""
     views = []
     for _ in range(2 if kind == "views" else 1):
-        moves = torch.randint(-1, 2, (len(images), 2), generator=generator)
-        rows = (torch.arange(SIZE) + moves[:, :1]).clamp(0, SIZE - 1)
-        columns = (torch.arange(SIZE) + moves[:, 1:]).clamp(0, SIZE - 1)
-        which = torch.arange(len(images))[:, None, None]
-        views.append(images[which, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2))
+        offsets = torch.randint(-1, 2, (len(images), 2), generator=generator)
+        rows = (torch.arange(SIZE) + offsets[:, :1]).clamp(0, SIZE - 1)
+        columns = (torch.arange(SIZE) + offsets[:, 1:]).clamp(0, SIZE - 1)
+        indices = torch.arange(len(images))[:, None, None]
+        views.append(images[indices, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2))
     return views
 
 
-def per_class(labels: Tensor, amount: str, draw: int) -> Tensor:
+def label_set(labels: Tensor, amount: str, draw: int) -> Tensor:
+    """Return a random label set of an amount such as ``5`` (per class) or ``10pct``."""
     chosen = []
     for label in labels.unique():
-        places = (labels == label).nonzero().flatten()
-        mixed = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(1000 * draw + int(label)))]
-        part = amount.removesuffix("pct")
-        count = max(1, round(len(places) * float(part) / 100)) if amount.endswith("pct") else int(part)
-        chosen.append(mixed[:count])
+        indices = (labels == label).nonzero().flatten()
+        generator = torch.Generator().manual_seed(1000 * draw + int(label))
+        shuffled = indices[torch.randperm(len(indices), generator=generator)]
+        number = amount.removesuffix("pct")
+        count = max(1, round(len(indices) * float(number) / 100)) if amount.endswith("pct") else int(number)
+        chosen.append(shuffled[:count])
     return torch.cat(chosen)
 
 
 def digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Images and labels of train and test: as many of every class, so that a guess is right once in ten."""
+    """Images and labels of train and test; classes have equal sizes, so that chance is exactly one in ten."""
     data = load_digits()
     order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(0))
     pixels = torch.from_numpy((data.images * 15.9).astype("uint8"))[order][:, None]
     labels = torch.from_numpy(data.target).long()[order]
-    places = [(labels == label).nonzero().flatten() for label in range(CLASSES)]
+    by_class = [(labels == label).nonzero().flatten() for label in range(CLASSES)]
     train, test = (
-        torch.stack([place[start:stop] for place in places], dim=1).flatten()
+        torch.stack([indices[start:stop] for indices in by_class], dim=1).flatten()
         for start, stop in ((0, TRAIN), (TRAIN, TRAIN + TEST))
     )
     return (pixels[train], labels[train]), (pixels[test], labels[test])
@@ -81,9 +83,9 @@ def digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 def digits_task(
     *, network: bool = False, labels: Tensor | None = None, images: int = 10 * TRAIN, seed: int = 0
 ) -> Task:
-    """A task on scikit-learn's digits; features are pixels, or those of a random small network."""
-    (train, truth), (test, _) = digits()
-    train, train_labels = train[:images], truth[:images] if labels is None else labels
+    """A task on scikit-learn's digits; features are pixels, or those of a small network with random weights."""
+    (train, true_labels), (test, _) = digits()
+    train, train_labels = train[:images], true_labels[:images] if labels is None else labels
     torch.manual_seed(seed)
     net = SmallNetwork()
     with torch.no_grad():
@@ -104,24 +106,24 @@ def digits_task(
             return SmallNetwork()
 
     with torch.no_grad():
-        inside, outside = (
+        train_features, test_features = (
             (net.features(prepare(train)), net.features(prepare(test)))
             if network
             else (train.flatten(1).float() / 255, test.flatten(1).float() / 255)
         )
-    every = torch.arange(len(train))
-    held_out = every % 100 >= 90
+    indices = torch.arange(len(train))
+    held_out = indices % 100 >= 90
     return Task(
         train_images=train,
         train_labels=train_labels,
-        train_features=inside,
+        train_features=train_features,
         test_images=test,
-        test_features=outside,
+        test_features=test_features,
         unlabelled_images=None,
         classes=CLASSES,
-        fit=every[~held_out],
-        val=every[held_out],
-        label_set=lambda amount, draw: per_class(train_labels, amount, draw),
+        fit=indices[~held_out],
+        val=indices[held_out],
+        label_set=lambda amount, draw: label_set(train_labels, amount, draw),
         encoder=fresh if network else None,
         scratch_encoder=scratch if network else None,
         prepare=prepare,
@@ -133,7 +135,7 @@ def digits_task(
 
 @pytest.fixture(scope="session")
 def test_labels() -> Tensor:
-    """The labels of the images that ``digits_task`` predicts; no protocol sees them."""
+    """The test labels of ``digits_task``; no protocol sees them."""
     return digits()[1][1]
 
 

@@ -1,4 +1,4 @@
-"""The preconditioner of logistic regression: its Hessian against autograd's, and sampled images against all of them."""
+"""The preconditioner of logistic regression: its Hessian against autograd's, and a sample of images against all images."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ ROWS, CLASSES = 6, 4
 
 
 def problem(count: int) -> tuple[Tensor, Tensor]:
-    """Return inputs with a column of ones, and a point."""
+    """Return inputs with a last column of ones, and a point."""
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(count, ROWS, generator=generator, dtype=torch.float64)
     inputs[:, -1] = 1.0
@@ -22,7 +22,7 @@ def problem(count: int) -> tuple[Tensor, Tensor]:
 
 
 def hessian_by_autograd(inputs: Tensor, point: Tensor) -> Tensor:
-    """Return the Hessian of the mean cross-entropy (it does not depend on the labels), the parameters class by class."""
+    """Return the Hessian of the mean cross-entropy (it does not depend on the labels), with the parameters class by class."""
     labels = torch.zeros(len(inputs), dtype=torch.long)
 
     def loss(flat: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def hessian_by_autograd(inputs: Tensor, point: Tensor) -> Tensor:
 
 
 def with_shift(hessian: Tensor) -> Tensor:
-    """Add the curvature that a shift common to all classes is given."""
+    """Add the term that ``Curvature`` adds for a shift common to all classes."""
     shift = torch.eye(ROWS, dtype=torch.float64).repeat(CLASSES, CLASSES) / CLASSES**2
     return hessian + shift
 
@@ -41,29 +41,29 @@ def with_shift(hessian: Tensor) -> Tensor:
 def test_all_images_give_the_hessian() -> None:
     inputs, point = problem(300)
     curvature = Curvature(inputs, CLASSES)
-    curvature.measure(point)
+    curvature.estimate(point)
     assert curvature.hessian is not None
     expected = with_shift(hessian_by_autograd(inputs, point))
     torch.testing.assert_close(curvature.hessian.double().tril(), expected.tril(), atol=1e-6, rtol=1e-5)
 
 
 def test_a_sample_gives_the_hessian_on_average(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocols.curvature.WORK", 0)
-    monkeypatch.setattr("protocols.curvature.FEWEST_IMAGES", 2000)
+    monkeypatch.setattr("protocols.parts.curvature.WORK", 0)
+    monkeypatch.setattr("protocols.parts.curvature.FEWEST_IMAGES", 2000)
     inputs, point = problem(20_000)
     curvature = Curvature(inputs, CLASSES)
-    curvature.measure(point)
+    curvature.estimate(point)
     assert curvature.hessian is not None
     expected = with_shift(hessian_by_autograd(inputs, point)).tril()
     error = (curvature.hessian.double().tril() - expected).norm() / expected.norm()
     assert float(error) < 0.05
 
 
-def test_coordinates_and_gradients_go_through_the_factor_and_its_transpose() -> None:
+def test_whitened_coordinates_give_the_newton_step() -> None:
     inputs, point = problem(300)
     curvature = Curvature(inputs, CLASSES)
-    curvature.measure(point)
-    forward, backward = curvature.chart(0.1)
+    curvature.estimate(point)
+    forward, backward = curvature.coordinates(0.1)
     ridge = torch.full((ROWS,), 0.1, dtype=torch.float64)
     ridge[-1] = 0.0
     full = with_shift(hessian_by_autograd(inputs, point)) + torch.diag(ridge.repeat(CLASSES))
@@ -79,11 +79,11 @@ def test_a_small_sample_leads_to_the_same_solution(
 ) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     usual = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=1e-6).solve(penalty)
-    monkeypatch.setattr("protocols.curvature.WORK", 0)
-    monkeypatch.setattr("protocols.curvature.FEWEST_IMAGES", 150)
+    monkeypatch.setattr("protocols.parts.curvature.WORK", 0)
+    monkeypatch.setattr("protocols.parts.curvature.FEWEST_IMAGES", 150)
     sampled = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=1e-6).solve(penalty)
     assert usual.converged
     assert sampled.converged
-    # A gradient of norm g leaves at most g² / 2λ: the objective is λ-strongly convex.
-    most = usual.weight.numel() * 1e-6**2 / (2 * penalty)
-    assert sampled.objective == pytest.approx(usual.objective, abs=most)
+    # The objective is λ-strongly convex: at a gradient of norm g it is at most g² / 2λ above the minimum.
+    largest_gap = usual.weight.numel() * 1e-6**2 / (2 * penalty)
+    assert sampled.objective == pytest.approx(usual.objective, abs=largest_gap)

@@ -1,4 +1,4 @@
-"""Nearest neighbours against a plain computation on real images."""
+"""Nearest neighbours against a brute-force computation on real images."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import load, resolve
-from protocols.knn import nearest, place_of_index
+from protocols.knn import nearest, search_device
 
 
 def brute_force(task: Task, k: int, temperature: float) -> np.ndarray:
@@ -23,8 +23,8 @@ def brute_force(task: Task, k: int, temperature: float) -> np.ndarray:
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     votes = np.zeros((len(queries), task.classes))
     for row, cosines in enumerate(queries @ bank.T):
-        for near in np.argsort(-cosines)[:k]:
-            votes[row, int(task.train_labels[near])] += np.exp(cosines[near] / temperature)
+        for neighbour in np.argsort(-cosines)[:k]:
+            votes[row, int(task.train_labels[neighbour])] += np.exp(cosines[neighbour] / temperature)
     return votes
 
 
@@ -34,9 +34,9 @@ def test_knn_equals_brute_force_on_digits(pixels_task: Task) -> None:
     assert set(blocks) == {1, 10, 20, 100, 200}
     for k, block in blocks.items():
         expected = brute_force(pixels_task, k, 0.07)
-        shared = expected / expected.sum(axis=1, keepdims=True)
-        own = block.double().exp().numpy() * (k + 1) / k - 1 / (k * 10)
-        np.testing.assert_allclose(own, shared, atol=2e-5)
+        # Without the extra neighbour that all classes share.
+        votes = block.double().exp().numpy() * (k + 1) / k - 1 / (k * 10)
+        np.testing.assert_allclose(votes, expected / expected.sum(axis=1, keepdims=True), atol=2e-5)
         assert (block.argmax(dim=1).numpy() == expected.argmax(axis=1)).mean() > 0.999
 
 
@@ -45,7 +45,7 @@ def test_lightlys_constants_equal_brute_force_on_digits(pixels_task: Task) -> No
     assert (found.argmax(dim=1).numpy() == brute_force(pixels_task, 200, 0.1).argmax(axis=1)).all()
 
 
-def test_knn_knows_digits_and_its_scores_are_log_probabilities(pixels_task: Task, test_labels: Tensor) -> None:
+def test_knn_classifies_digits_and_its_scores_are_log_probabilities(pixels_task: Task, test_labels: Tensor) -> None:
     scores = load(resolve("knn")).predict(pixels_task).scores[0]
     assert float((scores.argmax(dim=1) == test_labels).double().mean()) > 0.95
     assert torch.isfinite(scores).all()
@@ -58,13 +58,13 @@ def test_k_is_never_above_the_number_of_images(make_task: Callable[..., Task]) -
     torch.testing.assert_close(found.variants["k=200"], found.scores[0])
 
 
-def test_the_record_says_where_neighbours_were_searched(pixels_task: Task) -> None:
+def test_the_choices_name_the_device_of_the_search(pixels_task: Task) -> None:
     assert load(resolve("knn")).predict(pixels_task).choices["index"] == "cpu"
-    known = {"cuda"} if getattr(faiss, "get_num_gpus", int)() > 0 else {"cpu"}
-    assert {place_of_index(torch.device("cuda")).type} == known
+    expected = "cuda" if getattr(faiss, "get_num_gpus", int)() > 0 else "cpu"
+    assert search_device(torch.device("cuda")).type == expected
 
 
-def test_an_image_of_zero_features_still_gets_a_prediction(pixels_task: Task) -> None:
+def test_an_image_with_zero_features_still_gets_a_prediction(pixels_task: Task) -> None:
     black = pixels_task.test_features.clone()
     black[0] = 0
     scores = load(resolve("knn")).predict(replace(pixels_task, test_features=black)).scores[0]
@@ -91,7 +91,7 @@ def test_a_search_block_by_block_finds_the_same_neighbours(rows: int, monkeypatc
 
 @pytest.mark.slow
 def test_a_large_bank_is_not_copied() -> None:
-    """A process of its own: 400,000 x 512 features (0.8 GB) and 1,000 queries never take 0.8 + 1 GB above what is imported."""
+    """In a separate process, searching 400,000 x 512 features (0.8 GB) needs less than 1 GB on top of them."""
     code = """
 import resource, torch
 from protocols.knn import nearest

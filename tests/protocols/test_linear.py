@@ -34,7 +34,7 @@ def test_the_solver_agrees_with_scikit_learn_on_digits(penalty: float, pixels_ta
 
 
 @pytest.mark.parametrize("count", [10, 40])
-def test_the_solver_agrees_with_scikit_learn_where_dimensions_exceed_images(count: int, pixels_task: Task) -> None:
+def test_the_solver_agrees_with_scikit_learn_with_more_dimensions_than_images(count: int, pixels_task: Task) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     some = pixels_task.label_set(str(count // 10), 0)
     labels = pixels_task.train_labels[some]
@@ -46,10 +46,10 @@ def test_the_solver_agrees_with_scikit_learn_where_dimensions_exceed_images(coun
 
 
 @pytest.mark.parametrize("penalty", [1e-6, 1e-2, 10.0])
-def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_decomposition(
+def test_the_gram_matrix_gives_the_same_solution_as_a_singular_value_decomposition(
     penalty: float, pixels_task: Task
 ) -> None:
-    # Far from the origin, and one image twice: both cost the Gram matrix digits.
+    # Features far from the origin and one duplicate image: both make the Gram matrix less accurate.
     some = pixels_task.label_set("4", 0)
     some, labels = torch.cat([some, some[:1]]), pixels_task.train_labels[torch.cat([some, some[:1]])]
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some] + 100
@@ -61,13 +61,13 @@ def test_the_span_by_the_gram_matrix_gives_the_solution_of_a_singular_value_deco
     assert found.converged
     assert expected.converged
     assert found.objective == pytest.approx(expected.objective, rel=1e-8)
-    # A gradient of 1e-9 leaves a weight within 1e-9 / λ, a thousandth at the smallest.
+    # With a gradient of 1e-9 the weights are within 1e-9 / λ of the solution: 1e-3 for the smallest λ.
     torch.testing.assert_close(
         found.log_probabilities(features), expected.log_probabilities(centred @ basis), atol=1e-4, rtol=1e-3
     )
 
 
-def test_a_warm_start_in_the_span_leads_to_the_same_point(pixels_task: Task) -> None:
+def test_a_warm_start_gives_the_same_solution(pixels_task: Task) -> None:
     some = pixels_task.label_set("4", 0)
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[some]
     problem = LogisticRegression(features, pixels_task.train_labels[some], 10, tolerance=TOLERANCE)
@@ -77,7 +77,7 @@ def test_a_warm_start_in_the_span_leads_to_the_same_point(pixels_task: Task) -> 
     torch.testing.assert_close(warm.weight, cold.weight, atol=1e-4, rtol=0)
 
 
-def test_the_gradient_is_below_the_tolerance_for_every_penalty_of_the_protocol(pixels_task: Task) -> None:
+def test_the_gradient_is_within_the_tolerance_for_every_penalty_of_the_protocol(pixels_task: Task) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     targets = pixels_task.train_labels
     problem = LogisticRegression(features, targets, 10, tolerance=TOLERANCE)
@@ -93,15 +93,15 @@ def test_the_gradient_is_below_the_tolerance_for_every_penalty_of_the_protocol(p
         assert solution.objective == pytest.approx(float(loss.detach()), rel=1e-9)
 
 
-def test_a_problem_too_large_for_its_hessian_is_solved_to_the_same_point(
+def test_a_problem_too_large_for_a_full_hessian_has_the_same_solution(
     pixels_task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)
     usual = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
-    monkeypatch.setattr("protocols.curvature.LARGEST_HESSIAN", 0)
-    plain = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
-    assert plain.converged
-    torch.testing.assert_close(plain.weight, usual.weight, atol=2e-3, rtol=0)
+    monkeypatch.setattr("protocols.parts.curvature.LARGEST_HESSIAN", 0)
+    block = LogisticRegression(features, pixels_task.train_labels, 10, tolerance=TOLERANCE).solve(1e-3)
+    assert block.converged
+    torch.testing.assert_close(block.weight, usual.weight, atol=2e-3, rtol=0)
 
 
 def test_linear_agrees_with_scikit_learn_at_the_penalty_it_chose(pixels_task: Task, test_labels: Tensor) -> None:
@@ -121,7 +121,7 @@ def test_linear_agrees_with_scikit_learn_at_the_penalty_it_chose(pixels_task: Ta
 
 
 def test_the_larger_penalty_wins_a_tie(pixels_task: Task) -> None:
-    # Features that say nothing: every penalty gives the classes' shares, the losses differ by rounding alone or not at all.
+    # The features are independent of the labels: every penalty predicts the class frequencies, with the same loss up to rounding.
     noise = torch.zeros_like(pixels_task.train_features)
     noise[:, 0] = torch.arange(len(noise)) % 2
     balanced = torch.arange(len(noise)) // 2 % 10

@@ -1,4 +1,4 @@
-"""Pseudo-labels: when the unlabelled images come in, which they are, and with what weight."""
+"""Pseudo-labels: which unlabelled images are used, from which step, and with which weight."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ def test_the_weight_is_zero_for_half_the_steps_then_rises_over_a_quarter() -> No
     assert [protocol.weight(p) for p in progress] == pytest.approx([0, 0, 0, 0.25, 0.5, 1, 1])
 
 
-def test_unlabelled_images_are_the_rest_of_train_and_those_without_labels(network_task: Task) -> None:
+def test_unlabelled_images_are_the_rest_of_train_and_the_unlabelled_part(network_task: Task) -> None:
     indices = network_task.label_set("10", 0)
     more = replace(network_task, unlabelled_images=network_task.test_images)
     pool = pseudolabel("pseudolabel-10").pool(more, indices, torch.Generator().manual_seed(0))
@@ -37,7 +37,7 @@ def test_unlabelled_images_are_the_rest_of_train_and_those_without_labels(networ
     assert sum(image.numpy().tobytes() in labelled for image in pool[:1300]) < 10
 
 
-def test_only_confident_predictions_count(network_task: Task) -> None:
+def test_only_confident_predictions_add_to_the_loss(network_task: Task) -> None:
     indices = network_task.label_set("10", 0)
     targets = network_task.train_labels[indices]
     generator = network_task.generator("test")
@@ -52,22 +52,22 @@ def test_only_confident_predictions_count(network_task: Task) -> None:
     assert pseudolabel("pseudolabel-10").extra(network_task, indices, 0, generator)(model, Step(0.5, 50)) is None
 
 
-def test_the_first_half_is_that_of_lowshot(make_task: Callable[..., Task]) -> None:
-    own = pseudolabel("pseudolabel-5", draws=1).predict(make_task(network=True)).curves["loss"]
-    plain = load(replace(entry := resolve("lowshot-5"), constants={**entry.constants, "draws": 1}))
-    theirs = plain.predict(make_task(network=True)).curves["loss"]
-    half = len(own) // 2
-    assert own[:half] == theirs[:half]
-    assert own[-1] != theirs[-1]
+def test_the_first_half_of_the_steps_equals_lowshot(make_task: Callable[..., Task]) -> None:
+    with_pseudolabels = pseudolabel("pseudolabel-5", draws=1).predict(make_task(network=True)).curves["loss"]
+    lowshot = load(replace(entry := resolve("lowshot-5"), constants={**entry.constants, "draws": 1}))
+    without = lowshot.predict(make_task(network=True)).curves["loss"]
+    half = len(without) // 2
+    assert with_pseudolabels[:half] == without[:half]
+    assert with_pseudolabels[-1] != without[-1]
 
 
-def test_pseudo_labels_learn_digits(network_task: Task, test_labels: Tensor) -> None:
+def test_pseudo_labels_classify_digits(network_task: Task, test_labels: Tensor) -> None:
     scores = pseudolabel("pseudolabel-10pct", draws=1).predict(network_task).scores[0]
     assert float((scores.argmax(dim=1) == test_labels).double().mean()) > 0.5
 
 
-def test_totals_that_do_not_fit_are_refused_in_one_line(network_task: Task) -> None:
-    with pytest.raises(ValueError, match="105 labelled images are not the same number for each of 10 classes"):
+def test_impossible_totals_are_refused_with_a_one_line_error(network_task: Task) -> None:
+    with pytest.raises(ValueError, match="105 labelled images cannot be divided equally among 10 classes"):
         pseudolabel("pseudolabel-105+200").predict(network_task)
-    with pytest.raises(ValueError, match="9000 images without label wanted, 1300 there"):
+    with pytest.raises(ValueError, match="9000 unlabelled images requested, 1300 available"):
         pseudolabel("pseudolabel-100+9000").predict(network_task)

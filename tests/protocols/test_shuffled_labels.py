@@ -1,4 +1,4 @@
-"""Labels that say nothing give chance: no protocol sees the truth by another way."""
+"""Shuffled training labels give chance: no protocol gets the true labels by another way."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,14 +32,14 @@ def shortened(entry: Entry) -> Entry:
 @pytest.mark.slow
 @pytest.mark.parametrize("id", [*WITH_SCORES, *ON_REQUEST])
 def test_shuffled_labels_give_chance(id: str, make_task: Callable[..., Task], test_labels: Tensor) -> None:
-    truth = make_task().train_labels
+    true_labels = make_task().train_labels
     protocol = load(shortened(resolve(id)))
     accuracies = []
     for shuffle in range(SHUFFLES):
-        mixed = truth[torch.randperm(len(truth), generator=torch.Generator().manual_seed(shuffle))]
-        # The task draws its label sets from the labels that it is given.
-        scores = protocol.predict(make_task(network=True, labels=mixed)).scores[0]
+        shuffled = true_labels[torch.randperm(len(true_labels), generator=torch.Generator().manual_seed(shuffle))]
+        # The task draws its label sets from the shuffled labels.
+        scores = protocol.predict(make_task(network=True, labels=shuffled)).scores[0]
         accuracies.append(float((scores.argmax(dim=1) == test_labels).double().mean()))
-    # As many images of every class in train and in test: whatever is guessed is right once in ten.
+    # All classes have equal sizes in train and in test, so that chance is exactly one in ten.
     error = np.std(accuracies, ddof=1) / np.sqrt(SHUFFLES)
     assert abs(np.mean(accuracies) - 0.1) <= 4 * error + 1e-12

@@ -1,4 +1,4 @@
-"""Validation curves: predictions along the way, on the development task alone, and nothing else changed by them."""
+"""Validation curves: predictions during training, only on the development task, that change nothing else."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,7 +34,7 @@ def predict(id: str, task: Task) -> Predictions:
 
 
 @pytest.mark.parametrize("id", TRAINED)
-def test_looking_along_the_way_changes_no_prediction_and_ends_at_the_last(
+def test_predicting_during_training_changes_no_result_and_ends_with_the_final_prediction(
     id: str, make_task: Callable[..., Task]
 ) -> None:
     task = make_task(network=True, images=400)
@@ -55,7 +55,7 @@ def test_looking_along_the_way_changes_no_prediction_and_ends_at_the_last(
 
 
 @pytest.mark.parametrize("id", ["knn", "linear", "lowshot-2-frozen"])
-def test_what_takes_no_steps_has_no_trail(id: str, network_task: Task) -> None:
+def test_protocols_without_training_steps_have_no_validation_curve(id: str, network_task: Task) -> None:
     assert catalogue.load(catalogue.resolve(id)).predict(replace(network_task, watch=True)).trail == []
 
 
@@ -77,21 +77,21 @@ def test_only_the_development_task_is_watched(digits) -> None:
     assert evaluation_of(development(digits)).task("lowshot-1").watch
 
 
-def test_test_labels_are_never_compared_with_anything_but_the_last_predictions() -> None:
+def test_only_final_predictions_are_compared_with_test_labels() -> None:
     block = torch.zeros(3, 10)
     trail = [(0, torch.zeros(3, dtype=torch.int64))]
     sealed = SealedLabels(torch.tensor([0, 1, 2]))
-    with pytest.raises(ValueError, match="along the way on the test task"):
+    with pytest.raises(ValueError, match="test task"):
         score(Predictions(scores=[block], trail=trail), sealed, 10)
     assert sealed.openings == 0
 
 
 @pytest.mark.slow
-def test_a_measurement_on_the_development_task_holds_the_curve_and_one_on_test_none(digits) -> None:
-    own = evaluation_of(development(digits)).measure("lowshot-25-frozen-mlp")
-    steps, accuracies = own.curves["val_step"], own.curves["val_accuracy"]
+def test_only_a_measurement_on_the_development_task_has_a_validation_curve(digits) -> None:
+    measured = evaluation_of(development(digits)).measure("lowshot-25-frozen-mlp")
+    steps, accuracies = measured.curves["val_step"], measured.curves["val_accuracy"]
     assert len(steps) == len(accuracies) == 21
-    assert steps[-1] == own.choices["steps"]
-    assert accuracies[-1] == own.draws[0]["top1"]
+    assert steps[-1] == measured.choices["steps"]
+    assert accuracies[-1] == measured.draws[0]["top1"]
     assert accuracies[-1] > accuracies[0]
     assert not {"val_step", "val_accuracy"} & evaluation_of(digits).measure("lowshot-25-frozen-mlp").curves.keys()

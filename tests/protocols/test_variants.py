@@ -1,4 +1,4 @@
-"""Protocols with changed constants: an id says what is changed, and is read back in any process."""
+"""Protocols with changed constants: the id holds the changes, so that any process can resolve it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from protocols.parts.training import Training
 from protocols.parts.variants import variant_id
 
 
-def test_a_variant_changes_what_its_id_says_and_nothing_else():
+def test_a_variant_changes_the_constants_in_its_id_and_nothing_else():
     base, changed = resolve("lowshot-1pct"), resolve("lowshot-1pct@start=zero,training.steps=400,training.trunk_rate=0")
     assert changed.id == "lowshot-1pct@start=zero,training.steps=400,training.trunk_rate=0"
     before, after = base.constants["training"], changed.constants["training"]
@@ -18,7 +18,7 @@ def test_a_variant_changes_what_its_id_says_and_nothing_else():
     load(changed)
 
 
-def test_changes_are_added_to_a_variant_in_one_order():
+def test_further_changes_of_a_variant_are_sorted_by_name():
     first = variant_id("scratch-1pct@head=conv", {"training.steps": 100})
     assert first == variant_id(variant_id("scratch-1pct", {"training.steps": 100}), {"head": "conv"})
     assert resolve(first).constants["head"] == "conv"
@@ -34,7 +34,7 @@ def test_changes_are_added_to_a_variant_in_one_order():
         ("lowshott-1pct@training.steps=4", "did you mean"),
     ],
 )
-def test_a_mistake_in_a_variant_is_one_line(id, message):
+def test_a_mistake_in_a_variant_is_a_one_line_error(id, message):
     with pytest.raises(UnknownProtocol, match=message) as caught:
         resolve(id)
     assert "\n" not in str(caught.value)

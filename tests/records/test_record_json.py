@@ -7,9 +7,9 @@ from bench.records.record import Identity, Record
 from bench.records.record_json import UnreadableRecord, from_json, to_json
 
 
-def test_every_entry_of_a_record_comes_back_as_it_was(record: Record) -> None:
+def test_every_entry_of_a_record_is_read_back_unchanged(record: Record) -> None:
     back = from_json(to_json(record))
-    assert repr(back) == repr(record)  # repr, because NaN is no equal of itself
+    assert repr(back) == repr(record)  # repr, because NaN does not equal itself
     assert back.identity == record.identity
 
 
@@ -22,20 +22,20 @@ def test_the_text_is_strict_json_without_nan(record: Record) -> None:
     assert data["protocols"]["knn"]["metrics"]["nll"] == "Infinity"
 
 
-def test_settings_given_as_tuples_equal_those_read_back(record: Record) -> None:
+def test_tuples_in_settings_become_lists(record: Record) -> None:
     assert from_json(to_json(record)).identity.settings["crop"] == [0.5, 1.0]
     values = {name: getattr(record.identity, name) for name in Identity.__dataclass_fields__}
     assert Identity(**(values | {"settings": {"crop": (0.5, 1.0)}})).settings == {"crop": [0.5, 1.0]}
 
 
-def test_a_value_that_json_lacks_is_refused(record: Record) -> None:
+def test_a_value_that_json_cannot_represent_is_refused(record: Record) -> None:
     with pytest.raises(TypeError):
         to_json(replace(record, environment={"device": object()}))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -2])
-def test_a_text_that_was_cut_off_is_unreadable(record: Record, cut: int) -> None:
-    with pytest.raises(UnreadableRecord, match="no valid JSON"):
+def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
+    with pytest.raises(UnreadableRecord, match="not valid JSON"):
         from_json(to_json(record)[:cut])
 
 
@@ -46,24 +46,24 @@ def test_a_text_that_was_cut_off_is_unreadable(record: Record, cut: int) -> None
         ({"schema_version": "1"}, "unknown schema version"),
         ({"status": "fine"}, "status is 'fine'"),
         ({"identity": {"dataset": "digits"}}, "identity is incomplete"),
-        ({"identity": []}, "identity is no table"),
+        ({"identity": []}, "identity is not an object"),
         ({"surprise": 1}, "unknown entry 'surprise'"),
-        ({"curve": {"loss": ["high"]}}, "curve.loss is no number"),
+        ({"curve": {"loss": ["high"]}}, "curve.loss is not a number"),
         ({"protocols": {"knn": {"version": 1.5}}}, "protocols.knn.version"),
         ({"protocols": {"knn": {"version": 1, "correct": [5]}}}, "correct"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A="]}}}, "knn.correct is no base64"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A==", "ä"]}}}, "knn.correct is no base64"),
+        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A="]}}}, "knn.correct is not base64"),
+        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A==", "ä"]}}}, "knn.correct is not base64"),
         ({"protocols": {"knn": {"version": 1, "images": 9, "correct": ["4A=="]}}}, "1 bytes, 9 images need 2"),
         ({"protocols": {"knn": {"version": 1, "correct": ["4A=="]}}}, "1 bytes, 0 images need 0"),
     ],
 )
-def test_a_record_of_another_form_says_what_is_wrong(record: Record, change: dict[str, object], reason: str) -> None:
+def test_an_invalid_record_reports_what_is_wrong(record: Record, change: dict[str, object], reason: str) -> None:
     with pytest.raises(UnreadableRecord, match=reason) as caught:
         from_json(json.dumps(json.loads(to_json(record)) | change))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "3", '{"name": "package"}', "[" * 100_000])
-def test_foreign_json_is_no_record(text: str) -> None:
+def test_other_json_is_not_a_record(text: str) -> None:
     with pytest.raises(UnreadableRecord):
         from_json(text)

@@ -20,7 +20,7 @@ def seeded(record: Record, seed: int) -> Record:
     return replace(record, identity=replace(record.identity, seed=seed))
 
 
-def test_a_record_stands_where_its_identity_says_and_comes_back(tmp_path: Path, record: Record) -> None:
+def test_the_path_of_a_record_follows_from_its_identity_and_it_reads_back(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     plain = replace(record, identity=replace(record.identity, settings={}))
     assert store.write(plain) is None
@@ -29,7 +29,7 @@ def test_a_record_stands_where_its_identity_says_and_comes_back(tmp_path: Path, 
     assert store.read(seeded(plain, 4).identity) is None
 
 
-def test_the_development_task_is_stored_apart(tmp_path: Path, record: Record) -> None:
+def test_records_of_the_development_task_are_stored_separately(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     val = replace(record, identity=replace(record.identity, task="val"))
     store.write(val)
@@ -39,7 +39,7 @@ def test_the_development_task_is_stored_apart(tmp_path: Path, record: Record) ->
         assert path(val.identity) != path(record.identity)
 
 
-def test_names_that_are_no_file_names_stay_inside_the_folder(tmp_path: Path, record: Record) -> None:
+def test_unsafe_names_stay_inside_the_folder(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     odd = replace(
         record, identity=replace(record.identity, method="timm:../../x", dataset="folder:/etc", backbone="..")
@@ -51,7 +51,7 @@ def test_names_that_are_no_file_names_stay_inside_the_folder(tmp_path: Path, rec
     assert store.read(odd.identity) is not None
 
 
-def test_unreadable_and_foreign_files_are_named_skipped_and_kept(tmp_path: Path, record: Record) -> None:
+def test_unreadable_and_other_files_are_reported_skipped_and_kept(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     store.write(record)
     folder = store.record_path(record.identity).parent
@@ -71,28 +71,26 @@ def test_unreadable_and_foreign_files_are_named_skipped_and_kept(tmp_path: Path,
     assert all((folder / name).read_text() == text for name, text in texts.items())
 
 
-def test_a_foreign_file_in_the_place_of_a_record_is_set_aside_with_a_word_not_overwritten(
-    tmp_path: Path, record: Record
-) -> None:
+def test_another_file_at_the_path_of_a_record_is_renamed_and_reported(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     path = store.record_path(record.identity)
     path.parent.mkdir(parents=True)
     path.write_text("not mine")
-    said = store.write(record)
-    assert said is not None and "\n" not in said
-    assert str(path) in said and said.endswith(f"{path.name}.kept-1")
+    message = store.write(record)
+    assert message is not None and "\n" not in message
+    assert str(path) in message and message.endswith(f"{path.name}.kept-1")
     assert store.read(record.identity) is not None
     assert [p.read_text() for p in path.parent.glob("*.kept-*")] == ["not mine"]
     assert store.read_all()[1] == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_the_old_record(tmp_path: Path, record: Record) -> None:
+def test_a_full_disk_gives_a_one_line_error_and_keeps_the_old_record(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     store.write(record)
     path = store.record_path(record.identity)
     before = path.read_text()
     script = (
-        "import resource, sys\nfrom pathlib import Path\nfrom bench.record_json import from_json\nfrom bench.store import Store\n"
+        "import resource, sys\nfrom pathlib import Path\nfrom bench.records.record_json import from_json\nfrom bench.records.store import Store\n"
         "from bench.errors import SslbenchError\n"
         "record = from_json(Path(sys.argv[2]).read_text())\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
@@ -106,7 +104,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_record(tmp_path: Path, recor
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, record: Record) -> None:
+def test_a_folder_that_is_not_writable_gives_a_one_line_error(tmp_path: Path, record: Record) -> None:
     blocked = tmp_path / "results"
     blocked.write_text("a file, no folder")
     for action in (
@@ -119,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, record: Rec
         assert "\n" not in str(caught.value) and str(blocked) in str(caught.value)
 
 
-def test_a_run_is_claimed_once_and_free_afterwards(tmp_path: Path, record: Record) -> None:
+def test_a_run_is_locked_once_and_free_afterwards(tmp_path: Path, record: Record) -> None:
     store = Store(tmp_path)
     with store.claim(record.identity, wait=False) as first, store.claim(record.identity, wait=False) as second:
         assert first and not second
@@ -193,7 +191,7 @@ def test_the_lock_of_a_killed_process_is_free(
         assert mine
 
 
-def test_two_processes_share_a_folder_and_do_no_run_twice(
+def test_two_processes_share_a_folder_and_do_not_repeat_a_run(
     tmp_path: Path, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     log = tmp_path / "log"
@@ -204,7 +202,7 @@ def test_two_processes_share_a_folder_and_do_no_run_twice(
     assert len(records) == 12 and problems == []
 
 
-def test_a_writer_killed_at_random_moments_leaves_a_whole_record(
+def test_a_writer_killed_at_random_moments_leaves_a_complete_record(
     tmp_path: Path, record: Record, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     store = Store(tmp_path / "results")

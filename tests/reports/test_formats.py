@@ -9,17 +9,17 @@ import pytest
 from rich.console import Console
 
 from bench.errors import SslbenchError
-from bench.leaderboard.build import Current, build
+from bench.leaderboard.build import CurrentVersions, build
 from bench.leaderboard.tables import Leaderboard
 from bench.records.record import Measurement, Record
 from bench.reports.formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
-from bench.reports.leaderboard import screen
+from bench.reports.leaderboard import to_screen
 
 Campaign = Callable[..., list[Record]]
 
 
 @pytest.fixture
-def board(campaign: Campaign, current: Current) -> Leaderboard:
+def leaderboard(campaign: Campaign, current: CurrentVersions) -> Leaderboard:
     methods = {"pixels": -1.0, "supervised": 0.9, "barlow_twins": 0.1, "simclr": 0.6}
     records = campaign(methods, seeds=(0, 1, 2)) + campaign(
         {"simclr": 0.5}, settings={"temperature": 0.2, "out": "a_b"}
@@ -31,54 +31,54 @@ def board(campaign: Campaign, current: Current) -> Leaderboard:
     return build(records + stale, current)
 
 
-def printed(board: Leaderboard, width: int) -> list[str]:
+def printed(leaderboard: Leaderboard, width: int) -> list[str]:
     console = Console(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(screen(board, width))
+    console.print(to_screen(leaderboard, width))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return [line.rstrip() for line in text.splitlines()]
 
 
-def test_tables_of_two_backbones_on_the_same_images_are_linked(campaign: Campaign, current: Current) -> None:
+def test_tables_of_two_backbones_on_the_same_images_are_linked(campaign: Campaign, current: CurrentVersions) -> None:
     records = campaign({"simclr": 0.5}) + campaign({"mae": 0.5}, identity={"backbone": "vit_nano"})
-    board = build(records + campaign({"mae": 0.5}, identity={"budget": "quick"}), current)
-    by_place = {(table.backbone, table.budget): table for table in board.tables}
+    leaderboard = build(records + campaign({"mae": 0.5}, identity={"budget": "quick"}), current)
+    by_key = {(table.backbone, table.budget): table for table in leaderboard.tables}
     first, second = records[0].identity, records[-1].identity
-    assert by_place[(first.backbone, first.budget)].beside == ("vit_nano",)
-    assert by_place[("vit_nano", first.budget)].beside == (first.backbone,)
-    assert by_place[(first.backbone, "quick")].beside == ()
-    markdown = to_markdown(board)
+    assert by_key[(first.backbone, first.budget)].other_backbones == ("vit_nano",)
+    assert by_key[("vit_nano", first.budget)].other_backbones == (first.backbone,)
+    assert by_key[(first.backbone, "quick")].other_backbones == ()
+    markdown = to_markdown(leaderboard)
     heading = f"{second.dataset}, {second.backbone}, {second.budget}"
     assert f"### {heading}".replace("_", r"\_") in markdown
     assert f"](#{heading.replace(', ', '-').lower()})" in markdown
-    assert "another backbone: vit_nano" in "\n".join(printed(board, 120))
+    assert "another backbone: vit_nano" in "\n".join(printed(leaderboard, 120))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 140, 220])
-def test_every_score_of_every_row_is_on_the_screen_whatever_its_width(board: Leaderboard, width: int) -> None:
-    lines = printed(board, width)
+def test_every_score_is_shown_at_any_terminal_width(leaderboard: Leaderboard, width: int) -> None:
+    lines = printed(leaderboard, width)
     assert max(map(len, lines)) <= width
-    for row in board.tables[0].rows:
+    for row in leaderboard.tables[0].rows:
         own = " ".join(line for line in lines if line.startswith(row.label[:12]))
         for column, score in row.scores.items():
             shown = f"{score.mean:.1f}" + (f"±{score.std:.1f}" if score.std is not None else "")
             assert shown + ("*" if score.tied_with_best else "") in own, (row.label, column)
 
 
-def test_the_screen_names_failures_stale_records_and_what_a_single_seed_leaves_out(board: Leaderboard) -> None:
-    text = "\n".join(printed(board, 200))
+def test_the_terminal_shows_failures_stale_records_and_rows_of_a_single_seed(leaderboard: Leaderboard) -> None:
+    text = "\n".join(printed(leaderboard, 200))
     assert "vae (diverged)" in text and "loss is not finite at step 7 | 100 %" in text
     assert "byol" in text and "harness version 3, now 1" in text
     assert "simclr+out=a_b,temperature=0.2" in text.replace("\n", "")
-    assert "pretraining noise is not in it" in text
+    assert "variation between seeds" in text
     assert "chance 10" in text
 
 
-def test_an_empty_board_says_what_to_do() -> None:
+def test_an_empty_leaderboard_says_what_to_do() -> None:
     assert any("sslbench run" in line for line in printed(Leaderboard(()), 80))
 
 
-def test_json_holds_the_documented_entries_and_no_nan(board: Leaderboard) -> None:
-    data = json.loads(to_json(board), parse_constant=pytest.fail)
+def test_json_has_the_documented_entries_and_no_nan(leaderboard: Leaderboard) -> None:
+    data = json.loads(to_json(leaderboard), parse_constant=pytest.fail)
     (table,) = data["tables"]
     assert {"dataset", "backbone", "budget", "columns", "rows"} <= table.keys()
     for row in table["rows"]:
@@ -96,7 +96,7 @@ def test_json_holds_the_documented_entries_and_no_nan(board: Leaderboard) -> Non
     assert all(row["rank"] is None for row in table["rows"] if row["method"] in ("pixels", "supervised", "vae"))
 
 
-def test_figures_that_are_not_finite_are_null_in_json(campaign: Campaign, current: Current) -> None:
+def test_metrics_that_are_not_finite_are_null_in_json(campaign: Campaign, current: CurrentVersions) -> None:
     (record,) = campaign({"simclr": 0.5})
     bad = replace(record.protocols["linear"], metrics={"top1": 0.5, "nll": float("inf")})
     text = to_json(build([replace(record, protocols={"linear": bad})], current))
@@ -105,9 +105,9 @@ def test_figures_that_are_not_finite_are_null_in_json(campaign: Campaign, curren
     }
 
 
-def test_csv_has_one_line_a_row_and_reads_back(board: Leaderboard) -> None:
-    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
-    rows = board.tables[0].rows
+def test_csv_has_one_line_per_row_and_reads_back(leaderboard: Leaderboard) -> None:
+    lines = list(csv.DictReader(io.StringIO(to_csv(leaderboard))))
+    rows = leaderboard.tables[0].rows
     assert [line["method"] for line in lines] == [row.method for row in rows]
     for line, row in zip(lines, rows, strict=True):
         for column, score in row.scores.items():
@@ -116,28 +116,28 @@ def test_csv_has_one_line_a_row_and_reads_back(board: Leaderboard) -> None:
     assert to_csv(Leaderboard(())) == ""
 
 
-def test_markdown_lines_have_as_many_cells_as_the_heading(board: Leaderboard) -> None:
-    lines = [line for line in to_markdown(board).splitlines() if line.startswith("|")]
-    cells = [line.replace("\\|", "").count("|") for line in lines]
-    assert len(set(cells)) == 1 and len(lines) == 2 + len(board.tables[0].rows)
+def test_all_lines_of_a_markdown_table_have_the_same_number_of_columns(leaderboard: Leaderboard) -> None:
+    lines = [line for line in to_markdown(leaderboard).splitlines() if line.startswith("|")]
+    counts = [line.replace("\\|", "").count("|") for line in lines]
+    assert len(set(counts)) == 1 and len(lines) == 2 + len(leaderboard.tables[0].rows)
     assert "**" in next(line for line in lines if "simclr" in line)
 
 
-def test_latex_escapes_names_and_balances_its_columns(board: Leaderboard) -> None:
-    lines = to_latex(board).splitlines()
+def test_latex_escapes_names_and_balances_its_columns(leaderboard: Leaderboard) -> None:
+    lines = to_latex(leaderboard).splitlines()
     body = [line for line in lines if line.endswith(r"\\")]
-    assert {line.count(" & ") for line in body} == {len(board.tables[0].columns) + 1}
+    assert {line.count(" & ") for line in body} == {len(leaderboard.tables[0].columns) + 1}
     assert any(line.startswith(r"barlow\_twins & ") for line in body)
     assert not any("_" in line.replace(r"\_", "") or "%" in line for line in body)
     assert [lines.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 3, 1]
 
 
-def test_the_leaderboard_is_written_in_three_forms(board: Leaderboard, tmp_path: Path) -> None:
-    paths = write_leaderboard(board, tmp_path)
+def test_the_leaderboard_is_written_as_markdown_csv_and_json(leaderboard: Leaderboard, tmp_path: Path) -> None:
+    paths = write_leaderboard(leaderboard, tmp_path)
     assert [path.name for path in paths] == ["leaderboard.md", "leaderboard.csv", "leaderboard.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
-    assert paths[2].read_text() == to_json(board)
+    assert paths[2].read_text() == to_json(leaderboard)
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(SslbenchError, match="cannot write"):
-        write_leaderboard(board, blocked)
+        write_leaderboard(leaderboard, blocked)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from bench.leaderboard.build import Current, build
+from bench.leaderboard.build import CurrentVersions, build
 from bench.records.record import Measurement, Record
 from bench.records.record_json import to_json
 from bench.records.store import Store
-from bench.reports.formats import to_json as board_json
+from bench.reports.formats import to_json as leaderboard_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -43,7 +43,7 @@ def samples(campaign: Campaign) -> list[Record]:
     return [*full, *failed, *bare, odd]
 
 
-def test_generated_records_fit_the_schema(campaign: Campaign) -> None:
+def test_generated_records_match_the_schema(campaign: Campaign) -> None:
     check = validator("record.schema.json")
     for record in samples(campaign):
         check.validate(json.loads(to_json(record)))
@@ -59,7 +59,7 @@ def test_the_record_schema_refuses_what_the_reader_refuses(campaign: Campaign, c
         validator("record.schema.json").validate(data)
 
 
-def test_every_committed_record_fits_the_schema_and_is_readable() -> None:
+def test_every_committed_record_matches_the_schema_and_is_readable() -> None:
     check = validator("record.schema.json")
     store = Store(RESULTS / "reference")
     paths = [path for task in ("test", "val") for path in store.paths("val" if task == "val" else "test")]
@@ -73,18 +73,26 @@ def test_every_committed_record_fits_the_schema_and_is_readable() -> None:
         assert store.record_path(record.identity) in paths
 
 
-def test_leaderboards_fit_their_schema(campaign: Campaign, current: Current) -> None:
+def test_leaderboards_match_their_schema(campaign: Campaign, current: CurrentVersions) -> None:
     check = validator("leaderboard.schema.json")
     stale = campaign({"byol": 0.1}, identity={"harness_version": 4})
     for records in ([], samples(campaign), samples(campaign) + stale):
-        check.validate(json.loads(board_json(build(records, current, all_protocols=True))))
+        check.validate(json.loads(leaderboard_json(build(records, current, all_protocols=True))))
     for path in RESULTS.glob("reference/**/leaderboard.json"):
         check.validate(json.loads(path.read_text()))
 
 
 def test_records_and_tables_are_read_without_torch() -> None:
-    modules = (
-        "bench.store, bench.leaderboard, bench.leaderboard_formats, bench.leaderboard_screen, bench.compare, bench.show"
+    modules = ", ".join(
+        (
+            "bench.records.store",
+            "bench.records.lookup",
+            "bench.leaderboard.read",
+            "bench.reports.formats",
+            "bench.reports.leaderboard",
+            "bench.reports.comparison",
+            "bench.reports.record",
+        )
     )
     code = f"import sys, {modules}; print(sorted({{'torch', 'numpy', 'scipy'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

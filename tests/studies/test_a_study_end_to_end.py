@@ -1,4 +1,4 @@
-"""A study from its file to its pictures, on digits, as a user runs it."""
+"""``sslbench study`` on digits, from the study's file to its pictures."""
 
 import json
 import subprocess
@@ -84,10 +84,10 @@ title = "Features"
 
 
 @pytest.mark.slow
-def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tmp_path):
+def test_a_study_runs_then_finds_its_records_and_is_shown_without_torch(sslbench, tmp_path):
     (tmp_path / "small.toml").write_text(STUDY)
-    done = sslbench("run", "--study", "small.toml")
-    assert done.returncode == 0, done.stderr + done.stdout
+    finished = sslbench("study", "small.toml")
+    assert finished.returncode == 0, finished.stderr + finished.stdout
     folder = tmp_path / "results" / "studies" / "small"
     found = json.loads((folder / "study.json").read_text())
     assert [row["name"] for row in found["rows"]] == [
@@ -99,30 +99,30 @@ def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tm
     assert all(row["status"] == "ok" and row["seeds"] == 2 for row in found["rows"])
     assert found["conclusion"][0]["verdict"] in ("holds", "does not hold", "cannot tell")
     assert found["chance"]["top1"] == 10
-    assert {len(one["scores"]) for one in found["runs"]["tried"].values()} == {3}
-    assert [one["file"] for one in found["figures"]] == [
+    assert {len(search["scores"]) for search in found["runs"]["tried"].values()} == {3}
+    assert [picture["file"] for picture in found["figures"]] == [
         "1-predictions.png",
         "2-pretraining.png",
         "3-classifiers.png",
         "4-reconstructions.png",
         "5-snapshots.png",
     ]
-    for one in found["figures"]:
-        assert f"]({one['file']})" in (folder / "study.md").read_text()
-        with Image.open(folder / one["file"]) as image:
+    for picture in found["figures"]:
+        assert f"]({picture['file']})" in (folder / "study.md").read_text()
+        with Image.open(folder / picture["file"]) as image:
             assert min(image.size) > 100
             assert len(image.convert("L").getcolors(256) or []) > 10
     record = json.loads((tmp_path / "results" / found["runs"]["systems"]["frozen"]["records"][0]).read_text())
     assert record["identity"]["settings"]["share"] == 0.8
     assert not any("val_accuracy" in m["curves"] for m in record["protocols"].values())
 
-    again = sslbench("run", "--study", "small.toml")
+    again = sslbench("study", "small.toml")
     assert again.returncode == 0, again.stderr
     assert "2 runs, 2 recorded, 0 to do" in again.stdout
     assert json.loads((folder / "study.json").read_text())["rows"] == found["rows"]
 
     code = (
-        "import sys; from bench import cli\nsys.argv = ['sslbench', 'leaderboard', '--study', 'small.toml']\n"
+        "import sys; from bench import cli\nsys.argv = ['sslbench', 'study', 'small.toml', '--show']\n"
         "try: cli.main()\nexcept SystemExit: pass\nprint('torch' in sys.modules, file=sys.stderr)"
     )
     shown = subprocess.run(
@@ -136,16 +136,14 @@ def test_a_study_runs_is_continued_and_is_shown_again_without_torch(sslbench, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "--study", "autoencoder-mnst"], "did you mean 'autoencoder-mnist'"),
-        (["run", "--study", "autoencoder-mnist", "simclr", "--set", "a=1"], "leave out --set and METHODS"),
-        (["run", "--study", "vae-imagenet96"], "imagenette-96.zip is neither here nor under --data-root"),
-        (["leaderboard", "--study", "autoencoder-mnist"], "has not been run here"),
-        (["leaderboard", "--study", "autoencoder-mnist", "--check"], "a table of its own"),
+        (["study", "autoencoder-mnst"], "did you mean 'autoencoder-mnist'"),
+        (["study", "vae-imagenet96"], "imagenette-96.zip is neither here nor under --data-root"),
+        (["study", "autoencoder-mnist", "--show"], "has no results in results; run it with"),
     ],
 )
-def test_a_mistake_with_a_study_is_one_line_and_exit_code_2(sslbench, tmp_path, arguments, message):
-    done = sslbench(*arguments, SSLBENCH_CACHE=str(tmp_path / "cache"))
-    assert done.returncode == 2
-    assert done.stderr.startswith("sslbench: ")
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_mistake_with_a_study_gives_a_one_line_error_and_exit_code_2(sslbench, tmp_path, arguments, message):
+    finished = sslbench(*arguments, SSLBENCH_CACHE=str(tmp_path / "cache"))
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("sslbench: ")
+    assert message in finished.stderr
+    assert finished.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The sentences of a study are written from its records: holds, does not hold, cannot tell."""
+"""The conclusion of a study follows from its records: the finding holds, does not hold, or neither can be shown."""
 
 import base64
 from dataclasses import replace
@@ -10,8 +10,8 @@ from bench.leaderboard.significance import unpaired
 from bench.records.record import Identity, Measurement, Record
 from bench.studies.load import read
 from bench.studies.results import SearchResult, StudyResults, SystemResult
-from bench.studies.study import Published, Search
-from bench.studies.table import report
+from bench.studies.study import PublishedScore, Search
+from bench.studies.table import build_report
 
 FILE = """
 title = "T"
@@ -50,13 +50,13 @@ metric = "top5"
 
 
 def records(
-    ability: float, protocol: str, luck: int, sets: str = "same", images: int = 400, status: str = "ok"
+    ability: float, protocol: str, random_seed: int, sets: str = "same", images: int = 400, status: str = "ok"
 ) -> list[Record]:
-    """Two seeds of a method that answers each image rightly with a probability of about ``ability``."""
+    """Return records of two seeds whose answer to each image is right with a probability of about ``ability``."""
     found = []
     difficulty = np.random.default_rng(0).normal(0, 0.1, images)
     for seed in (0, 1):
-        chance = np.random.default_rng([luck, seed])
+        chance = np.random.default_rng([random_seed, seed])
         right = chance.random((5, images)) < ability + difficulty
         draws = [{"top1": float(d.mean()), "top5": min(1.0, float(d.mean()) + 0.2)} for d in right]
         measured = Measurement(
@@ -84,7 +84,7 @@ def study(tmp_path):
     return read(path)
 
 
-def evidence(new: float, old: float, sets: str = "same") -> StudyResults:
+def study_results(new: float, old: float, sets: str = "same") -> StudyResults:
     return StudyResults(
         {
             "new": SystemResult("lowshot-1pct-frozen", records(new, "lowshot-1pct-frozen", 1)),
@@ -99,11 +99,11 @@ def evidence(new: float, old: float, sets: str = "same") -> StudyResults:
     [
         (0.8, 0.6, "holds", "The new one is better than the old one"),
         (0.6, 0.8, "does not hold", "The new one is worse than the old one"),
-        (0.7, 0.7, "cannot tell", "The new one cannot be told apart from the old one"),
+        (0.7, 0.7, "cannot tell", "The new one cannot be distinguished from the old one"),
     ],
 )
 def test_a_finding_is_judged_by_the_interval_of_the_difference(study, new, old, verdict, words, sets):
-    finding = report(study, evidence(new, old, sets)).findings[0]
+    finding = build_report(study, study_results(new, old, sets)).findings[0]
     assert finding.verdict == verdict
     assert finding.sentence.startswith(words)
     assert "(new beats old)" in finding.sentence
@@ -113,14 +113,14 @@ def test_a_finding_is_judged_by_the_interval_of_the_difference(study, new, old, 
 
 
 def test_without_a_published_finding_no_verdict_is_given(study):
-    finding = report(study, evidence(0.8, 0.5)).findings[1]
+    finding = build_report(study, study_results(0.8, 0.5)).findings[1]
     assert finding.verdict is None
     assert "top-5" in finding.sentence
     assert "finding" not in finding.sentence
 
 
-def test_a_row_holds_seeds_draws_chance_and_the_published_figure(study):
-    found = report(study, evidence(0.8, 0.6))
+def test_a_row_has_seeds_draws_chance_and_the_published_score(study):
+    found = build_report(study, study_results(0.8, 0.6))
     score = found.rows[0].scores["top1"]
     assert (found.rows[0].seeds, found.rows[0].draws) == (2, 5)
     assert score.less_published == pytest.approx(score.mean - 87.15)
@@ -130,11 +130,11 @@ def test_a_row_holds_seeds_draws_chance_and_the_published_figure(study):
     assert (found.chance("top1"), found.chance("top5")) == (10, 50)
 
 
-def test_on_other_data_the_published_figure_is_no_target(study):
-    found = report(replace(study, dataset="mnist"), evidence(0.8, 0.6))
+def test_published_scores_are_not_compared_with_scores_on_other_data(study):
+    found = build_report(replace(study, dataset="mnist"), study_results(0.8, 0.6))
     assert found.rows[0].scores["top1"].published == 87.15
     assert found.rows[0].scores["top1"].less_published is None
-    assert found.notes[0].startswith("SystemResult on digits, not on mnist")
+    assert found.notes[0].startswith("Measured on digits, not on mnist")
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ def test_on_other_data_the_published_figure_is_no_target(study):
         (0.7, 0.7, "comes from the hyper-parameters"),
     ],
 )
-def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, new, old, answer):
-    after = evidence(new, old).systems
+def test_the_same_search_for_both_separates_approach_from_hyper_parameters(study, new, old, answer):
+    after = study_results(new, old).systems
     chosen = {"new": 0.1, "old": 1.0}
     tried = {id: SearchResult({m.protocol: 70.0}, 4, m.protocol, {"rate": chosen[id]}) for id, m in after.items()}
     searching = replace(study, search=Search({"rate": [0.01, 0.1, 1.0]}, ()))
-    found = report(searching, replace(evidence(0.8, 0.6), searched=after, tried=tried))
+    found = build_report(searching, replace(study_results(0.8, 0.6), searched=after, tried=tried))
     sentence = found.findings[1].sentence
     assert sentence.startswith("After both were searched over the same 3 settings")
     assert answer in sentence
@@ -160,42 +160,51 @@ def test_the_same_search_for_both_tells_approach_from_hyper_parameters(study, ne
     assert old_choice.endswith("rate 1.0 (at the edge of the grid)")
 
 
-def test_the_best_row_is_named_beside_a_figure_without_a_row(study):
-    beside = replace(study, beside=(Published("theirs, error 5.72 %", top1=94.28), Published("no top-1", top5=99.0)))
-    found = report(beside, evidence(0.8, 0.6))
-    told = [one.sentence for one in found.findings if "theirs" in one.sentence]
+def test_the_best_row_is_compared_with_a_published_score_without_a_row(study):
+    other = replace(
+        study,
+        other_published=(PublishedScore("theirs, error 5.72 %", top1=94.28), PublishedScore("no top-1", top5=99.0)),
+    )
+    found = build_report(other, study_results(0.8, 0.6))
+    sentences = [one.sentence for one in found.findings if "theirs" in one.sentence]
     mean = found.rows[0].scores["top1"].mean
-    assert len(told) == 1
-    assert told[0].startswith(f"The new one is the best of the table: top-1 {mean:.2f}, an error of {100 - mean:.2f} %")
-    assert told[0].endswith("theirs, error 5.72 %: 94.28.")
+    assert len(sentences) == 1
+    assert sentences[0].startswith(
+        f"The new one has the best top-1 of the table: {mean:.2f}, an error of {100 - mean:.2f} %"
+    )
+    assert sentences[0].endswith("Published: theirs, error 5.72 %: 94.28.")
     assert not any("no top-1" in one.sentence for one in found.findings)
 
 
-def test_a_loss_that_became_nan_is_said(study):
-    lost = records(0.5, "scratch-1pct", 2, status="diverged")
-    found = report(study, StudyResults(evidence(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", lost)}))
+def test_a_loss_that_became_nan_is_reported(study):
+    diverged = records(0.5, "scratch-1pct", 2, status="diverged")
+    found = build_report(
+        study, StudyResults(study_results(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", diverged)})
+    )
     assert "2 of 2 pretrainings became infinite or NaN" in found.findings[-1].sentence
     assert "loss became nan" in found.findings[-1].sentence
-    assert "stayed finite" in report(study, evidence(0.8, 0.6)).findings[-1].sentence
+    assert "stayed finite" in build_report(study, study_results(0.8, 0.6)).findings[-1].sentence
 
 
-def test_a_system_without_records_leaves_the_finding_open(study):
-    found = report(study, StudyResults(evidence(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", [])}))
-    assert "nothing can be said" in found.findings[0].sentence
+def test_a_system_without_records_is_not_compared(study):
+    found = build_report(
+        study, StudyResults(study_results(0.8, 0.6).systems | {"old": SystemResult("scratch-1pct", [])})
+    )
+    assert "cannot be compared" in found.findings[0].sentence
     assert found.rows[1].status is None
 
 
-def test_unpaired_scores_of_equal_methods_differ_in_about_one_of_twenty():
+def test_unpaired_scores_of_equal_methods_differ_in_about_one_of_twenty_cases():
     chance = np.random.default_rng(0)
-    wrong = 0
+    misses = 0
     for _ in range(400):
         sides = [
             [
-                [float(chance.binomial(200, 0.6 + luck + draw) / 200) for draw in draws]
-                for luck in chance.normal(0, 0.01, 3)
+                [float(chance.binomial(200, 0.6 + seed + draw) / 200) for draw in draws]
+                for seed in chance.normal(0, 0.01, 3)
             ]
             for draws in (chance.normal(0, 0.03, 5), chance.normal(0, 0.03, 4))
         ]
         low, high = unpaired(sides[0], sides[1], (200, 200)).interval
-        wrong += not low <= 0 <= high
-    assert wrong <= 0.07 * 400
+        misses += not low <= 0 <= high
+    assert misses <= 0.07 * 400

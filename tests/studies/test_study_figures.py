@@ -1,4 +1,4 @@
-"""Figures of a study are drawn from what the runs left, and one that cannot be drawn says why."""
+"""The figures of a study are drawn from the files of its runs; a figure that cannot be drawn is reported with the reason."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from bench.data import load
 from bench.data.spec import DatasetSpec
 from bench.records.record import Identity, Measurement, Record
 from bench.records.store import Store
-from bench.studies.manifest import Place, Runs
+from bench.studies.manifest import StudyRuns, SystemRecords
 from bench.studies.plots import draw_all
 from bench.studies.study import Figure, Study, System
 
@@ -22,7 +22,7 @@ def study(kind: str) -> Study:
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A record with the curves of a pretraining and of a classifier, and where it stands."""
+    """Write records with the curves of a pretraining and of a classifier; return the study's runs and the identity."""
     fingerprint = load("digits").fingerprint
     curves = {
         "loss": [2.3, 1.0, 0.5],
@@ -35,25 +35,25 @@ def recorded(tmp_path):
     for task in ("val", "test"):
         identity = Identity("digits", fingerprint, task, "autoencoder", 1, "mlp", 1, 1, "2ep", 2, 256, 0)
         Store(tmp_path).write(Record(identity, "ok", None, {"scratch-1pct": measured}, curve, classes=10))
-    places = {
-        task: {"a": Place("scratch-1pct", (f"{folder}/digits/mlp/2ep/autoencoder/seed-0.json",))}
+    rows = {
+        task: {"a": SystemRecords("scratch-1pct", (f"{folder}/digits/mlp/2ep/autoencoder/seed-0.json",))}
         for task, folder in (("test", "records"), ("val", "records-val"))
     }
-    return Runs(places["test"], {}, {}, places["val"], False), identity
+    return StudyRuns(rows["test"], {}, {}, rows["val"], False), identity
 
 
-def drawn(kind, runs, results):
-    said = []
-    found = draw_all(study(kind), runs, results, DatasetSpec("digits"), said.append)
-    return found, said
+def draw(kind, runs, results):
+    messages = []
+    pictures = draw_all(study(kind), runs, results, DatasetSpec("digits"), messages.append)
+    return pictures, messages
 
 
 @pytest.mark.parametrize("kind", ["pretraining", "classifiers"])
 def test_curves_are_drawn_from_records(kind, recorded, tmp_path):
-    ((one,), said) = drawn(kind, recorded[0], tmp_path)
-    assert said == []
-    assert one.caption.startswith("A figure. ")
-    with Image.open(tmp_path / "studies" / "made-up" / one.file) as image:
+    ((picture,), messages) = draw(kind, recorded[0], tmp_path)
+    assert messages == []
+    assert picture.caption.startswith("A figure. ")
+    with Image.open(tmp_path / "studies" / "made-up" / picture.file) as image:
         assert image.size[0] > 600
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 
@@ -72,22 +72,22 @@ def test_snapshots_are_drawn_by_pca_and_tsne(recorded, tmp_path):
         labels=digits.target[:150],
         loss=np.ones(5),
     )
-    ((one,), said) = drawn("snapshots", runs, tmp_path)
-    assert said == []
-    assert "150 images of val at 4 of 5 stored epochs" in one.caption
-    with Image.open(tmp_path / "studies" / "made-up" / one.file) as image:
+    ((picture,), messages) = draw("snapshots", runs, tmp_path)
+    assert messages == []
+    assert "150 images of val at 4 of 5 stored epochs" in picture.caption
+    with Image.open(tmp_path / "studies" / "made-up" / picture.file) as image:
         assert len(image.convert("RGB").getcolors(1 << 20)) > 50
 
 
 @pytest.mark.parametrize(
-    ("kind", "why"),
+    ("kind", "reason"),
     [
         ("snapshots", "no snapshots at"),
-        ("reconstructions", "last state of its training is not kept"),
-        ("predictions", "no answers in its record"),
+        ("reconstructions", "the last checkpoint of its pretraining is not in the results folder"),
+        ("predictions", "has no answers per image"),
     ],
 )
-def test_a_figure_that_cannot_be_drawn_says_why(kind, why, recorded, tmp_path):
-    found, (line,) = drawn(kind, recorded[0], tmp_path)
-    assert found == []
-    assert why in line
+def test_a_figure_that_cannot_be_drawn_is_reported_with_the_reason(kind, reason, recorded, tmp_path):
+    pictures, (message,) = draw(kind, recorded[0], tmp_path)
+    assert pictures == []
+    assert reason in message

@@ -1,4 +1,4 @@
-"""Studies as data files: those that come along are whole, and a mistake in one is one line that says where."""
+"""Study files: those of sslbench are complete, and a mistake in a file is reported in one line that says where it is."""
 
 import json
 
@@ -8,7 +8,7 @@ from bench.errors import SslbenchError
 from bench.planning.settings import typed_settings
 from bench.registry.methods import check_method
 from bench.studies.load import find, names, read, variants
-from bench.studies.run import Setting, jobs_of, requests, settled
+from bench.studies.requests import StudyOptions, apply_options, pretrainings_of, requests
 
 WHOLE = """
 title = "T"
@@ -41,7 +41,7 @@ MISTAKES = [
     (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "b"\n', "unknown system 'b'"),
     (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "a"\nmetric = "top3"\n', "did you mean 'top5'"),
     (WHOLE + '[[figure]]\nkind = "snapshot"\nsystems = ["a"]\ntitle = "F"\n', "did you mean 'snapshots'"),
-    (WHOLE + "[system]\n", "no valid TOML"),
+    (WHOLE + "[system]\n", "not valid TOML"),
     (WHOLE.partition("[[")[0], "'system' is missing"),
     (
         WHOLE
@@ -57,7 +57,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
-def test_a_mistake_in_a_file_is_one_line_that_names_it(text, message, tmp_path):
+def test_a_mistake_in_a_file_is_reported_in_one_line_that_names_the_file(text, message, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(SslbenchError) as caught:
@@ -67,7 +67,7 @@ def test_a_mistake_in_a_file_is_one_line_that_names_it(text, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_study_is_answered_with_the_nearest():
+def test_the_error_for_an_unknown_study_suggests_the_nearest_name():
     with pytest.raises(SslbenchError, match="did you mean 'autoencoder-mnist'"):
         find("autoencoder-mnst")
     with pytest.raises(SslbenchError, match="cannot be read"):
@@ -75,70 +75,68 @@ def test_an_unknown_study_is_answered_with_the_nearest():
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_study_that_comes_along_names_methods_and_settings_that_exist(name):
+def test_a_study_of_sslbench_names_existing_methods_and_settings(name):
     from bench.registry.methods import load_method
 
     study = find(name)
     for system in study.systems:
         check_method(system.method)
-    for job in jobs_of(study):
-        (request,) = [r for r in requests(study, None) if r.methods == [job.systems[0].method]][:1]
+    for request in requests(study):
         pairs = dict(pair.split("=", 1) for pair in request.settings)
         typed_settings(request.methods[0], load_method(request.methods[0]), "convolutional", pairs)
 
 
-def test_the_four_studies_are_there():
+def test_there_are_four_studies():
     assert names() == ["autoencoder-mnist", "barlow-twins-stl10", "representations-fashion-mnist", "vae-imagenet96"]
 
 
-def test_systems_of_one_pretraining_are_run_together():
-    jobs = jobs_of(find("vae-imagenet96"))
-    assert len(jobs) == 1
-    assert len(jobs[0].systems) == 5
+def test_systems_with_the_same_pretraining_share_it():
+    (pretraining,) = pretrainings_of(find("vae-imagenet96"))
+    assert len(pretraining.systems) == 5
 
 
-def test_all_sides_of_a_search_get_the_same_grid_and_their_own_constants():
+def test_all_searched_systems_get_the_same_grid_and_their_own_constants():
     study = find("autoencoder-mnist")
-    tries = [variants(study, one.system) for one in study.search.systems]
-    wide_table = [sorted(str(point) for point in found.values() if point) for found in tries]
-    assert wide_table[0] == wide_table[1] == wide_table[2]
-    assert len(wide_table[0]) == 6
-    for one, found in zip(study.search.systems, tries, strict=True):
-        assert study.system(one.system).protocol in found
+    tried = [variants(study, searched.system) for searched in study.search.systems]
+    grids = [sorted(str(point) for point in points.values() if point) for points in tried]
+    assert grids[0] == grids[1] == grids[2]
+    assert len(grids[0]) == 6
+    for searched, points in zip(study.search.systems, tried, strict=True):
+        assert study.system(searched.system).protocol in points
 
 
-def test_a_system_has_a_budget_of_its_own_unless_the_user_names_one():
-    def budgets(setting):
-        study, _ = settled(find("autoencoder-mnist"), setting)
-        return {request.methods[0]: request.budget for request in requests(study, None)}
+def test_a_system_keeps_its_own_budget_unless_the_user_names_one():
+    def budgets(changes):
+        study, _ = apply_options(find("autoencoder-mnist"), changes, None)
+        return {request.methods[0]: request.budget for request in requests(study)}
 
-    assert budgets(Setting()) == {
+    assert budgets(StudyOptions()) == {
         "autoencoder": "20ep",
         "visreg": "2ep",
         "nnclr": "2ep",
         "vicreg": "2ep",
         "swav": "2ep",
     }
-    assert set(budgets(Setting(budget="smoke")).values()) == {"smoke"}
+    assert set(budgets(StudyOptions(budget="smoke")).values()) == {"smoke"}
 
 
-def test_where_the_data_are_missing_the_fallback_takes_their_place_with_fewer_pseudo_labels(tmp_path, monkeypatch):
+def test_missing_data_are_replaced_by_the_fallback_with_smaller_protocols(tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SSLBENCH_DATA", raising=False)
     study = find("barlow-twins-stl10")
     with pytest.raises(SslbenchError, match=r"imagenette-96\.zip is neither here nor under --data-root"):
-        settled(study, Setting(data_root=tmp_path))
+        apply_options(study, StudyOptions(), tmp_path)
     (tmp_path / "imagenette-96.zip").touch()
-    taken, fallback = settled(study, Setting(data_root=tmp_path))
+    adapted, fallback = apply_options(study, StudyOptions(), tmp_path)
     assert fallback
-    assert taken.dataset == f"folder:{tmp_path / 'imagenette-96.zip'}"
-    assert taken.system("pseudo-large").protocol == "pseudolabel-500+2000"
+    assert adapted.dataset == f"folder:{tmp_path / 'imagenette-96.zip'}"
+    assert adapted.system("pseudo-large").protocol == "pseudolabel-500+2000"
     for part in ("train_X", "train_y", "test_X", "test_y", "unlabeled_X"):
         (tmp_path / "stl10_binary").mkdir(exist_ok=True)
         (tmp_path / "stl10_binary" / f"{part}.bin").touch()
-    taken, fallback = settled(study, Setting(data_root=tmp_path))
+    adapted, fallback = apply_options(study, StudyOptions(), tmp_path)
     assert not fallback
-    assert taken.system("pseudo-large").protocol == "pseudolabel-5000+20000"
+    assert adapted.system("pseudo-large").protocol == "pseudolabel-5000+20000"
 
 
 def test_studies_are_listed_as_json(sslbench):

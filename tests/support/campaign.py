@@ -51,14 +51,14 @@ def simulate(
     environment: Mapping[str, Any] | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> list[Record]:
-    """Records of methods of known ability: answers depend on image, draw, image × draw, seed and chance (logistic)."""
+    """Records of methods of known ability; each answer depends on image, draw, image × draw, seed and chance (logistic model)."""
     world = np.random.default_rng(7)
     difficulty = {name: world.normal(0, 1.5, images) for name in DRAWS}
     drawn = {name: world.normal(0, 0.4, (n, 1)) + world.normal(0, 0.8, (n, images)) for name, n in DRAWS.items()}
     records = []
-    for place, (method, ability) in enumerate(abilities.items()):
+    for index, (method, ability) in enumerate(abilities.items()):
         for seed in seeds:
-            chance = np.random.default_rng([luck, place, seed])
+            chance = np.random.default_rng([luck, index, seed])
             base = ability + chance.normal(0, noise)
             protocols = {}
             for name in columns:
@@ -91,9 +91,9 @@ def simulate(
                     protocols=protocols,
                     curve={"step": list(range(0, 300, 3)), "loss": [5 * 0.98**i + 1 for i in range(100)]},
                     cost=Cost(
-                        pretrain_s=18.4 + place if trained else None,
+                        pretrain_s=18.4 + index if trained else None,
                         evaluate_s=6.1,
-                        images_per_s=4712.0 - 300 * place if trained else None,
+                        images_per_s=4712.0 - 300 * index if trained else None,
                         peak_memory_mb=812.5,
                         parameters=0 if method == "pixels" else 696_512,
                         views_per_image=2 if trained else None,

@@ -1,4 +1,4 @@
-"""A record with every entry filled."""
+"""A record in which every field is set."""
 
 import math
 
@@ -6,7 +6,7 @@ from bench.records.record import Cost, Identity, Measurement, Record
 
 
 def full_record() -> Record:
-    """A record with every entry filled, as a run of digits would leave it, and a loss that went astray."""
+    """A collapsed run on digits with every field set, and values that are not finite."""
     return Record(
         identity=Identity(
             dataset="digits",

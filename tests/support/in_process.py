@@ -1,5 +1,6 @@
-"""Requests done in the test's own process: quicker than the command line, and they can be stopped at any step."""
+"""Runs carried out in the test's own process: faster than the command line, and they can be stopped at any step."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,36 @@ from safetensors.torch import load_file
 
 from bench.data.spec import DatasetSpec
 from bench.errors import Stopped
-from bench.execution.context import Surroundings
 from bench.execution.run import execute
-from bench.planning.extend import with_sources
-from bench.planning.plan import plan
-from bench.planning.request import Request
+from bench.planning.plan import Wanted
+from bench.planning.plan_runs import plan_runs
+from bench.planning.request import Request, check_names
 from bench.planning.resolve import resolve
 from bench.records.record import Record
 from bench.records.store import Store
+from bench.training.context import Progress, RunContext
+from bench.training.options import RunOptions
 
 KNN = ("knn",)
+
+
+def options_of(results: Path, dataset: str = "digits", **changed: Any) -> RunOptions:
+    """Options on the CPU with one thread and no checkpoints but those of a stop."""
+    task = changed.pop("task", "test")
+    data_root = changed.pop("data_root", None)
+    spec = DatasetSpec(dataset, data_root, task=task)
+    return RunOptions(results, spec, **{"device": "cpu", "checkpoint_seconds": math.inf, **changed})
+
+
+def context_of(options: RunOptions, **callbacks: Any) -> RunContext:
+    """The options opened in this process."""
+    return RunContext(options, Store(options.results), torch.device("cpu"), **callbacks)
+
+
+def wanted_runs(request: Request, options: RunOptions) -> list[Wanted]:
+    """The runs that a request asks for, whatever is recorded."""
+    check_names(request, options)
+    return resolve(request, options).wanted
 
 
 def perform(
@@ -26,47 +47,37 @@ def perform(
     method: str,
     *,
     stop_at: int | None = None,
-    force: bool = False,
     say: Callable[[str], None] = lambda _: None,
     protocols: Sequence[str] = KNN,
-    **of: Any,
+    snapshots: int | None = None,
+    task: str = "test",
+    **asked: Any,
 ) -> Record:
-    """Do one run on digits; with ``stop_at`` it is stopped after so many steps of this sitting, and Stopped is raised."""
-    request = Request(
-        methods=[method], source=DatasetSpec("digits", task=of.pop("task", "test")), protocols=protocols, **of
-    )
-    wanted = resolve(request).wanted
-    old = [record for one in wanted if (record := store.read(one.identity)) is not None]
-    runs = plan(wanted, old, force=force)
-    if request.extend is not None:
-        runs = with_sources(runs, request.budget, store)
-    (run,) = runs
+    """Carry out one run on digits; with ``stop_at`` it is stopped after this many steps of the session, and Stopped is raised."""
+    options = options_of(store.root, task=task, snapshots=snapshots)
+    (run,) = plan_runs(Request(methods=[method], protocols=protocols, **asked), options).runs
     steps: list[int] = []
 
-    def tell(progress: Any) -> None:
+    def on_progress(progress: Progress) -> None:
         if progress.stage == "pretrain":
             steps.append(progress.done)
 
-    surroundings = Surroundings(
-        store,
-        torch.device("cpu"),
-        1,
-        checkpoint_seconds=float("inf"),
-        snapshots=request.snapshots,
+    context = context_of(
+        options,
         keep_going=lambda: stop_at is None or len(steps) < stop_at,
-        tell=tell,
-        say=say,
+        on_progress=on_progress,
+        on_message=say,
     )
-    record = execute(run, request.source.load(), surroundings)
+    record = execute(run, options.dataset.load(), context)
     assert record is not None
     assert record.status == "ok", record.cause
     return record
 
 
-def stopped(store: Store, method: str, stop_at: int, **of: Any) -> None:
-    """Do one run and stop it after so many steps."""
+def stopped(store: Store, method: str, stop_at: int, **asked: Any) -> None:
+    """Carry out one run and stop it after this many steps."""
     try:
-        perform(store, method, stop_at=stop_at, **of)
+        perform(store, method, stop_at=stop_at, **asked)
     except Stopped:
         return
     raise AssertionError("the run was not stopped")
@@ -85,7 +96,7 @@ def same(store: Store, one: Record, other_store: Store, other: Record) -> bool:
 
 
 def lines_of(path: Path) -> list[str]:
-    """The entries of a log, without their times; what belongs to an entry stays with it."""
+    """The entries of a log, without their times; the lines of one entry stay together."""
     entries: list[str] = []
     for line in path.read_text().splitlines():
         if line.startswith("    "):

@@ -1,4 +1,4 @@
-"""What every measurement shares: the device, real images, and what the file of figures says of the machine."""
+"""Fixtures of the throughput suite: device, real images, and the facts about the machine that are stored with the numbers."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ BATCH = 256
 
 
 def pytest_benchmark_update_machine_info(config: Any, machine_info: dict[str, Any]) -> None:
-    """Replace what the plugin finds out about this machine by what decides the figures; no names of hosts or users."""
+    """Replace the plugin's machine facts by those that affect speed; store no host or user names."""
     gpu = torch.cuda.is_available()
     machine_info.clear()
     machine_info.update(
@@ -32,7 +32,7 @@ def pytest_benchmark_update_machine_info(config: Any, machine_info: dict[str, An
 
 
 def pytest_benchmark_update_commit_info(config: Any, commit_info: dict[str, Any]) -> None:
-    """Say which commit was measured, and nothing else."""
+    """Store only the id of the measured commit."""
     commit_info.clear()
     commit_info["id"] = commit()
 
@@ -44,14 +44,14 @@ def _driver() -> str | None:
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
-    """The GPU where there is one; all cores work."""
+    """The GPU, or the CPU if there is none; torch uses all cores."""
     set_threads(cores())
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
 @pytest.fixture(scope="session")
 def photographs() -> torch.Tensor:
-    """uint8 256×3×96×96: random parts of scikit-learn's two photographs."""
+    """uint8 256×3×96×96: random crops of scikit-learn's two photographs."""
     generator = np.random.default_rng(0)
     scenes = load_sample_images().images
     parts = []
@@ -64,8 +64,8 @@ def photographs() -> torch.Tensor:
 
 @pytest.fixture(scope="session")
 def fashion() -> Dataset:
-    """FashionMNIST; what needs it is left out where it is missing."""
+    """FashionMNIST; tests that need it are skipped if it is missing."""
     folder = real_images()
     if folder is None:
-        pytest.skip("no FashionMNIST: put it into ../shared/data or name its folder in SSLBENCH_TEST_DATA")
+        pytest.skip("FashionMNIST is missing: put it into ../shared/data or set SSLBENCH_TEST_DATA to its folder")
     return load("fashion_mnist", data_root=folder)

@@ -1,6 +1,7 @@
-"""SimCLR as lightly's example scripts train it: a LightningModule, a DataLoader with workers, one PIL image after the other.
+"""SimCLR trained as in lightly's example scripts: a LightningModule, and a DataLoader whose workers transform PIL images one by one.
 
-After ``examples/pytorch_lightning/simclr.py`` of lightly 1.6; backbone, head, batch and pipeline are those of our ``simclr``, so that only the loop differs.
+Source: ``examples/pytorch_lightning/simclr.py`` of lightly 1.6. Backbone, projection head, batch size and pipeline are those of sslbench's
+``simclr``, so that only the loop differs.
 """
 
 import logging
@@ -12,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
-from throughput.pipelines import Pictures
+from throughput.pipelines import PilImages
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
@@ -24,7 +25,7 @@ for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilitie
 
 
 class SimCLR(pl.LightningModule):
-    """The example's module around a backbone of ours."""
+    """The example's module with a backbone of sslbench."""
 
     def __init__(self, backbone: nn.Module, dim: int) -> None:
         super().__init__()
@@ -46,13 +47,13 @@ class SimCLR(pl.LightningModule):
 
 
 class Normalised:
-    """A pipeline with lightly's normalisation at its end."""
+    """A pipeline followed by normalisation."""
 
     def __init__(self, transform: Any, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         self.transform, self.normalise = transform, v2.Normalize(mean, std)
 
-    def __call__(self, picture: Any) -> list[Tensor]:
-        return [self.normalise(view) for view in self.transform(picture)]
+    def __call__(self, image: Any) -> list[Tensor]:
+        return [self.normalise(view) for view in self.transform(image)]
 
 
 class _AfterStep(pl.Callback):
@@ -64,7 +65,7 @@ class _AfterStep(pl.Callback):
 
 
 def trainer(precision: str, **options: Any) -> pl.Trainer:
-    """Return a Trainer without files and bars."""
+    """Return a Trainer without loggers, checkpoints and progress bars."""
     gpu = torch.cuda.is_available()
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu",
@@ -81,9 +82,9 @@ def trainer(precision: str, **options: Any) -> pl.Trainer:
 def lightly_loop(
     backbone: nn.Module, dim: int, transform: Any, dataset: Dataset, batch: int, workers: int, precision: str
 ) -> Callable[[Callable[[], None]], object]:
-    """Return the script's training, which calls back after every step."""
+    """Return the training loop of the script; it takes a function to call after every step."""
     traits = dataset.traits
-    data = Pictures(dataset.train_images, Normalised(transform, traits.mean, traits.std))
+    data = PilImages(dataset.train_images, Normalised(transform, traits.mean, traits.std))
     loader = DataLoader(data, batch_size=batch, shuffle=True, drop_last=True, num_workers=workers)
 
     def loop(after_step: Callable[[], None]) -> object:

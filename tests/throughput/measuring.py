@@ -1,4 +1,4 @@
-"""How a piece of work is timed: its name, its peer's name, the images it handles, and on a GPU events and peak memory."""
+"""Times one engine of a comparison; on a GPU with device events, also recording the peak memory."""
 
 import statistics
 from collections.abc import Callable
@@ -20,19 +20,19 @@ def measure(
     device: torch.device | None = None,
     **facts: Any,
 ) -> None:
-    """Time some rounds of work.
+    """Time several rounds of a function.
 
     Args:
         benchmark: The fixture of pytest-benchmark.
-        group: Of the report.
-        what: What is done: a pipeline, a method, a data set.
-        engine: Who does it; the engines of one ``what`` are compared.
-        work: Done once a round; on a GPU its end is waited for.
-        images: Handled a round.
-        rounds: How often; the median counts.
-        warmup: Rounds before, not counted.
-        device: Where the work is done, or None for the CPU.
-        facts: Whatever else the file of figures should hold.
+        group: Group in the report.
+        what: The measured item: a pipeline, a method or a data set.
+        engine: The implementation; the engines of one ``what`` are compared.
+        work: Called once per round; on a GPU, timing includes waiting for its end.
+        images: Number of images per round.
+        rounds: Number of timed rounds; the median is reported.
+        warmup: Number of rounds before, which are not timed.
+        device: Device of the work; None means the CPU.
+        facts: Further entries that are stored with the numbers.
     """
     on_gpu = device is not None and device.type == "cuda"
     seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""The pipelines of the catalogue, equal ones once; as lightly runs them, and in Kornia's words."""
+"""The distinct view pipelines of all methods, also as lightly runs them and translated to Kornia."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,29 +19,29 @@ from bench.views.blur import GaussianBlur
 from bench.views.colour import ColourJitter, Grey, Solarise
 from bench.views.crop import CentreCrop, PaddedCrop, RandomResizedCrop, Resize
 from bench.views.orientation import Flip, Rotate
-from bench.views.pipeline import UnknownStepError, views_of
+from bench.views.pipeline import UnknownStepError, programs_of
 from bench.views.program import Program
 from bench.views.step import RandomApply, Step
 from methods.traits import Traits
 
 BEST_KNOWN = ("simclr", "byol", "supervised")
-WARM = 4
-"""Rounds, of a batch from each worker, after which the store of ready ones (two a worker) is used up."""
+WARMUP_ROUNDS = 4
+"""Rounds of one batch per worker, after which the prefetched batches (two per worker) are used up."""
 
 
 def traits_of(size: int, channels: int) -> Traits:
-    """Return the traits of ten classes of images that may be mirrored."""
+    """Return the traits of a data set with ten classes whose images may be flipped."""
     return Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, True, 50_000, 50_000)
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline and the methods that have it.
+    """A pipeline and the methods that use it.
 
     Attributes:
-        methods: Their names.
-        transform: lightly's object.
-        programs: Of its views, or None where they have no batched form.
+        methods: Names of the methods.
+        transform: The pipeline object.
+        programs: The program of each view, or None if there is no batched form.
     """
 
     methods: tuple[str, ...]
@@ -51,7 +51,7 @@ class Pipeline:
 
 @cache
 def catalogue(size: int, channels: int) -> tuple[Pipeline, ...]:
-    """Return the pipelines of all methods that are trained."""
+    """Return the pipelines of all methods that are trained, equal ones only once."""
     found: dict[Any, Pipeline] = {}
     for name in method_names():
         method = load_method(name)
@@ -59,7 +59,7 @@ def catalogue(size: int, channels: int) -> tuple[Pipeline, ...]:
             continue
         transform = method.views(settings_of(method, {}), traits_of(size, channels))
         try:
-            programs = tuple(views_of(transform))
+            programs = tuple(programs_of(transform))
         except UnknownStepError:
             programs = None
         key = programs or name
@@ -68,29 +68,29 @@ def catalogue(size: int, channels: int) -> tuple[Pipeline, ...]:
     return tuple(found.values())
 
 
-def named(size: int, channels: int) -> dict[str, Pipeline]:
-    """Return the pipelines, each by the method that is best known for it."""
+def pipelines_by_name(size: int, channels: int) -> dict[str, Pipeline]:
+    """Return the pipelines, each under the name of the best-known method that uses it."""
     return {
         next((name for name in BEST_KNOWN if name in pipeline.methods), pipeline.methods[0]): pipeline
         for pipeline in catalogue(size, channels)
     }
 
 
-class Pictures(Dataset[list[Any]]):
-    """Images one by one, as lightly's users have them: a PIL image through the pipeline."""
+class PilImages(Dataset[list[Any]]):
+    """Images one by one, as in lightly's examples: each PIL image is passed through the pipeline."""
 
     def __init__(self, images: torch.Tensor, transform: Any) -> None:
         arrays = images.numpy()
-        self.pictures = [
+        self.images = [
             Image.fromarray(np.ascontiguousarray(i[0] if len(i) == 1 else i.transpose(1, 2, 0))) for i in arrays
         ]
         self.transform = transform
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> list[Any]:
-        views = self.transform(self.pictures[index])
+        views = self.transform(self.images[index])
         return [
             pil_to_tensor(v) if isinstance(v, Image.Image) else v
             for v in (views if isinstance(views, list | tuple) else [views])
@@ -107,18 +107,18 @@ class _Endless(Sampler[int]):
 
 
 def one_by_one(images: torch.Tensor, transform: Any, workers: int) -> Iterator[Any]:
-    """Return the batches of a DataLoader that never ends, as many images each as there are."""
-    data = Pictures(images, transform)
+    """Return the batches of an endless DataLoader; a batch has as many images as ``images``."""
+    data = PilImages(images, transform)
     loader = DataLoader(data, batch_size=len(images), sampler=_Endless(len(images)), num_workers=workers)
     return iter(loader)
 
 
 class NotInKorniaError(Exception):
-    """A step for which Kornia has no counterpart."""
+    """Kornia has no counterpart of a step."""
 
 
 class KorniaViews:
-    """The same normalised views by Kornia's batched augmentation: the same steps, ranges and probabilities; equal views in one batch."""
+    """The same normalised views by Kornia: the same steps, ranges and probabilities, and equal views in one batch."""
 
     def __init__(self, programs: tuple[Program, ...], traits: Traits, device: torch.device) -> None:
         self.counts = Counter(program.steps for program in programs)
@@ -154,7 +154,7 @@ def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.
             case Grey(chance):
                 found.append(K.RandomGrayscale(p=chance * probability))
             case GaussianBlur():
-                # A kernel that holds three deviations on either side of the largest.
+                # The kernel covers three of the largest standard deviations on each side.
                 side = 2 * int(3 * step.sigmas[1]) + 1
                 found.append(
                     K.RandomGaussianBlur(
@@ -162,8 +162,8 @@ def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.
                     )
                 )
             case Solarise():
-                place = step.threshold / 255
-                found.append(K.RandomSolarize((place, place), 0.0, p=step.probability * probability))
+                threshold = step.threshold / 255
+                found.append(K.RandomSolarize((threshold, threshold), 0.0, p=step.probability * probability))
             case Rotate():
                 found.append(K.RandomRotation(list(step.degrees), resample="nearest", p=step.probability * probability))
             case PaddedCrop():
@@ -175,5 +175,5 @@ def _in_kornia(steps: tuple[Step, ...], probability: float = 1.0) -> list[torch.
             case Resize():
                 found.append(K.SmallestMaxSize(step.size))
             case _:
-                raise NotInKorniaError(f"Kornia has nothing like {type(step).__name__}")
+                raise NotInKorniaError(f"Kornia has no counterpart of {type(step).__name__}")
     return found

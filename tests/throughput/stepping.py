@@ -1,57 +1,57 @@
-"""A training loop that waits after every step until the next one is asked for, so that single steps of any loop can be timed."""
+"""Runs any training loop one step at a time, so that single steps can be timed."""
 
 import threading
 from collections.abc import Callable
 
 
-class _Enough(BaseException):
-    """Ends the loop from inside; no handler of ``Exception`` takes it for a fault of the step."""
+class _StopLoop(BaseException):
+    """Ends the loop from inside a step; derived from ``BaseException``, so that no ``except Exception`` catches it."""
 
 
 def step_by_step(loop: Callable[[Callable[[], None]], object], work: Callable[[Callable[[], None]], object]) -> None:
-    """Run a loop, and in a thread beside it what times its steps.
+    """Run a loop in this thread, and in a second thread the function that times its steps.
 
-    The loop stays in this thread, as in a run: torch keeps a pool of threads for every thread that computes, and two pools on the
-    same cores cost a tenth of a step.
+    The loop runs in the calling thread, as in a run: torch keeps a pool of threads per computing thread, and a second pool on the
+    same cores would cost a tenth of a step.
 
     Args:
-        loop: Called with a function that it calls after every step.
-        work: Called with a function that lets the loop do one step and returns when it is done; it raises RuntimeError where the loop
-            has ended.
+        loop: The training loop; it takes a function and calls it after every step.
+        work: The timing function; it takes a function that runs one step and returns when the step is done. That function raises
+            RuntimeError if the loop has ended.
     """
-    go, done = threading.Semaphore(0), threading.Semaphore(0)
-    leaving = ended = False
+    proceed, done = threading.Semaphore(0), threading.Semaphore(0)
+    stopping = ended = False
     errors: list[BaseException] = []
 
     def after_step() -> None:
         done.release()
-        go.acquire()
-        if leaving:
-            raise _Enough
+        proceed.acquire()
+        if stopping:
+            raise _StopLoop
 
     def advance() -> None:
-        go.release()
+        proceed.release()
         done.acquire()
         if ended:
             raise RuntimeError("the loop has ended")
 
     def timing() -> None:
-        nonlocal leaving
+        nonlocal stopping
         try:
             work(advance)
         except BaseException as error:
             errors.append(error)
         finally:
-            leaving = True
-            go.release()
+            stopping = True
+            proceed.release()
 
     thread = threading.Thread(target=timing, daemon=True)
     thread.start()
     try:
-        go.acquire()
-        if not leaving:
+        proceed.acquire()
+        if not stopping:
             loop(after_step)
-    except _Enough:
+    except _StopLoop:
         pass
     finally:
         ended = True

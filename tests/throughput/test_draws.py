@@ -1,4 +1,4 @@
-"""A step of fine-tuning for several label draws: one network after the other, and side by side as one batched network (torch.func)."""
+"""A fine-tuning step for several label draws: networks one after another, or all as one batched network (torch.func)."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from bench.device import cores, set_threads, threads_of_run
 from methods.base import Backbone
 
 CASES = [("resnet9_slim", 20, 10), ("resnet9_slim", 5, 128), ("vit_nano", 20, 10)]
-"""Backbone, draws, images a step."""
+"""Backbone, number of draws, images per step."""
 
 
 class Classifier(nn.Module):
@@ -64,9 +64,9 @@ def _one_after_another(networks, images, labels):
     optimizers = [torch.optim.AdamW(network.parameters(), fused=True) for network in networks]
 
     def step():
-        for network, optimizer, inputs, wanted in zip(networks, optimizers, images, labels, strict=True):
+        for network, optimizer, inputs, targets in zip(networks, optimizers, images, labels, strict=True):
             optimizer.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(network(inputs), wanted).backward()
+            nn.functional.cross_entropy(network(inputs), targets).backward()
             optimizer.step()
 
     return step
@@ -75,10 +75,10 @@ def _one_after_another(networks, images, labels):
 def _side_by_side(networks, images, labels):
     weights, buffers = stack_module_state(networks)
     optimizer = torch.optim.AdamW(weights.values(), fused=True)
-    skeleton = networks[0]
+    template = networks[0]
 
-    def loss(weights, buffers, inputs, wanted):
-        return nn.functional.cross_entropy(functional_call(skeleton, (weights, buffers), (inputs,)), wanted)
+    def loss(weights, buffers, inputs, targets):
+        return nn.functional.cross_entropy(functional_call(template, (weights, buffers), (inputs,)), targets)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -1,4 +1,4 @@
-"""SimCLR on FashionMNIST from pixels to a step: our loop, a bare step, and lightly's loop as its scripts run it and in our precision."""
+"""SimCLR on FashionMNIST including data loading and views: sslbench's loop, a bare step, and lightly's loop in two precisions."""
 
 import pytest
 from support.starting import real_images
@@ -11,9 +11,9 @@ from throughput.training import Case, bare_step, harness_loop, identity_of
 from bench.backbones import build
 from bench.device import cores
 
-ROUNDS, WARM = 20, 4
+ROUNDS, WARMUP_ROUNDS = 20, 4
 STEPS = cores()
-"""Of a round: the workers of a DataLoader deliver in bursts, a batch each."""
+"""Steps per round: the workers of a DataLoader deliver their batches in bursts, one batch per worker."""
 GROUP = "end to end: SimCLR, FashionMNIST, resnet9_slim, batch 256"
 
 
@@ -37,7 +37,7 @@ def _measure(benchmark, engine, work, case, precision):
         some_steps,
         images=STEPS * BATCH,
         rounds=ROUNDS,
-        warmup=WARM,
+        warmup=WARMUP_ROUNDS,
         device=case.training.device,
         precision=precision,
     )

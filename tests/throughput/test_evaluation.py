@@ -1,4 +1,4 @@
-"""Evaluation of one frozen encoder on FashionMNIST: ours in one pass, lightly's two classifiers, scikit-learn's solver."""
+"""Evaluation of one frozen encoder on FashionMNIST by sslbench, lightly's two classifiers and scikit-learn's solver."""
 
 import warnings
 from typing import Any
@@ -11,7 +11,7 @@ from support.starting import real_images
 from throughput.conftest import BATCH
 from throughput.lightly_loop import trainer
 from throughput.measuring import measure
-from throughput.pipelines import Pictures
+from throughput.pipelines import PilImages
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, TensorDataset
 from torchvision.transforms import v2
@@ -26,18 +26,18 @@ from bench.planning.request import Request
 from bench.planning.resolve import resolve
 from bench.views.prepare import prepare
 from protocols.parts.labelled import Standardisation
-from protocols.parts.logistic import LogisticRegression as Ours
+from protocols.parts.logistic import LogisticRegression as OurLogisticRegression
 
 WHAT = "FashionMNIST, frozen resnet9_slim, 70,000 images"
 GROUP = "evaluation: knn and linear"
 PARTS = "evaluation: one protocol each, features at hand"
 LIGHTLY_EPOCHS = 90
-"""Of lightly's LinearClassifier, as its benchmarks run it."""
+"""Epochs of ``LinearClassifier`` in lightly's benchmarks."""
 
 
 @pytest.fixture(scope="module")
 def encoder(fashion, device):
-    """A random encoder with calibrated batch norm: its features are as expensive as any."""
+    """An untrained encoder with calibrated batch norm; it costs as much as a trained one."""
     identity = (
         resolve(Request(("random_init",), DatasetSpec("fashion_mnist", real_images()), protocols=("knn",)))
         .wanted[0]
@@ -51,14 +51,14 @@ def encoder(fashion, device):
 
 @pytest.fixture(scope="module")
 def evaluation(encoder, fashion):
-    """With its features extracted."""
+    """An evaluation whose features are already extracted."""
     made = Evaluation(encoder, fashion, "resnet9_slim", 0)
     _ = made.features
     return made
 
 
 class Network(nn.Module):
-    """An encoder as lightly's classifiers want it: images in, features out."""
+    """Wraps an encoder for lightly's classifiers, which call it like a module."""
 
     def __init__(self, encoder):
         super().__init__()
@@ -69,17 +69,17 @@ class Network(nn.Module):
 
 
 class Labelled(Dataset[Any]):
-    """Images one by one with their labels, as lightly's benchmarks load test images here: to a tensor, normalised."""
+    """Images one by one with their labels, converted to tensors and normalised as the test images of lightly's benchmarks."""
 
     def __init__(self, images, labels, traits):
         steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(traits.mean, traits.std)]
-        self.pictures, self.labels = Pictures(images, v2.Compose(steps)), labels.tolist()
+        self.images, self.labels = PilImages(images, v2.Compose(steps)), labels.tolist()
 
     def __len__(self):
         return len(self.labels)
 
     def __getitem__(self, index):
-        return self.pictures[index][0], self.labels[index]
+        return self.images[index][0], self.labels[index]
 
 
 def _loader(images, labels, traits, **options):
@@ -88,19 +88,19 @@ def _loader(images, labels, traits, **options):
 
 @pytest.fixture(scope="module")
 def loaders(fashion):
-    """lightly's training and test images."""
+    """DataLoaders of train and test images for lightly's classifiers."""
     train = _loader(fashion.train_images, fashion.train_labels, fashion.traits, shuffle=True, drop_last=True)
     test = _loader(fashion.test_images, fashion.test_labels.open(), fashion.traits)
     return train, test
 
 
-def once(benchmark, group, engine, work, images, device, **facts):
-    """Measure work that takes many seconds one time."""
+def measure_once(benchmark, group, engine, work, images, device, **facts):
+    """Time work that takes many seconds in a single round."""
     measure(benchmark, group, WHAT, engine, work, images=images, rounds=1, warmup=0, device=device, **facts)
 
 
-def quietly(work):
-    """Do the work without Lightning's advice."""
+def without_warnings(work):
+    """Call a function and ignore Lightning's warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return work()
@@ -113,7 +113,7 @@ def test_sslbench(benchmark, encoder, fashion, device):
         made = Evaluation(encoder, fashion, "resnet9_slim", 0)
         scores.update({name: 100 * made.measure(name).metrics["top1"] for name in ("knn", "linear")})
 
-    once(benchmark, GROUP, "sslbench", work, len(fashion.train_images), device)
+    measure_once(benchmark, GROUP, "sslbench", work, len(fashion.train_images), device)
     benchmark.extra_info.update(top1=scores)
 
 
@@ -126,15 +126,17 @@ def test_lightly_knn(benchmark, encoder, fashion, loaders, device):
         runner = trainer("32-true")
         found.update(runner.validate(model, [train, loaders[1]], verbose=False)[-1])
 
-    quietly(lambda: once(benchmark, GROUP, "lightly KNNClassifier", work, len(fashion.train_images), device))
+    without_warnings(
+        lambda: measure_once(benchmark, GROUP, "lightly KNNClassifier", work, len(fashion.train_images), device)
+    )
     benchmark.extra_info.update(top1={"knn": _percent(found, "val_knn_top1")})
 
 
 def test_lightly_linear_one_epoch(benchmark, encoder, fashion, loaders, device):
     model = LinearClassifier(Network(encoder), BATCH, feature_dim=encoder.dim, num_classes=10)
     runner = trainer("32-true", max_epochs=1)
-    quietly(
-        lambda: once(
+    without_warnings(
+        lambda: measure_once(
             benchmark,
             GROUP,
             "lightly LinearClassifier",
@@ -147,7 +149,7 @@ def test_lightly_linear_one_epoch(benchmark, encoder, fashion, loaders, device):
 
 
 def test_lightly_linear_on_stored_features(benchmark, evaluation, fashion, device):
-    """What lightly's 90 epochs reach: its encoder is frozen and its images are not augmented, so stored features give the same."""
+    """Accuracy of lightly's 90 epochs: the encoder is frozen and images are not augmented, so stored features give the same."""
     train = TensorDataset(evaluation.features[0], fashion.train_labels)
     test = TensorDataset(evaluation.features[1], fashion.test_labels.open())
     order = RandomSampler(train)
@@ -157,8 +159,8 @@ def test_lightly_linear_on_stored_features(benchmark, evaluation, fashion, devic
     )
     model = LinearClassifier(nn.Identity(), BATCH, feature_dim=evaluation.features[0].shape[1], num_classes=10)
     runner = trainer("32-true", max_epochs=LIGHTLY_EPOCHS, check_val_every_n_epoch=LIGHTLY_EPOCHS)
-    quietly(
-        lambda: once(
+    without_warnings(
+        lambda: measure_once(
             benchmark,
             GROUP,
             "lightly LinearClassifier on stored features",
@@ -177,7 +179,7 @@ def _percent(metrics, name):
 
 @pytest.mark.parametrize("name", ["knn", "linear", "lowshot-1pct-frozen", "lowshot-1pct"])
 def test_one_protocol(benchmark, evaluation, fashion, device, name):
-    once(benchmark, PARTS, name, lambda: evaluation.measure(name), len(fashion.train_images), device)
+    measure_once(benchmark, PARTS, name, lambda: evaluation.measure(name), len(fashion.train_images), device)
 
 
 def test_features(benchmark, encoder, fashion, device):
@@ -206,5 +208,9 @@ def test_one_penalty(benchmark, evaluation, fashion, device, engine):
         model = LogisticRegression(C=1 / (penalty * len(inputs)), tol=1e-6, max_iter=10_000)
         return model.fit(inputs.cpu().numpy(), labels.numpy())
 
-    work = theirs if engine == "scikit-learn" else lambda: Ours(inputs, labels, 10, tolerance=1e-6).solve(penalty)
-    once(benchmark, "logistic regression, one penalty, gradient to 1e-6", engine, work, len(inputs), device)
+    work = (
+        theirs
+        if engine == "scikit-learn"
+        else lambda: OurLogisticRegression(inputs, labels, 10, tolerance=1e-6).solve(penalty)
+    )
+    measure_once(benchmark, "logistic regression, one penalty, gradient to 1e-6", engine, work, len(inputs), device)

@@ -1,17 +1,17 @@
-"""Evaluation at scale, on random clusters: as large as ImageNet on a GPU, a slice of that on a CPU."""
+"""Evaluation at scale on random clusters: as large as ImageNet on a GPU, a fraction of that on the CPU."""
 
 import pytest
 import torch
 from throughput.measuring import measure
 
-from protocols.knn import nearest, place_of_index
+from protocols.knn import nearest, search_device
 from protocols.parts.logistic import LogisticRegression
 
 SEED = 0
 
 
 def clusters(count: int, dim: int, classes: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """float32 features around random centres, and whose centre it is."""
+    """Return float32 features around random centres, one centre per class, and their labels."""
     generator = torch.Generator(device).manual_seed(SEED)
     centres = torch.randn(classes, dim, generator=generator, device=device)
     labels = torch.randint(classes, (count,), generator=generator, device=device)
@@ -22,18 +22,18 @@ def clusters(count: int, dim: int, classes: int, device: torch.device) -> tuple[
 def test_neighbours(benchmark, device):
     bank, queries = (1_000_000, 50_000) if device.type == "cuda" else (100_000, 2_000)
     features, _ = clusters(bank + queries, 512, 1000, device)
-    where = place_of_index(device)
+    index_device = search_device(device)
     measure(
         benchmark,
         "at scale",
         f"knn: {bank:,} x 512, {queries:,} queries, k 200",
         "sslbench",
-        lambda: nearest(features[:bank], features[bank:], 200, where),
+        lambda: nearest(features[:bank], features[bank:], 200, index_device),
         images=queries,
         rounds=1,
         warmup=0,
         device=device,
-        index=where.type,
+        index=index_device.type,
     )
 
 

@@ -1,4 +1,4 @@
-"""A step of every method in the harness's loop, and what share of the time its own arithmetic takes (a bare step)."""
+"""A training step of every method in the harness's loop, compared with a bare step without the loop."""
 
 import pytest
 from support.starting import real_images
@@ -15,7 +15,7 @@ GROUP = "training step: FashionMNIST, 28 pixels, batch 256"
 
 @pytest.fixture
 def case(request, fashion, device):
-    """The method on the data set's default backbone of its family."""
+    """A method with the data set's default backbone for it."""
     made = Case(identity_of(request.param, "fashion_mnist", real_images(), None, BATCH), fashion, device)
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""One training two ways: the harness's own loop, and a bare step on views that are already there."""
+"""The same training in two ways: the harness's loop, and a bare step on views that are computed beforehand."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ EPOCHS = 5
 
 
 def identity_of(name: str, dataset: str, folder: Path | None, backbone: str | None, batch: int) -> Identity:
-    """Return the identity of a run of ``EPOCHS`` epochs on a data set."""
+    """Return the identity of a run of ``EPOCHS`` epochs."""
     request = Request(
         (name,),
         DatasetSpec(dataset, folder),
@@ -42,9 +42,9 @@ class Case:
     """A method ready to be trained on a data set.
 
     Attributes:
-        method: On its device.
-        data: What it is trained on.
-        training: How.
+        method: The method, on its device.
+        data: The pretraining images.
+        training: How the method is trained.
     """
 
     def __init__(self, identity: Identity, dataset: Dataset, device: torch.device) -> None:
@@ -74,7 +74,7 @@ class Case:
 
 
 def harness_loop(case: Case) -> Callable[[Callable[[], None]], object]:
-    """Return the harness's loop, which calls back after every step."""
+    """Return the harness's training loop; it takes a function to call after every step."""
 
     def loop(after_step: Callable[[], None]) -> object:
         def keep_going() -> bool:
@@ -87,7 +87,7 @@ def harness_loop(case: Case) -> Callable[[Callable[[], None]], object]:
 
 
 def bare_step(case: Case) -> Callable[[], None]:
-    """Return a function that does one step of the same model, loss, optimiser and precision, always on the same views."""
+    """Return a function that runs one step with the same model, loss, optimiser and precision, always on the same views."""
     training, method = case.training, case.method
     fabric = Fabric(
         accelerator="cuda" if training.device.type == "cuda" else "cpu", devices=1, precision=training.precision
@@ -113,7 +113,7 @@ def bare_step(case: Case) -> Callable[[], None]:
 
 
 def first_batch(case: Case) -> Batch:
-    """Return a batch of the training, drawn once."""
+    """Return one batch of the training images."""
     training, data, method = case.training, case.data, case.method
     count = training.identity.batch
     images = data.images[:count].to(training.device)

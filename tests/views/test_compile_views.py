@@ -1,4 +1,4 @@
-"""Whole pipelines: which compile, what they give, that they repeat, and their agreement with lightly's own views."""
+"""Whole pipelines: which ones are batched, reproducibility, and agreement with lightly's own views."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 
 from bench.errors import SslbenchError
 from bench.views import compile_views
-from bench.views.pipeline import views_of
+from bench.views.pipeline import programs_of
 
 
 def simclr(side, channels):
@@ -45,7 +45,7 @@ def test_simclr_and_byol_run_as_batches(images, build):
         assert view.isfinite().all() and view.min() >= 0 and view.max() <= 1 + 1e-5
 
 
-def test_the_same_generator_gives_the_same_views_and_another_does_not(photographs):
+def test_views_depend_only_on_the_generators_state(photographs):
     views = compile_views(simclr(96, 3), size=96, channels=3, device="cpu")
     before = photographs.clone()
     assert all(
@@ -57,7 +57,7 @@ def test_the_same_generator_gives_the_same_views_and_another_does_not(photograph
 
 
 @pytest.mark.parametrize("build", [simclr, byol])
-def test_views_have_the_moments_of_lightlys(images, build):
+def test_views_have_the_same_moments_as_lightlys_views(images, build):
     images = images[:64]
     _, channels, side, _ = images.shape
     pipeline = build(side, channels)
@@ -71,16 +71,16 @@ def test_views_have_the_moments_of_lightlys(images, build):
     ours = compile_views(pipeline, size=side, channels=channels, device="cpu")(
         images.repeat(repeats, 1, 1, 1), generator()
     )
-    for place in range(2):
-        reference, view = torch.stack([entry[place] for entry in theirs]), ours[place]
-        for moment in (_level, _contrast, _colour, _roughness):
+    for index in range(2):
+        reference, view = torch.stack([entry[index] for entry in theirs]), ours[index]
+        for moment in (_brightness, _contrast, _colour, _roughness):
             a, b = moment(reference), moment(view)
             spread = (a.var() / len(a) + b.var() / len(b)).sqrt() + 1e-9
-            # Pillow rounds down at each step: up to one level.
+            # Pillow rounds down at each step, by up to one grey level.
             assert (a.mean() - b.mean()).abs() < 4 * spread + 1 / 255, moment.__name__
 
 
-def _level(view):
+def _brightness(view):
     return view.mean((1, 2, 3))
 
 
@@ -96,29 +96,29 @@ def _roughness(view):
     return (view[..., 1:] - view[..., :-1]).abs().mean((1, 2, 3))
 
 
-def test_views_are_normalised_by_the_encoders_statistics(photographs):
+def test_views_are_normalised_with_the_given_mean_and_std(photographs):
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     views = compile_views(simclr(96, 3), size=96, channels=3, device="cpu", mean=mean, std=std)
-    normal, pictures = views(photographs, generator())[0], views.pictures(photographs, generator())[0]
+    normal, pictures = views(photographs, generator())[0], views.unnormalised(photographs, generator())[0]
     expected = v2.functional.normalize(pictures, list(mean), list(std))
     torch.testing.assert_close(normal, expected)
 
 
-def test_grey_views_are_spread_to_the_channels_of_the_encoder(digits):
+def test_grey_views_get_as_many_channels_as_the_mean(digits):
     views = compile_views(simclr(8, 1), size=8, channels=1, device="cpu", mean=(0.4, 0.5, 0.6), std=(1.0, 1.0, 1.0))
     view = views(digits, generator())[0]
     assert view.shape == (len(digits), 3, 8, 8)
     torch.testing.assert_close(view[:, 0] - view[:, 2], torch.full_like(view[:, 0], 0.2))
 
 
-def test_crops_of_several_sizes_run_as_batches(photographs):
+def test_multi_crop_views_run_as_batches(photographs):
     pipeline = DINOTransform(global_crop_size=96, local_crop_size=32, n_local_views=4, normalize=None)
     views = compile_views(pipeline, size=96, channels=3, device="cpu")
     assert views.engine == "batched"
     assert [view.shape[-1] for view in views(photographs[:8], generator())] == [96, 96, 32, 32, 32, 32]
 
 
-def test_lightlys_single_views_and_plain_steps_run_as_batches(photographs):
+def test_single_view_pipelines_and_single_steps_run_as_batches(photographs):
     for pipeline in (
         MAETransform(96, normalize=None),
         v2.Compose([v2.Resize(96), v2.ToImage()]),
@@ -130,13 +130,13 @@ def test_lightlys_single_views_and_plain_steps_run_as_batches(photographs):
     torch.testing.assert_close(view, photographs / 255)
 
 
-def test_steps_may_follow_a_step_that_hits_every_image(photographs):
+def test_steps_can_follow_a_step_that_changes_every_image(photographs):
     pipeline = v2.Compose([v2.Grayscale(3), GaussianBlur(prob=0.5), v2.RandomSolarize(128, 0.5)])
     (view,) = compile_views(pipeline, size=96, channels=3, device="cpu")(photographs, generator())
     torch.testing.assert_close(view[:, 0], view[:, 2])
 
 
-def test_saturation_hue_and_grey_leave_grey_images_alone(digits):
+def test_saturation_hue_and_greyscale_do_not_change_grey_images(digits):
     pipeline = v2.Compose([v2.ColorJitter(0, 0, 0.8, 0.2), v2.RandomGrayscale(1.0)])
     (view,) = compile_views(pipeline, size=8, channels=1, device="cpu")(digits, generator())
     torch.testing.assert_close(view, digits / 255)
@@ -151,7 +151,7 @@ def test_saturation_hue_and_grey_leave_grey_images_alone(digits):
         v2.RandomResizedCrop(96, interpolation=0),
     ],
 )
-def test_an_unknown_step_falls_back_and_says_which(step):
+def test_a_step_without_a_batched_form_falls_back_to_the_per_sample_engine_and_is_named(step):
     views = compile_views(v2.Compose([step, v2.ToImage()]), size=96, channels=3, device="cpu", workers=0)
     assert views.engine == "per-sample"
     assert "\n" not in views.reason
@@ -161,7 +161,7 @@ def test_an_unknown_step_falls_back_and_says_which(step):
 
 
 @pytest.mark.parametrize("before", [[], [v2.RandomPosterize(4)]])
-def test_a_pipeline_that_normalises_is_refused(before):
+def test_a_pipeline_that_normalises_is_rejected(before):
     pipeline = v2.Compose([*before, v2.ToImage(), v2.Normalize([0.5] * 3, [0.5] * 3)])
     with pytest.raises(SslbenchError, match="must not normalise"):
         compile_views(pipeline, size=96, channels=3, device="cpu")
@@ -169,9 +169,9 @@ def test_a_pipeline_that_normalises_is_refused(before):
 
 @pytest.mark.parametrize("build", [simclr, byol])
 @pytest.mark.parametrize("side, channels", [(28, 1), (96, 3)])
-def test_off_the_cpu_no_step_waits_for_the_device(build, side, channels):
-    # Tensors without data: a step that asks the device for a value fails on them.
-    for program in views_of(build(side, channels)):
+def test_no_step_on_a_gpu_makes_the_host_wait(build, side, channels):
+    # Meta tensors have no data: a step that reads a value from the device fails on them.
+    for program in programs_of(build(side, channels)):
         uniforms = torch.empty(5, program.uniforms, device="meta")
         (view,) = program(torch.empty(5, channels, side, side, device="meta"), uniforms)
         assert view.shape == (5, channels, side, side)

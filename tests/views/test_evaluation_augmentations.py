@@ -1,4 +1,4 @@
-"""What protocols get: the same uint8 augmentations for every method, and prepared images for an encoder."""
+"""Augmentations of the protocols, and the preparation of images for an encoder."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def generator(seed=0):
 
 
 @pytest.mark.parametrize("kind, count", [("shift", 1), ("crop", 1), ("views", 2)])
-def test_augmentations_keep_type_and_shape_and_repeat(images, kind, count):
+def test_augmentations_keep_type_and_shape_and_are_reproducible(images, kind, count):
     views = augment(images, kind, generator(), traits(images))
     assert len(views) == count
     assert all(view.dtype == torch.uint8 and view.shape == images.shape for view in views)
@@ -29,23 +29,23 @@ def test_augmentations_keep_type_and_shape_and_repeat(images, kind, count):
     assert not torch.equal(views[0], images)
 
 
-def test_shift_moves_each_image_by_whole_pixels_of_its_own(digits):
+def test_shift_moves_each_image_by_its_own_number_of_whole_pixels(digits):
     (moved,) = augment(digits, "shift", generator(), traits(digits))
-    places = set()
+    offsets = set()
     for image, view in zip(digits, moved, strict=True):
         padded = F.pad(image, [1], padding_mode="edge")
         found = [(r, c) for r in range(3) for c in range(3) if torch.equal(F.crop(padded, r, c, 8, 8), view)]
         assert found
-        places |= set(found)
-    assert len(places) == 9
+        offsets |= set(found)
+    assert len(offsets) == 9
 
 
-def test_only_traits_that_allow_it_mirror(digits):
-    lopsided = torch.zeros(400, 1, 8, 8, dtype=torch.uint8)
-    lopsided[..., :3] = 200
+def test_images_are_flipped_only_if_the_traits_allow_it(digits):
+    asymmetric = torch.zeros(400, 1, 8, 8, dtype=torch.uint8)
+    asymmetric[..., :3] = 200
     for kind in ("shift", "crop", "views"):
         mirrored = [
-            (augment(lopsided, kind, generator(), traits(lopsided, flip))[0].float() @ torch.arange(-3.5, 4)).sum(
+            (augment(asymmetric, kind, generator(), traits(asymmetric, flip))[0].float() @ torch.arange(-3.5, 4)).sum(
                 (1, 2)
             )
             > 0
@@ -56,16 +56,16 @@ def test_only_traits_that_allow_it_mirror(digits):
 
 
 @pytest.mark.parametrize("side, blur", [(32, 0.0), (96, 0.5)])
-def test_the_method_independent_views_are_simclrs_without_blur_up_to_32_pixels(photographs, side, blur):
+def test_views_of_protocols_equal_simclrs_without_blur_up_to_32_pixels(photographs, side, blur):
     small = photographs[:, :, :: 96 // side, :: 96 // side].contiguous()
     reference = SimCLRTransform(side, gaussian_blur=blur, normalize=None)
     expected = compile_views(reference, size=side, channels=3, device="cpu")(small, generator())
     views = augment(small, "views", generator(), traits(small, flip=True))
-    for view, theirs in zip(views, expected, strict=True):
-        assert (view / 255 - theirs).abs().max() < 0.51 / 255
+    for view, reference_view in zip(views, expected, strict=True):
+        assert (view / 255 - reference_view).abs().max() < 0.51 / 255
 
 
-def test_prepared_images_are_resized_normalised_and_spread_to_three_channels(digits, photographs):
+def test_prepared_images_are_resized_and_normalised_and_grey_images_get_three_channels(digits, photographs):
     spec = InputSpec(32, 3, (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
     grey = prepare(digits, spec, "cpu")
     assert grey.shape == (len(digits), 3, 32, 32)
@@ -76,6 +76,6 @@ def test_prepared_images_are_resized_normalised_and_spread_to_three_channels(dig
     torch.testing.assert_close(grey, prepare(digits.repeat(1, 3, 1, 1), spec, "cpu"))
 
 
-def test_colour_images_are_refused_by_a_grey_encoder(photographs):
+def test_colour_images_are_rejected_for_an_encoder_with_one_channel(photographs):
     with pytest.raises(ValueError, match="takes 1 channel, the images have 3"):
         prepare(photographs, InputSpec(96, 1, (0.5,), (0.5,)), "cpu")

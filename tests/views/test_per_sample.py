@@ -1,4 +1,4 @@
-"""The per-sample engine: repeatable for any number of workers, whatever shape a pipeline returns."""
+"""The per-sample engine: reproducible for any number of workers, for any outputs of a pipeline."""
 
 import random
 
@@ -37,28 +37,28 @@ def test_an_image_has_the_same_views_in_any_batch(photographs):
     assert torch.equal(draw(pipeline, photographs[:8], 0)[0][:3], draw(pipeline, photographs[:3], 0)[0])
 
 
-def test_the_global_generators_are_left_as_they_were(photographs):
+def test_the_states_of_the_global_generators_are_restored(photographs):
     seed_everything(1)
-    expected = numbers()
+    expected = random_numbers()
     seed_everything(1)
     draw(SimCLRTransform(96, normalize=None), photographs[:2], 0)
-    assert numbers() == expected
+    assert random_numbers() == expected
 
 
-def numbers():
+def random_numbers():
     return torch.rand(1).item(), np.random.rand(), random.random()  # noqa: NPY002
 
 
-def test_grids_and_jigsaws_come_back_in_lightlys_order(photographs):
-    wide_table = VICRegLTransform(global_crop_size=96, local_crop_size=32, n_local_views=2, normalize=None)
+def test_grids_and_jigsaws_are_returned_in_lightlys_order(photographs):
+    pipeline = VICRegLTransform(global_crop_size=96, local_crop_size=32, n_local_views=2, normalize=None)
     views = compile_views(
-        wide_table, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, per_sample=True, workers=0
+        pipeline, size=96, channels=3, device="cpu", mean=(0.5,) * 3, std=(0.5,) * 3, per_sample=True, workers=0
     )
     entries = views(photographs[:4], torch.Generator().manual_seed(0))
     assert len(entries) == views.count == 8
     assert [e.shape[-1] for e in entries] == [96, 96, 32, 32, 2, 2, 2, 2]
     assert entries[0].min() < -0.5
-    assert entries[4].max() > 1, "a grid holds places in pixels and is not normalised"
+    assert entries[4].max() > 1, "a grid holds positions in pixels and is not normalised"
     pirl = PIRLTransform(96, normalize=None)
     jigsaw = compile_views(pirl, size=96, channels=3, device="cpu", per_sample=True, workers=0)
     whole, patches = jigsaw(photographs[:4], torch.Generator().manual_seed(0))
@@ -66,11 +66,11 @@ def test_grids_and_jigsaws_come_back_in_lightlys_order(photographs):
     assert patches.shape[:3] == (4, 9, 3)
 
 
-def test_a_pipeline_that_fails_is_named_before_the_training():
+def test_a_pipeline_that_fails_is_rejected_before_training():
     with pytest.raises(SslbenchError, match="cannot be drawn from images of 8x8x1"):
         compile_views(v2.Lambda(lambda image: 1 / 0), size=8, channels=1, device="cpu", workers=0)
 
 
-def test_a_pipeline_that_cannot_be_sent_to_workers_is_refused_in_one_line(digits):
-    with pytest.raises(SslbenchError, match="cannot be sent to workers"):
+def test_a_pipeline_that_cannot_be_pickled_is_rejected(digits):
+    with pytest.raises(SslbenchError, match="cannot be sent to worker processes"):
         draw(v2.Compose([v2.ToImage(), v2.Lambda(lambda image: image)]), digits, 1)

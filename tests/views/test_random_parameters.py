@@ -1,4 +1,4 @@
-"""The random numbers of the batched steps have the distributions of torchvision's and lightly's."""
+"""Random parameters of batched steps have the same distributions as those of torchvision and lightly."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def uniforms(numbers):
     "side, scale, ratio",
     [(96, (0.08, 1.0), (3 / 4, 4 / 3)), (28, (0.05, 0.14), (0.5, 2.0)), (8, (0.9, 1.0), (2.5, 3.0))],
 )
-def test_boxes_are_torchvisions(side, scale, ratio):
+def test_crop_boxes_have_the_distribution_of_torchvisions(side, scale, ratio):
     crop = v2.RandomResizedCrop(side, scale=scale, ratio=ratio)
     image = torch.empty(1, side, side)
     torch.manual_seed(11)
@@ -35,22 +35,22 @@ def test_boxes_are_torchvisions(side, scale, ratio):
         assert ks_2samp(values.numpy(), reference).pvalue > 1e-3, name
 
 
-def test_boxes_fall_back_to_the_centre_where_no_try_fits():
+def test_crop_boxes_fall_back_to_the_centre_if_no_try_fits():
     box = random_boxes(uniforms(22), 8, 8, (1.0, 1.0), (2.0, 3.0))
     crop = v2.RandomResizedCrop(8, scale=(1.0, 1.0), ratio=(2.0, 3.0)).make_params([torch.empty(1, 8, 8)])
     assert {name: float(getattr(box, name).unique()) for name in crop} == crop
 
 
-def test_boxes_stay_inside_at_the_largest_uniform_number():
+def test_crop_boxes_stay_inside_the_image_for_the_largest_uniform_number():
     box = random_boxes(torch.full((4, 22), 1 - 2**-24), 8, 8, (0.08, 1.0), (3 / 4, 4 / 3))
     assert (box.top + box.height <= 8).all() and (box.left + box.width <= 8).all()
 
 
-def test_every_order_of_the_jitter_is_equally_likely():
+def test_all_orders_of_the_jitter_are_equally_likely():
     step = ColourJitter((0.2, 1.8), (0.2, 1.8), (0.2, 1.8), (-0.2, 0.2))
-    order, place, factors, hue = step.parameters(uniforms(step.uniforms))
+    order, hue_position, factors, hue = step.parameters(uniforms(step.uniforms))
     codes = order[:, 0] * 9 + order[:, 1] * 3 + order[:, 2]
-    table = torch.stack([torch.bincount(codes[place == p], minlength=27) for p in range(4)]).numpy()
+    table = torch.stack([torch.bincount(codes[hue_position == p], minlength=27) for p in range(4)]).numpy()
     table = table[:, table.sum(0) > 0]
     assert table.shape == (4, 6)
     assert chisquare(table.ravel()).pvalue > 1e-3
@@ -67,7 +67,7 @@ def test_grey_images_keep_the_order_of_brightness_and_contrast():
     torch.testing.assert_close(step(images, numbers), jitter(images, order, None, factors, hue))
 
 
-def test_steps_hit_the_expected_share_of_the_images(photographs):
+def test_steps_change_the_expected_share_of_the_images(photographs):
     images = photographs[:1].repeat(2000, 1, 1, 1)[:, :, :4, :4].contiguous()
     for step, share in [
         (v2.RandomHorizontalFlip(0.3), 0.3),
@@ -79,7 +79,7 @@ def test_steps_hit_the_expected_share_of_the_images(photographs):
         assert chisquare([changed, 2000 - changed], [2000 * share, 2000 * (1 - share)]).pvalue > 1e-3, step
 
 
-def test_a_flip_is_independent_of_what_follows(photographs):
+def test_a_flip_is_independent_of_the_next_step(photographs):
     images = photographs[:1].repeat(2000, 1, 1, 1)[:, :, :4, :4].contiguous()
     pipeline = v2.Compose([v2.RandomHorizontalFlip(0.5), v2.RandomGrayscale(0.5)])
     (view,) = compile_views(pipeline, size=4, channels=3, device="cpu")(images, torch.Generator().manual_seed(2))
@@ -91,7 +91,7 @@ def test_a_flip_is_independent_of_what_follows(photographs):
     assert chi2_contingency(table).pvalue > 1e-3
 
 
-def test_shift_takes_every_place_up_to_an_eighth_equally_often():
+def test_all_shifts_up_to_an_eighth_are_equally_likely():
     images = torch.zeros(COUNT, 1, 28, 28, dtype=torch.uint8)
     images[:, 0, 14, 14] = 255
     moved = shift(images, torch.Generator().manual_seed(0), mirror=False)

@@ -1,4 +1,4 @@
-"""Every batched step against Pillow and torchvision with the same parameters, on real images."""
+"""Every batched step compared with Pillow or torchvision for the same parameters, on real images."""
 
 import numpy as np
 import pytest
@@ -55,11 +55,11 @@ def test_crop_resize_and_flips_equal_pillow(images, kernel, factor):
         theirs.append(F.horizontal_flip(picture) if flips[1, index] else picture)
     errors = error(ours, theirs)
     assert errors.mean() < 0.5 * ONE_LEVEL
-    # The cubic overshoots and is cut off after each side; newer Pillows take the side first that shrinks.
+    # The cubic kernel overshoots and is clamped after each dimension; newer versions of Pillow start with the one that shrinks.
     assert errors.max() < (2 if kernel == "bilinear" else 16) * ONE_LEVEL
 
 
-def test_enlarging_equals_the_matrices(images):
+def test_enlarging_equals_resizing_by_matrices(images):
     generator = torch.Generator().manual_seed(0)
     side = images.shape[-1]
     length = torch.randint(1, side + 1, (2, len(images)), generator=generator)
@@ -105,36 +105,36 @@ def test_hue_equals_torchvisions_float_arithmetic(photographs, shift):
 
 @pytest.mark.parametrize("steps", [-60, 10, 51])
 def test_hue_equals_pillow_within_the_rounding_of_its_hsv(photographs, steps):
-    # Pillow keeps hue, saturation and value as whole numbers up to 255, and moves the hue by a whole number of 256.
+    # Pillow stores hue, saturation and value as integers up to 255, and shifts the hue by an integer modulo 256.
     theirs = [F.adjust_hue(p, (steps + 0.5 * np.sign(steps)) / 255) for p in pil(photographs)]
     assert error(hue(photographs, steps / 256), theirs).mean() < 0.5 * ONE_LEVEL
 
 
 def hue(images, shift):
     order, factors = torch.arange(3).expand(len(images), 3), torch.ones(len(images), 3)
-    place = torch.zeros(len(images), dtype=torch.long)
-    return jitter(images / 255, order, place, factors, torch.full((len(images),), shift))
+    hue_position = torch.zeros(len(images), dtype=torch.long)
+    return jitter(images / 255, order, hue_position, factors, torch.full((len(images),), shift))
 
 
-def test_jitter_follows_the_order_of_each_image(photographs):
+def test_jitter_applies_the_adjustments_in_the_order_of_each_image(photographs):
     generator = torch.Generator().manual_seed(3)
     count = len(photographs)
     order = torch.rand(count, 3, generator=generator).argsort(1)
-    place = torch.randint(4, (count,), generator=generator)
+    hue_position = torch.randint(4, (count,), generator=generator)
     factors = 0.4 + 1.2 * torch.rand(count, 3, generator=generator)
     shift = 0.2 * torch.rand(count, generator=generator) - 0.1
-    ours = jitter(photographs / 255, order, place, factors, shift)
+    ours = jitter(photographs / 255, order, hue_position, factors, shift)
     names = ["adjust_brightness", "adjust_contrast", "adjust_saturation"]
     for index in range(count):
         steps = [(names[o], float(factors[index, o])) for o in order[index].tolist()]
-        steps.insert(int(place[index]), ("adjust_hue", float(shift[index])))
+        steps.insert(int(hue_position[index]), ("adjust_hue", float(shift[index])))
         theirs = photographs[index] / 255
         for name, value in steps:
             theirs = getattr(F, name)(theirs, value)
         assert (ours[index] - theirs).abs().mean() < 0.1 * ONE_LEVEL
 
 
-def test_grey_equals_pillow(images):
+def test_greyscale_equals_pillow(images):
     ours = Grey(1.0)(images / 255, torch.zeros(len(images), 1))
     channels = images.shape[1]
     assert error(ours, [F.rgb_to_grayscale(p, num_output_channels=channels) for p in pil(images)]).max() < ONE_LEVEL
@@ -160,7 +160,7 @@ def test_resize_and_centre_crop_equal_pillow(photographs):
     assert error(ours, [steps(p) for p in pil(photographs)]).max() < 2 * ONE_LEVEL
 
 
-def test_padded_crop_takes_every_place_of_the_padded_image(digits):
+def test_padded_crop_reaches_the_corners_of_the_padded_image(digits):
     corners = torch.tensor([[0.0, 0.0], [0.999, 0.999], [0.0, 0.999], [0.5, 0.5]])
     pictures = digits[:4] / 255
     ours = PaddedCrop((8, 8), 1)(pictures, corners)
@@ -169,7 +169,7 @@ def test_padded_crop_takes_every_place_of_the_padded_image(digits):
         assert torch.equal(ours[index], theirs)
 
 
-def test_a_part_beyond_the_image_repeats_its_edge(photographs):
+def test_a_part_beyond_the_image_repeats_the_edge_pixels(photographs):
     top, left = torch.tensor([-12, 5]), torch.tensor([4, -7])
     ours = cut_out(photographs[:2], top, left, (96, 96), extend=True)
     for index in range(2):

@@ -1,0 +1,28 @@
+"""``sslbench compare``: two results folders, row by row."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bench.cli import options as shared
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A results folder.")],
+    second: Annotated[Path, typer.Argument(help="Another results folder.")],
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, named as in the records.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
+    on: Annotated[Literal["test", "val"], typer.Option(help="val compares the runs on the development task.")] = "test",
+    plugin: shared.Plugins = None,
+) -> None:
+    """Compare two results folders: does each row differ by more than noise?"""
+    from bench.leaderboard.read import Selection, read_comparison
+    from bench.reports.comparison import to_screen
+
+    shared.load_plugins(plugin)
+    comparison, problems = read_comparison(first, second, Selection(dataset, backbone, budget, on))
+    shared.report_problems(problems)
+    console = shared.console()
+    console.print(to_screen(comparison, (str(first), str(second)), console.width))

@@ -1,0 +1,45 @@
+"""``sslbench leaderboard``: show the tables of a results folder."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bench.cli import options as shared
+
+
+def leaderboard(
+    dataset: Annotated[str | None, typer.Option(help="Only this data set, named as in the records.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
+    on: Annotated[Literal["test", "val"], typer.Option(help="val shows the runs on the development task.")] = "test",
+    sort: Annotated[str, typer.Option(help="rank, method, a column or a cost.")] = "rank",
+    format: Annotated[
+        Literal["table", "markdown", "csv", "json", "latex"], typer.Option(help="How to print it.")
+    ] = "table",
+    all_protocols: Annotated[
+        bool, typer.Option("--all-protocols", help="Also show what was measured on request.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also load the methods and compare their versions (slower).")
+    ] = False,
+    results: shared.Results = Path("results"),
+    plugin: shared.Plugins = None,
+) -> None:
+    """Show the tables of a results folder; if nothing is selected, also write leaderboard.md, .csv and .json."""
+    from bench.leaderboard.read import Selection, read_leaderboard
+    from bench.reports.formats import FORMATS, write_leaderboard
+
+    shared.load_plugins(plugin)
+    selection = Selection(dataset, backbone, budget, on)
+    tables, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=check, sort=sort)
+    shared.report_problems(problems)
+    if format == "table":
+        from bench.reports.leaderboard import to_screen
+
+        console = shared.console()
+        console.print(to_screen(tables, console.width))
+    else:
+        typer.echo(FORMATS[format](tables), nl=False)
+    if selection == Selection() and tables.tables and sort == "rank" and not all_protocols:
+        write_leaderboard(tables, results)

@@ -1,0 +1,99 @@
+"""Options that several commands share, and how commands print and end."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from bench.errors import SslbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.records.store import Problem
+    from bench.training.options import RunOptions
+
+WHAT = "What to run"
+DATA = "On which data"
+TRAINED = "How it is trained"
+CARRIED_OUT = "How it is carried out"
+
+_RESULTS = "Folder of records, encoders and leaderboards."
+_PLUGIN = "A Python file or module with a method or a protocol; may be repeated."
+_DATA_ROOT = "Folder with data sets that are downloaded already."
+
+Results = Annotated[Path, typer.Option(help=_RESULTS)]
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN)]
+DataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT)]
+
+# The same and others in the groups of `run --help` and `study --help`.
+RunResults = Annotated[Path, typer.Option(help=_RESULTS, rich_help_panel=CARRIED_OUT)]
+RunPlugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN, rich_help_panel=WHAT)]
+RunDataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT, rich_help_panel=DATA)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=CARRIED_OUT)]
+Jobs = Annotated[
+    str,
+    typer.Option(
+        help="Runs at a time: auto or a number. The results do not depend on it.", rich_help_panel=CARRIED_OUT
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Run again what is recorded.", rich_help_panel=CARRIED_OUT)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=CARRIED_OUT)]
+RunName = Annotated[
+    str,
+    typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a part of it that is unique."),
+]
+
+
+def with_environment(options: "RunOptions") -> "RunOptions":
+    """Return the options with the checkpoint interval that ``SSLBENCH_CHECKPOINT_SECONDS`` names, if it is set.
+
+    Raises:
+        SslbenchError: It is not a number.
+    """
+    text = os.environ.get("SSLBENCH_CHECKPOINT_SECONDS")
+    if text is None:
+        return options
+    try:
+        return replace(options, checkpoint_seconds=float(text))
+    except ValueError:
+        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds") from None
+
+
+def console() -> "Console":
+    """Return the console: as wide as the terminal, else as ``COLUMNS`` says, else 160 columns."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))
+
+
+def load_plugins(plugins: Sequence[str] | None) -> None:
+    """Load installed protocols and the plugins that the user named."""
+    from bench.registry.plugins import load_installed_protocols, load_plugin
+
+    load_installed_protocols()
+    for plugin in plugins or ():
+        load_plugin(plugin)
+
+
+def report_problems(problems: "Iterable[Problem]") -> None:
+    """Name on the error stream each file of a results folder that was skipped."""
+    for problem in problems:
+        print(f"sslbench: {problem}", file=sys.stderr)
+
+
+def end(work: Callable[[], Sequence[object]]) -> NoReturn:
+    """Do the work, which returns the runs that did not end well, and end the program.
+
+    Exit codes: 0; 1 if runs did not end well; 130 if the user stopped.
+    """
+    try:
+        failed = work()
+    except KeyboardInterrupt:
+        print("sslbench: stopped; the same command continues", file=sys.stderr)
+        raise typer.Exit(130) from None
+    raise typer.Exit(1 if failed else 0)

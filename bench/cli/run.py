@@ -1,0 +1,181 @@
+"""``sslbench run``: run methods, record what the protocols measure, show the leaderboard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bench.cli import options as shared
+from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
+from bench.errors import SslbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.planning.plan import PlannedRun
+
+
+def run(
+    methods: Annotated[
+        list[str] | None, typer.Argument(help="Methods to run; `sslbench list methods` names them.")
+    ] = None,
+    all_methods: Annotated[
+        bool, typer.Option("--all", help="Run every method that the backbone allows.", rich_help_panel=WHAT)
+    ] = False,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Run this one seed; 0 by default.", rich_help_panel=WHAT)
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)] = None,
+    plugin: shared.RunPlugins = None,
+    dataset: Annotated[
+        str,
+        typer.Option(help="Name of a data set, or folder:PATH for a directory or zip of images.", rich_help_panel=DATA),
+    ] = "digits",
+    data_root: shared.RunDataRoot = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=8, help="Side in pixels of a folder's images; 96 by default.", rich_help_panel=DATA),
+    ] = None,
+    no_flip: Annotated[
+        bool,
+        typer.Option("--no-flip", help="A mirrored image of this folder is of another class.", rich_help_panel=DATA),
+    ] = False,
+    on: Annotated[
+        Literal["test", "val"],
+        typer.Option(
+            help="val measures on the development task, which is stored apart and never ranked.", rich_help_panel=DATA
+        ),
+    ] = "test",
+    budget: Annotated[
+        str,
+        typer.Option(
+            help="smoke, quick, standard, long, or a number of epochs such as 100ep.", rich_help_panel=TRAINED
+        ),
+    ] = "standard",
+    backbone: Annotated[
+        str | None, typer.Option(help="The backbone; each data set has a default.", rich_help_panel=TRAINED)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the method (or recipe.KEY); makes a marked row.",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Images per step; makes a marked row.", rich_help_panel=TRAINED)
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Pretrain on this share of the images (0.8), the same images for all methods; makes a marked row.",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    views: Annotated[
+        Literal["auto", "batched", "per-sample"],
+        typer.Option(
+            help="batched: draw views in batches on the device, or stop with an error; per-sample: image by image in workers, "
+            "which makes a marked row.",
+            rich_help_panel=TRAINED,
+        ),
+    ] = "auto",
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUDGET",
+            help="Continue the finished runs of --budget to this longer budget (100ep): their rates follow the schedule of the "
+            "new length from there on; makes a marked row.",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    snapshots: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Store features of 500 images of val every N epochs of pretraining.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
+    device: shared.Device = "auto",
+    jobs: shared.Jobs = "auto",
+    results: shared.RunResults = Path("results"),
+    force: shared.Force = False,
+    dry_run: shared.DryRun = False,
+) -> None:
+    """Run methods on a data set, record what the protocols measure, and show the leaderboard."""
+    if bool(methods) == all_methods:
+        raise SslbenchError(
+            "name methods or --all, not both"
+            if all_methods
+            else "nothing to run: name methods (`sslbench list methods` shows them), or --all"
+        )
+    if seed is not None and seeds is not None:
+        raise SslbenchError("--seed names one seed, --seeds a number of seeds: give one of the two")
+    from bench.data.spec import DatasetSpec
+    from bench.execution.session import perform
+    from bench.planning.request import Request
+    from bench.training.options import RunOptions
+
+    request = Request(
+        methods=methods or [],
+        budget=budget,
+        backbone=backbone,
+        protocols=protocol or (),
+        seeds=list(range(seeds)) if seeds is not None else [seed or 0],
+        settings=set_ or (),
+        batch_size=batch_size,
+        share=share,
+        views=views,
+        extend=extend,
+        force=force,
+    )
+    options = shared.with_environment(
+        RunOptions(
+            results=results,
+            dataset=DatasetSpec(dataset, data_root, image_size, False if no_flip else None, on),
+            device=device,
+            snapshots=snapshots,
+            plugins=plugin or (),
+            jobs=jobs,
+        )
+    )
+
+    def work() -> Sequence[object]:
+        console = shared.console()
+        performed = perform(request, options, console, dry_run=dry_run)
+        if not dry_run:
+            _show_tables(results, performed.runs, bool(protocol), console)
+        return performed.failed
+
+    shared.end(work)
+
+
+def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: bool, console: "Console") -> None:
+    """Show the tables of these runs, and write the leaderboard's files."""
+    from bench.execution.plan_summary import backbones_of, first_trained
+    from bench.leaderboard.read import Selection, leaderboard_of, read_records
+    from bench.records.record import NO_BUDGET, OWN_NETWORK
+    from bench.reports.formats import write_leaderboard
+    from bench.reports.leaderboard import to_screen
+
+    first = first_trained(runs)
+    records, problems = read_records(results, first.task)
+    for problem in problems:
+        console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for backbone in backbones_of(runs):
+        selection = Selection(first.dataset, backbone, first.budget, first.task)
+        if first.budget == NO_BUDGET:
+            selection = Selection(first.dataset, None if backbone == OWN_NETWORK else backbone, None, first.task)
+        tables = leaderboard_of(records, selection, all_protocols=all_protocols, check=True, folder=str(results))
+        console.print(to_screen(tables, console.width))
+    if first.task == "test":
+        write_leaderboard(leaderboard_of(records, Selection()), results)

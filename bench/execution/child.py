@@ -1,0 +1,76 @@
+"""The process of one run, seen from inside: it opens the options, carries out the run and reports to the session."""
+
+import signal
+import time
+from multiprocessing.connection import Connection
+
+from bench.errors import Stopped, StorageError
+from bench.execution.events import RunEnded, RunLocked, RunUpdate, metrics_of
+from bench.planning.plan import PlannedRun
+from bench.training.context import Progress, RunContext
+from bench.training.options import RunOptions
+
+PROGRESS_SECONDS = 0.2
+"""Shortest time between two reports of progress, except at the start and the end of a stage."""
+
+
+def carry_out(connection: Connection, options: RunOptions, run: PlannedRun, slot: int, wait: bool) -> None:
+    """Carry out one run; the main function of its process."""
+    # Ctrl-C reaches every process of the terminal: only the session answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        connection.send(_Child(connection, options, run).carry_out(slot, wait))
+    except StorageError as error:
+        connection.send(error)
+    except OSError:  # the session's process is gone
+        return
+
+
+class _Child:
+    def __init__(self, connection: Connection, options: RunOptions, run: PlannedRun) -> None:
+        self.connection, self.options, self.run = connection, options, run
+        self.reported = 0.0
+        self.terminated = False
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def carry_out(self, slot: int, wait: bool) -> RunEnded | RunLocked:
+        """Carry out the run and return how it ended."""
+        from bench.device import device_of_slot
+        from bench.execution.run import execute
+        from bench.records.store import Store
+        from bench.registry.plugins import load_installed_protocols, load_plugin
+
+        identity = self.run.identity
+        for plugin in self.options.plugins:
+            load_plugin(plugin)
+        load_installed_protocols()
+        context = RunContext(
+            options=self.options,
+            store=Store(self.options.results),
+            torch_device=device_of_slot(self.options.device, slot),
+            keep_going=lambda: not self.terminated and not self.connection.poll(),
+            on_progress=self._on_progress,
+            on_message=self._send,
+        )
+        try:
+            record = execute(self.run, self.options.dataset.load(), context, wait=wait)
+        except Stopped as error:
+            return RunEnded(identity, "interrupted", str(error))
+        if record is None:
+            return RunLocked(identity)
+        return RunEnded(identity, record.status, record.cause, metrics_of(record.protocols))
+
+    def _on_sigterm(self, *_: object) -> None:
+        self.terminated = True
+
+    def _on_progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self.reported >= PROGRESS_SECONDS or progress.done in (0, progress.total):
+            self.reported = now
+            self._send(progress)
+
+    def _send(self, content: Progress | str) -> None:
+        try:
+            self.connection.send(RunUpdate(self.run.identity, content))
+        except OSError:
+            raise Stopped("the command that started this run is gone") from None

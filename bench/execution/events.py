@@ -1,0 +1,44 @@
+"""What the process of a run reports to the session."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.records.record import Identity, Measurement, Status
+from bench.training.context import Progress
+
+
+@dataclass(frozen=True)
+class RunUpdate:
+    """A run's progress, or a line for the user."""
+
+    identity: Identity
+    content: Progress | str
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run ended.
+
+    Attributes:
+        identity: The run's identity.
+        status: How it ended.
+        cause: Why, if the status is not ``ok``: one line.
+        metrics: Mean metrics by protocol id, as in the record; empty for a protocol that another one with the same label sets stands for.
+    """
+
+    identity: Identity
+    status: Status
+    cause: str | None
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunLocked:
+    """Another process is carrying out this run: it is tried again after the others, then waited for."""
+
+    identity: Identity
+
+
+def metrics_of(protocols: Mapping[str, Measurement]) -> dict[str, Mapping[str, float]]:
+    """Return the mean metrics by protocol id."""
+    return {name: measurement.metrics for name, measurement in protocols.items()}

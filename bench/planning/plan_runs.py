@@ -1,0 +1,58 @@
+"""From a request to a plan: check, resolve, read the records, plan, extend. The command, the studies and the tests share it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.planning.extend import with_sources
+from bench.planning.plan import PlannedRun, plan
+from bench.planning.request import Request, check_names
+from bench.planning.resolve import resolve
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.training.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs of a request.
+
+    Attributes:
+        runs: All runs that were asked for, each with what is left to do.
+        records: The records of these runs that were found, perhaps of other versions.
+        image_size: Side of the images in pixels.
+        skipped: Method name to the reason why it was left out of ``--all``.
+        notes: Lines that the user should read before the runs start.
+    """
+
+    runs: Sequence[PlannedRun]
+    records: Sequence[Record]
+    image_size: int
+    skipped: Mapping[str, str]
+    notes: Sequence[str]
+
+    @property
+    def todo(self) -> list[PlannedRun]:
+        """The runs with something left to do."""
+        return [run for run in self.runs if not run.done]
+
+
+def plan_runs(request: Request, options: RunOptions, on_checked: Callable[[], None] = lambda: None) -> Plan:
+    """Return the plan of a request.
+
+    Args:
+        request: What was asked for.
+        options: How runs are carried out; names the data set, the results folder and the plugins.
+        on_checked: Called after the names are checked, before the data set and torch are loaded.
+
+    Raises:
+        SslbenchError: Bad input, in one line.
+    """
+    check_names(request, options)
+    on_checked()
+    resolved = resolve(request, options)
+    store = Store(options.results)
+    records = [record for run in resolved.wanted if (record := store.read(run.identity)) is not None]
+    runs = plan(resolved.wanted, records, force=request.force)
+    if request.extend is not None:
+        runs = with_sources(runs, request.budget, store)
+    return Plan(runs, records, resolved.image_size, resolved.skipped, resolved.notes)
