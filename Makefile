@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 run: $(VENV)/installed
 	$(BIN)/sslbench run --all --budget quick $(addprefix --protocol ,$(QUICKLY))
-	$(BIN)/sslbench leaderboard --dataset digits --budget quick --compare results/reference
+	$(BIN)/sslbench compare results results/reference --dataset digits --budget quick
 
 test: lint
 	$(PYTEST)

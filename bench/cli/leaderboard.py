@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli import options as shared
+from bench.errors import unknown
+from bench.reports.formats import FORMATS, write_leaderboard
 
 
 def leaderboard(
@@ -14,9 +16,7 @@ def leaderboard(
     backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
     on: Annotated[Literal["test", "val"], typer.Option(help="val shows the runs on the development task.")] = "test",
     sort: Annotated[str, typer.Option(help="rank, method, a column or a cost.")] = "rank",
-    format: Annotated[
-        Literal["table", "markdown", "csv", "json", "latex"], typer.Option(help="How to print it.")
-    ] = "table",
+    format: Annotated[str, typer.Option(help=f"How to print it: table, {', '.join(FORMATS)}.")] = "table",
     all_protocols: Annotated[
         bool, typer.Option("--all-protocols", help="Also show what was measured on request.")
     ] = False,
@@ -28,8 +28,9 @@ def leaderboard(
 ) -> None:
     """Show the tables of a results folder; if nothing is selected, also write leaderboard.md, .csv and .json."""
     from bench.leaderboard.read import Selection, read_leaderboard
-    from bench.reports.formats import FORMATS, write_leaderboard
 
+    if format not in ("table", *FORMATS):
+        raise unknown("format", format, ["table", *FORMATS])
     shared.load_plugins(plugin)
     selection = Selection(dataset, backbone, budget, on)
     tables, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=check, sort=sort)

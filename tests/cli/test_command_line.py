@@ -7,7 +7,8 @@ import sys
 import pytest
 from support.starting import clean_environment
 
-from bench.cli.app import main
+from bench.cli import main
+from bench.cli.old_spellings import translated
 
 MISTAKES = [
     (["run"], "name methods"),
@@ -23,12 +24,17 @@ MISTAKES = [
     (["run", "simclr", "--set", "temprature=1"], "did you mean 'temperature'"),
     (["run", "simclr", "--set", "temperature=warm"], "takes float"),
     (["run", "simclr", "--set", "temperature"], "KEY=VALUE"),
-    (["run", "simclr", "--device", "cuda:7"], "not there"),
+    (["run", "simclr", "--device", "cuda:7"], "does not exist"),
     (["run", "simclr", "--jobs", "many"], "--jobs"),
     (["run", "simclr", "--batch-size", "100000"], "--batch-size"),
     (["run", "simclr", "--seed", "1", "--seeds", "2"], "give one of the two"),
     (["run", "simclr", "--plugin", "nowhere.py"], "no such file"),
     (["run", "simclr", "--results", "/proc/results"], "cannot be written"),
+    (["leaderboard", "--format", "jsn", "--results", "RECORDED"], "did you mean 'json'"),
+    (["compare", "nowhere", "RECORDED"], "no records in nowhere"),
+    (["study", "autoencoder-mnits", "--show"], "did you mean 'autoencoder-mnist'"),
+    (["study", "autoencoder-mnist", "--show", "--seeds", "2"], "--show runs nothing"),
+    (["study", "autoencoder-mnist", "--format", "json"], "only with --show"),
     (["leaderboard", "--sort", "knnn", "--results", "RECORDED"], "did you mean 'knn'"),
     (["leaderboard", "--dataset", "digit", "--results", "RECORDED"], "did you mean 'digits'"),
     (["show", "simclrr", "--results", "RECORDED"], "simclr"),
@@ -57,14 +63,16 @@ def test_a_mistake_shows_no_traceback(sslbench):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["leaderboard"], ["show", "simclr"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["study", "--help"], ["leaderboard"], ["show", "simclr"]]
+)
 def test_what_starts_quickly_imports_no_torch(recorded, arguments):
     code = f"""
 import sys
-from bench.cli import app
+from bench.cli import main
 sys.argv = ["sslbench", *{arguments!r}]
 try:
-    app.main()
+    main()
 except SystemExit:
     print("torch" in sys.modules, "scipy.stats" in sys.modules, file=sys.stderr)
 """
@@ -79,6 +87,33 @@ def test_lists_are_json_on_request(sslbench, kind):
     rows = json.loads(sslbench("list", kind, "--format", "json").stdout)
     assert len(rows) >= 5
     assert all(row.keys() == rows[0].keys() for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("run --study NAME --budget smoke", "study NAME --budget smoke"),
+        ("run --study=NAME", "study NAME"),
+        ("leaderboard --study NAME --format json", "study NAME --show --format json"),
+        ("leaderboard --compare B", "compare results B"),
+        ("leaderboard --results A --dataset digits --compare B", "compare A B --dataset digits"),
+        ("run simclr --budget smoke", "run simclr --budget smoke"),
+        ("leaderboard --dataset digits", "leaderboard --dataset digits"),
+        ("", ""),
+    ],
+)
+def test_old_spellings_are_today_s_commands(old, new):
+    assert translated(old.split()) == new.split()
+
+
+def test_an_old_spelling_still_works_and_refuses_other_options(sslbench, recorded):
+    folders = ("--results", str(recorded), "--compare", str(recorded))
+    done = sslbench("leaderboard", *folders)
+    assert done.returncode == 0, done.stderr
+    assert "reproduced within noise: 2 of 2" in done.stdout
+    assert sslbench("leaderboard", *folders, "--all-protocols").returncode == 2
+    assert "--compare" not in sslbench("leaderboard", "--help").stdout
+    assert "--study" not in sslbench("run", "--help").stdout
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(sslbench, tmp_path):

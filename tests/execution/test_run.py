@@ -1,17 +1,16 @@
-"""One run in this process: what it tells the user."""
+"""One run in this process: what it reports to the user."""
 
-import torch
+from support.in_process import context_of, options_of
 
 from bench import HARNESS_VERSION
 from bench.data import load
-from bench.execution.context import Surroundings
 from bench.execution.run import execute
 from bench.planning.plan import Wanted, plan
 from bench.records.record import Identity
 from bench.records.store import Store
 
 
-def test_a_run_says_where_a_foreign_file_in_its_place_was_kept(tmp_path):
+def test_a_run_reports_where_a_foreign_file_with_its_name_was_kept(tmp_path):
     dataset = load("digits")
     identity = Identity(
         "digits", dataset.fingerprint, "test", "pixels", 1, "resnet9_slim", 1, HARNESS_VERSION, "smoke", 2, 256, 0
@@ -22,7 +21,7 @@ def test_a_run_says_where_a_foreign_file_in_its_place_was_kept(tmp_path):
     path.write_text("not mine")
     (run,) = plan([Wanted(identity, {"knn": 1})], [])
     lines = []
-    record = execute(run, dataset, Surroundings(store, torch.device("cpu"), 1, 600.0, say=lines.append))
+    record = execute(run, dataset, context_of(options_of(tmp_path), on_message=lines.append))
     assert record is not None
     assert record.status == "ok", record.cause
     (line,) = lines

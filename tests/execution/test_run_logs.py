@@ -1,11 +1,10 @@
-"""The log of a run: what happened, with the time; tracebacks stand there and nowhere else."""
+"""The log of a run: what happened and when; it is the only place of tracebacks."""
 
 import re
 
 import pytest
 import torch
-from bench.execution.context import Surroundings
-from support.in_process import lines_of, perform, stopped
+from support.in_process import context_of, lines_of, options_of, perform, stopped
 
 from bench.data import load
 from bench.evaluation import evaluate
@@ -25,7 +24,7 @@ def whole(tmp_path_factory):
     return store, perform(store, **RUN)
 
 
-def test_a_log_tells_a_run_from_start_to_end(whole):
+def test_a_log_shows_a_run_from_start_to_end(whole):
     store, record = whole
     path = store.log_path(record.identity)
     assert path.relative_to(store.root).as_posix() == "logs/digits/resnet9_slim/3ep/autoencoder/seed-0.log"
@@ -42,7 +41,7 @@ def test_a_log_tells_a_run_from_start_to_end(whole):
     assert end == "end: ok"
 
 
-def test_a_later_sitting_is_appended(whole, tmp_path):
+def test_a_later_session_is_appended(whole, tmp_path):
     store = Store(tmp_path)
     stopped(store, stop_at=7, **RUN)
     record = perform(store, **RUN)
@@ -51,11 +50,11 @@ def test_a_later_sitting_is_appended(whole, tmp_path):
     heads = [line.partition(":")[0] for line in log]
     assert heads == [
         "start (new)", "epoch 1/3", "interrupted",
-        "start (interrupted before)", "checkpoint taken up after step 7 of 15", "epoch 2/3", "epoch 3/3", "knn", "lowshot-1-frozen", "end",
+        "start (interrupted before)", "checkpoint resumed after step 7 of 15", "epoch 2/3", "epoch 3/3", "knn", "lowshot-1-frozen", "end",
         "start (protocols missing)", "encoder stored", "lowshot-2-frozen", "end",
     ]  # fmt: skip
-    of_one_sitting = [line for line in lines_of(whole[0].log_path(record.identity)) if line.startswith("epoch")]
-    assert [line for line in log if line.startswith("epoch")] == of_one_sitting
+    of_one_session = [line for line in lines_of(whole[0].log_path(record.identity)) if line.startswith("epoch")]
+    assert [line for line in log if line.startswith("epoch")] == of_one_session
 
 
 def attempt(tmp_path, say=lambda _: None):
@@ -63,7 +62,7 @@ def attempt(tmp_path, say=lambda _: None):
     identity = Identity("digits", dataset.fingerprint, "test", "autoencoder", 1, "resnet9_slim", 1, 1, "1ep", 1, 256, 0)
     store = Store(tmp_path)
     (run,) = plan([Wanted(identity, {"knn": 1})], [])
-    record = execute(run, dataset, Surroundings(store, torch.device("cpu"), 1, 600.0, say=say))
+    record = execute(run, dataset, context_of(options_of(tmp_path), on_message=say))
     return record, store.log_path(identity)
 
 
@@ -93,12 +92,12 @@ def test_a_protocol_that_fails_leaves_its_traceback_too(tmp_path, monkeypatch):
     assert end.startswith("end: failed, knn: ZeroDivisionError")
 
 
-def test_a_log_that_cannot_be_written_stops_no_run_and_is_said_once(tmp_path):
+def test_a_log_that_cannot_be_written_stops_no_run_and_is_reported_once(tmp_path):
     (tmp_path / "logs").write_text("a file in the place of the folder")
-    said = []
-    record, path = attempt(tmp_path, said.append)
+    messages = []
+    record, path = attempt(tmp_path, messages.append)
     assert record.status == "ok"
-    (line,) = said
+    (line,) = messages
     assert line.startswith(f"log {path} cannot be written: ")
     assert line.endswith("; the run continues without a log")
 

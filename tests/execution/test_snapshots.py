@@ -1,4 +1,4 @@
-"""Snapshots: what the file holds, and that taking them leaves no trace in the run."""
+"""Snapshots: what the file holds, and that taking them does not change the run."""
 
 import shutil
 from dataclasses import replace
@@ -12,7 +12,7 @@ from bench.data import load
 from bench.errors import StorageError
 from bench.evaluation.features import extract
 from bench.execution.encoder import build_method
-from bench.execution.snapshots import IMAGES, Snapshots
+from bench.execution.snapshots import IMAGES, SnapshotFile
 from bench.records.checkpoints import stored_encoder
 from bench.records.record import Identity
 from bench.records.store import Store
@@ -51,7 +51,7 @@ def test_taking_a_snapshot_leaves_modes_weights_and_random_numbers_as_they_are(w
     modes = [module.training for module in method.modules()]
     before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
     numbers = torch.get_rng_state()
-    own = Snapshots(tmp_path / "seed-0.npz", 1, watched[1].identity, digits, CPU)
+    own = SnapshotFile(tmp_path / "seed-0.npz", 1, watched[1].identity, digits, CPU)
     own.begin(0)
     own.take(method, 1, 0.5)
     assert [module.training for module in method.modules()] == modes
@@ -59,7 +59,7 @@ def test_taking_a_snapshot_leaves_modes_weights_and_random_numbers_as_they_are(w
     assert torch.equal(torch.get_rng_state(), numbers)
 
 
-def test_the_file_holds_features_of_val_every_so_many_epochs_and_at_the_end(watched, digits):
+def test_the_file_holds_features_of_val_every_few_epochs_and_at_the_end(watched, digits):
     store, record = watched
     file = np.load(store.snapshots_path(record.identity))
     assert file["epochs"].tolist() == [2, 4, 5]
@@ -105,10 +105,10 @@ def test_a_killed_run_continues_to_the_same_file_without_duplicates(watched, tmp
 def test_the_images_are_spread_over_val_where_that_is_sorted_by_class(digits):
     labels = digits.train_labels
     by_class = replace(digits, val=torch.argsort(labels, stable=True))
-    found = Snapshots(None, 1, identity_of(digits), by_class, CPU)
+    found = SnapshotFile(None, 1, identity_of(digits), by_class, CPU)
     assert len(found.labels) == IMAGES
     assert set(found.labels.tolist()) == set(range(10))
-    assert torch.equal(Snapshots(None, 1, identity_of(digits), by_class, CPU).images, found.images)
+    assert torch.equal(SnapshotFile(None, 1, identity_of(digits), by_class, CPU).images, found.images)
 
 
 def identity_of(dataset):
@@ -118,12 +118,12 @@ def identity_of(dataset):
 def test_a_file_of_another_run_is_replaced_and_a_damaged_one_is_named(watched, digits, tmp_path):
     path = tmp_path / "seed-0.npz"
     shutil.copy(watched[0].snapshots_path(watched[1].identity), path)
-    own = Snapshots(path, 2, watched[1].identity, digits, CPU)
+    own = SnapshotFile(path, 2, watched[1].identity, digits, CPU)
     own.begin(4)
     assert list(own.taken) == [2, 4]
     own.begin(0)
     assert own.taken == {}
-    other = Snapshots(path, 2, replace(watched[1].identity, seed=1), digits, CPU)
+    other = SnapshotFile(path, 2, replace(watched[1].identity, seed=1), digits, CPU)
     other.begin(4)
     assert other.taken == {}
     path.write_bytes(path.read_bytes()[:500])
@@ -132,9 +132,9 @@ def test_a_file_of_another_run_is_replaced_and_a_damaged_one_is_named(watched, d
 
 
 def test_what_is_trained_already_says_that_it_has_no_snapshots(tmp_path):
-    store, said = Store(tmp_path), []
+    store, messages = Store(tmp_path), []
     perform(store, "autoencoder", budget="1ep", protocols=("knn",))
-    perform(store, "autoencoder", budget="1ep", protocols=("knn", "lowshot-1-frozen"), snapshots=1, say=said.append)
-    assert said == ["autoencoder, seed 0: trained already, without snapshots; --force trains it again"]
+    perform(store, "autoencoder", budget="1ep", protocols=("knn", "lowshot-1-frozen"), snapshots=1, say=messages.append)
+    assert messages == ["autoencoder, seed 0: trained already, without snapshots; --force trains it again"]
     perform(store, "autoencoder", budget="1ep", snapshots=1, force=True)
     assert len(list((tmp_path / "snapshots").rglob("seed-0.npz"))) == 1

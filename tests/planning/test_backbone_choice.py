@@ -1,25 +1,25 @@
-"""Without a backbone each method gets that of its family, and the floor and the ceiling stand beside both."""
+"""If no backbone is named each method gets the one of its family, and floor and ceiling are measured on both."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from support.in_process import options_of, wanted_runs
 
-from bench.data.spec import DatasetSpec
 from bench.planning.request import Request
-from bench.planning.resolve import resolve
 
 pytestmark = pytest.mark.usefixtures("only_the_catalogue")
 
 
-def choose_backbones(methods: Sequence[str], backbone: str | None = None) -> dict[str, set[str]]:
+def backbones_of(methods: Sequence[str], backbone: str | None = None) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for wanted in resolve(Request(methods, DatasetSpec("digits"), backbone=backbone)).wanted:
-        found.setdefault(wanted.identity.method, set()).add(wanted.identity.backbone)
+    for run in wanted_runs(Request(methods, backbone=backbone), options_of(Path("results"))):
+        found.setdefault(run.identity.method, set()).add(run.identity.backbone)
     return found
 
 
 def test_all_runs_both_families_and_the_floors_on_both() -> None:
-    found = choose_backbones([])
+    found = backbones_of([])
     assert found["simclr"] == {"resnet9_slim"}
     assert found["mae"] == {"vit_nano"}
     for floor in ("pixels", "random_init", "supervised"):
@@ -35,11 +35,11 @@ def test_all_runs_both_families_and_the_floors_on_both() -> None:
         (["random_init", "simclr", "mae"], {"resnet9_slim", "vit_nano"}),
     ],
 )
-def test_a_floor_stands_beside_the_methods_that_are_named(methods: list[str], floor: set[str]) -> None:
-    assert choose_backbones(methods)["random_init"] == floor
+def test_a_floor_is_measured_on_the_backbones_of_the_named_methods(methods: list[str], floor: set[str]) -> None:
+    assert backbones_of(methods)["random_init"] == floor
 
 
 def test_a_named_backbone_is_that_of_every_run() -> None:
-    found = choose_backbones([], "vit_nano")
+    found = backbones_of([], "vit_nano")
     assert set.union(*found.values()) == {"vit_nano"}
     assert {"simclr", "mae", "random_init"} <= set(found)

@@ -1,4 +1,4 @@
-"""A finished run goes on to more epochs: to the same numbers where the rate is constant, and from the right step where it is not."""
+"""A finished run is continued to more epochs: to the same numbers if its rate is constant, and from the right step if not."""
 
 from dataclasses import replace
 
@@ -18,9 +18,9 @@ PROTOCOLS = ("knn", "lowshot-1-frozen")
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     """One folder of runs that had their length from the start, one where a run of 5 epochs is finished."""
-    straight, going_on = (Store(tmp_path_factory.mktemp(name)) for name in ("straight", "going_on"))
-    perform(going_on, "vae", budget="5ep", batch_size=BATCH, protocols=PROTOCOLS)
-    return straight, going_on
+    straight, continued = (Store(tmp_path_factory.mktemp(name)) for name in ("straight", "continued"))
+    perform(continued, "vae", budget="5ep", batch_size=BATCH, protocols=PROTOCOLS)
+    return straight, continued
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,12 @@ def test_an_extended_run_that_is_stopped_continues_to_the_same_numbers(stores, s
     last = perform(store, "vae", budget="5ep", extend="10ep", batch_size=BATCH, protocols=PROTOCOLS)
     assert same(store, last, stores[0], straight)
     log = lines_of(store.log_path(last.identity))
-    assert f"finished training of 5 epochs taken up after step {5 * STEPS} of {10 * STEPS}" in log
-    assert f"checkpoint taken up after step {5 * STEPS + 1} of {10 * STEPS}" in log
-    assert f"checkpoint taken up after step {6 * STEPS + 4} of {10 * STEPS}" in log
+    assert f"finished training of 5 epochs resumed after step {5 * STEPS} of {10 * STEPS}" in log
+    assert f"checkpoint resumed after step {5 * STEPS + 1} of {10 * STEPS}" in log
+    assert f"checkpoint resumed after step {6 * STEPS + 4} of {10 * STEPS}" in log
 
 
-def test_a_cosine_goes_on_as_that_of_the_new_length_from_where_it_stands(tmp_path, monkeypatch):
+def test_a_cosine_continues_as_that_of_the_new_length_from_the_step_that_it_reached(tmp_path, monkeypatch):
     asked = []
     real = optimizers.schedule
 
@@ -95,15 +95,15 @@ def test_a_cosine_goes_on_as_that_of_the_new_length_from_where_it_stands(tmp_pat
 
 def test_what_cannot_be_extended_is_one_line(stores, extended, tmp_path):
     store = stores[1]
-    for of, line in (
+    for asked, line in (
         ({"budget": "7ep", "extend": "10ep"}, "no finished run of vae, seed 0 at 7ep"),
         ({"budget": "5ep", "extend": "10ep", "seeds": (1,)}, "no finished run of vae, seed 1 at 5ep"),
         ({"budget": "5ep", "extend": "10ep", "share": 0.9}, "no finished run of vae"),
-        ({"budget": "5ep", "extend": "5ep"}, "--extend 5ep: is 5 epochs, and --budget 5ep has 5 already"),
+        ({"budget": "5ep", "extend": "5ep"}, "--extend 5ep: has 5 epochs, no more than the 5 of --budget 5ep"),
         ({"budget": "5ep", "extend": "many"}, "unknown budget 'many'"),
     ):
         with pytest.raises(SslbenchError, match=line) as caught:
-            perform(store, "vae", batch_size=BATCH, **of)
+            perform(store, "vae", batch_size=BATCH, **asked)
         assert "\n" not in str(caught.value)
     with pytest.raises(SslbenchError, match="method random_init is not trained here"):
         perform(store, "random_init", budget="5ep", extend="10ep")
@@ -114,7 +114,9 @@ def test_a_length_that_was_reached_in_two_ways_must_be_made_clear(tmp_path):
     store = Store(tmp_path)
     for budget, extend in (("1ep", None), ("2ep", None), ("1ep", "3ep"), ("2ep", "3ep")):
         perform(store, "autoencoder", budget=budget, extend=extend)
-    with pytest.raises(SslbenchError, match=r"reached 3ep in 2 ways; remove \S+last\.pt or \S+last\.pt"):
+    with pytest.raises(
+        SslbenchError, match=r"reached 3ep in 2 ways; delete the unwanted one: \S+last\.pt or \S+last\.pt"
+    ):
         perform(store, "autoencoder", budget="3ep", extend="4ep")
     perform(store, "autoencoder", budget="3ep")
     record = perform(store, "autoencoder", budget="3ep", extend="4ep")
@@ -135,7 +137,7 @@ def test_the_command_line_extends_and_says_what_it_cannot(sslbench):
     assert "extended_from=2" in "".join(line.split()[0] for line in done.stdout.splitlines() if line.strip())
 
 
-def test_doctor_says_what_the_kept_states_take(stores):
+def test_doctor_reports_the_disk_space_of_kept_states(stores):
     (finding,) = (one for one in examine(stores[1].root, None) if one.subject == "states")
     kept = list(stores[1].root.rglob("*.last.pt"))
     assert finding.text.startswith(f"{len(kept)} finished run")

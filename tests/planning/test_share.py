@@ -1,21 +1,21 @@
-"""Pretraining on a share of the images: which they are, what the method is told, what the record says."""
+"""Pretraining on a share of the images: which images, what the method knows of it, what the record says."""
 
 import json
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
+from support.in_process import options_of, wanted_runs
 
 from bench.data import load
 from bench.data.development import development
 from bench.data.share import seen, seen_traits
-from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
 from bench.execution.encoder import build_method, pretraining_set
 from bench.planning.request import Request
-from bench.planning.resolve import resolve
 from bench.records.record import Identity
 from methods.simclr import SimCLR
 from methods.supervised import Supervised
@@ -28,11 +28,11 @@ def digits():
     return load("digits")
 
 
-def wanted(**of):
-    return [one.identity for one in resolve(Request(source=DatasetSpec("digits"), **of)).wanted]
+def identities(**asked):
+    return [run.identity for run in wanted_runs(Request(**{"methods": [], **asked}), options_of(Path("results")))]
 
 
-def test_smaller_shares_lie_in_larger_ones_and_are_as_large_as_asked(digits):
+def test_smaller_shares_are_part_of_larger_ones_and_have_the_asked_size(digits):
     shares = [0.1, 0.5, 0.8, 1.0]
     parts = [seen(digits, share) for share in shares]
     for share, part in zip(shares, parts, strict=True):
@@ -69,37 +69,37 @@ def test_what_learns_with_labels_sees_the_same_share_without_val(digits):
     assert torch.isin(part, seen(digits, 0.8)).all()
 
 
-def test_a_method_is_told_how_many_images_it_sees(digits):
+def test_a_method_knows_how_many_images_it_sees(digits):
     assert seen_traits(digits, None) is digits.traits
-    (identity,) = wanted(methods=["simclr"], budget="smoke", share=0.8)
+    (identity,) = identities(methods=["simclr"], budget="smoke", share=0.8)
     traits = build_method(identity, digits).traits
     assert traits.images == traits.train == len(pretraining_set(SimCLR, digits, CPU, 0.8)) < digits.traits.images
     assert replace(traits, images=0, train=0) == replace(digits.traits, images=0, train=0)
 
 
 def test_a_share_makes_a_marked_row_and_leaves_the_batch(digits):
-    (whole,) = wanted(methods=["simclr"], budget="smoke")
-    (part,) = wanted(methods=["simclr"], budget="smoke", share=0.8)
+    (whole,) = identities(methods=["simclr"], budget="smoke")
+    (part,) = identities(methods=["simclr"], budget="smoke", share=0.8)
     assert part == replace(whole, settings={"share": 0.8})
-    assert wanted(methods=["simclr"], budget="smoke", share=1.0) == [whole]
+    assert identities(methods=["simclr"], budget="smoke", share=1.0) == [whole]
 
 
 def test_what_is_not_trained_has_no_share(digits):
-    assert [one.settings for one in wanted(methods=["pixels", "random_init"], share=0.01)] == [{}, {}]
+    assert [identity.settings for identity in identities(methods=["pixels", "random_init"], share=0.01)] == [{}, {}]
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
-def test_a_share_that_is_none_is_refused_in_one_line(share):
-    with pytest.raises(SslbenchError, match=r"--share \S+: must lie above 0"):
-        wanted(methods=["simclr"], share=share)
+def test_a_share_out_of_range_is_refused_in_one_line(share):
+    with pytest.raises(SslbenchError, match=r"--share \S+: must be above 0"):
+        identities(methods=["simclr"], share=share)
 
 
 def test_a_share_smaller_than_a_batch_is_refused_in_one_line():
     with pytest.raises(SslbenchError, match=r"--share 0.05: leaves 72 images, fewer than a batch of 256"):
-        wanted(methods=["simclr"], share=0.05)
+        identities(methods=["simclr"], share=0.05)
 
 
-def test_the_share_of_the_development_task_lies_in_its_own_train(digits):
+def test_the_share_of_the_development_task_is_part_of_its_own_train(digits):
     own = development(digits)
     assert int(seen(own, 0.9).max()) < len(own.train_labels)
 

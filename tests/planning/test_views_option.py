@@ -1,23 +1,23 @@
-"""``--views``: who draws the views, what that makes of a run's identity, and that it does not matter to what is learnt."""
+"""``--views``: how the views are drawn, what that changes in a run's identity, and that accuracy does not depend on it."""
+
+from pathlib import Path
 
 import pytest
 import torch
 from scipy.stats import ttest_ind
-from support.in_process import perform
+from support.in_process import options_of, perform, wanted_runs
 from torchvision.transforms import v2
 
-from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
-from bench.planning.request import Engine, Request
-from bench.planning.resolve import resolve
+from bench.planning.request import Request, ViewsEngine
 from bench.records.store import Store
 
 PROTOCOLS = ("linear", "lowshot-1-frozen")
 
 
-def settings_of(method: str, views: Engine) -> dict[str, object]:
-    (wanted,) = resolve(Request((method,), DatasetSpec("digits"), views=views)).wanted
-    return dict(wanted.identity.settings)
+def settings_of(method: str, views: ViewsEngine) -> dict[str, object]:
+    (run,) = wanted_runs(Request((method,), views=views), options_of(Path("results")))
+    return dict(run.identity.settings)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def test_a_step_without_a_batched_form_runs_image_by_image_and_batched_is_refuse
 
 @pytest.mark.slow
 def test_either_engine_leads_to_the_same_accuracy(tmp_path):
-    """SimCLR, three seeds an engine: Welch's test sees no difference (what it would see: see the last lines)."""
+    """SimCLR, three seeds per engine: Welch's test finds no difference (the last lines show what it could find)."""
     scores: dict[str, dict[str, list[float]]] = {}
     for views in ("batched", "per-sample"):
-        of = {name: [] for name in PROTOCOLS}
+        accuracies = {name: [] for name in PROTOCOLS}
         for seed in range(3):
             record = perform(Store(tmp_path), "simclr", budget="20ep", seeds=(seed,), views=views, protocols=PROTOCOLS)
             assert record.status == "ok"
             for name in PROTOCOLS:
-                of[name].append(record.protocols[name].metrics["top1"])
-        scores[views] = of
+                accuracies[name].append(record.protocols[name].metrics["top1"])
+        scores[views] = accuracies
     for name in PROTOCOLS:
         batched, single = scores["batched"][name], scores["per-sample"][name]
         assert ttest_ind(batched, single, equal_var=False).pvalue > 0.01, scores

@@ -38,24 +38,22 @@ def _measure(benchmark, engine, work, case, precision):
         images=STEPS * BATCH,
         rounds=ROUNDS,
         warmup=WARMUP_ROUNDS,
-        device=case.training.device,
+        device=case.device,
         precision=precision,
     )
 
 
 def test_bare(benchmark, case):
-    _measure(benchmark, "bare step", bare_step(case), case, case.training.precision)
+    _measure(benchmark, "bare step", bare_step(case), case, case.job.precision)
 
 
 def test_compiled(benchmark, case):
     case.method.backbone.compile()
-    _measure(benchmark, "bare step, torch.compile", bare_step(case), case, case.training.precision)
+    _measure(benchmark, "bare step, torch.compile", bare_step(case), case, case.job.precision)
 
 
 def test_harness(benchmark, case):
-    step_by_step(
-        harness_loop(case), lambda advance: _measure(benchmark, "harness", advance, case, case.training.precision)
-    )
+    step_by_step(harness_loop(case), lambda advance: _measure(benchmark, "harness", advance, case, case.job.precision))
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

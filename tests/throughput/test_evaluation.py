@@ -1,12 +1,14 @@
 """Evaluation of one frozen encoder on FashionMNIST by sslbench, lightly's two classifiers and scikit-learn's solver."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightly.utils.benchmarking import KNNClassifier, LinearClassifier
 from sklearn.linear_model import LogisticRegression
+from support.in_process import options_of, wanted_runs
 from support.starting import real_images
 from throughput.conftest import BATCH
 from throughput.lightly_loop import trainer
@@ -17,13 +19,11 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, T
 from torchvision.transforms import v2
 
 from bench import seeds
-from bench.data.spec import DatasetSpec
 from bench.device import cores
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.features import calibrate_batch_norm, extract
 from bench.execution.encoder import build_method
 from bench.planning.request import Request
-from bench.planning.resolve import resolve
 from bench.views.prepare import prepare
 from protocols.parts.labelled import Standardisation
 from protocols.parts.logistic import LogisticRegression as OurLogisticRegression
@@ -38,11 +38,8 @@ LIGHTLY_EPOCHS = 90
 @pytest.fixture(scope="module")
 def encoder(fashion, device):
     """An untrained encoder with calibrated batch norm; it costs as much as a trained one."""
-    identity = (
-        resolve(Request(("random_init",), DatasetSpec("fashion_mnist", real_images()), protocols=("knn",)))
-        .wanted[0]
-        .identity
-    )
+    options = options_of(Path("results"), "fashion_mnist", data_root=real_images())
+    identity = wanted_runs(Request(("random_init",), protocols=("knn",)), options)[0].identity
     seeds.seed_everything(0, "init")
     made = build_method(identity, fashion).encoder().to(device).eval()
     calibrate_batch_norm(made, fashion.train_images, lambda x: prepare(x, made.input, device))

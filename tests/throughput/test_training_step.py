@@ -23,16 +23,14 @@ def case(request, fashion, device):
 
 @pytest.mark.parametrize("case", METHODS, indirect=True)
 def test_bare(benchmark, case):
-    name = case.training.identity.method
+    name = case.job.identity.method
     step = bare_step(case)
-    measure(
-        benchmark, GROUP, name, "bare step", step, images=BATCH, rounds=8, device=case.training.device, **_facts(case)
-    )
+    measure(benchmark, GROUP, name, "bare step", step, images=BATCH, rounds=8, device=case.device, **_facts(case))
 
 
 @pytest.mark.parametrize("case", METHODS, indirect=True)
 def test_harness(benchmark, case):
-    name = case.training.identity.method
+    name = case.job.identity.method
     step_by_step(
         harness_loop(case),
         lambda advance: measure(
@@ -43,7 +41,7 @@ def test_harness(benchmark, case):
             advance,
             images=BATCH,
             rounds=8,
-            device=case.training.device,
+            device=case.device,
             **_facts(case),
         ),
     )
@@ -51,7 +49,7 @@ def test_harness(benchmark, case):
 
 def _facts(case):
     return {
-        "backbone": case.training.identity.backbone,
-        "precision": case.training.precision,
+        "backbone": case.job.identity.backbone,
+        "precision": case.job.precision,
         "views": case.engine,
     }

@@ -1,17 +1,19 @@
-"""The training loop: a stopped run continues to the very same numbers, a diverged one says so."""
+"""The training loop: a stopped run resumes to the same numbers bit for bit, a diverged one raises an error."""
 
-import math
 from typing import ClassVar
 
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from support.in_process import context_of, options_of
 
 from bench import seeds
 from bench.backbones import build
 from bench.errors import Diverged, SslbenchError, Stopped
+from bench.records import checkpoints
 from bench.records.record import Identity
-from bench.training.pretrain import PretrainingSet, Training, pretrain
+from bench.records.store import Store
+from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
 from methods.base import Loss
 from methods.byol import BYOL
 from methods.simclr import SimCLR
@@ -35,65 +37,72 @@ def noisy_views(images, generator):
     return [(clean + 0.2 * torch.randn(clean.shape, generator=generator)).clamp(0, 1) for _ in range(2)]
 
 
-def train(method_class, data, checkpoint=None, stop_after=None, precision="bf16-mixed", **of):
-    run = identity(**of)
+def train(method_class, data, results, stop_after=None, precision="bf16-mixed", **changed):
+    run = identity(**changed)
     seeds.seed_everything(run.seed, "init")
     method = method_class(build("resnet9_slim", TRAITS), method_class.Settings(), TRAITS)
     steps = []
-    training = Training(
-        identity=run,
-        recipe=method.recipe,
-        views=noisy_views,
-        device=torch.device("cpu"),
-        precision=precision,
-        threads=1,
-        checkpoint=checkpoint,
-        checkpoint_seconds=math.inf,
+    context = context_of(
+        options_of(results),
         keep_going=lambda: stop_after is None or len(steps) < stop_after,
-        on_step=lambda step, *_: steps.append(step),
+        on_progress=lambda progress: steps.append(progress.done),
     )
-    return method, pretrain(method, data, training)
+    job = TrainingJob(identity=run, recipe=method.recipe, views=noisy_views, precision=precision)
+    return method, pretrain(method, data, job, context)
 
 
 @pytest.fixture(scope="module")
-def straight_through(digits):
-    return train(BYOL, digits)
+def straight_through(digits, tmp_path_factory):
+    return train(BYOL, digits, tmp_path_factory.mktemp("straight"))
 
 
 @pytest.mark.parametrize("stop_after", [1, 7, 13])
-def test_a_stopped_run_continues_to_the_same_weights_and_curve_bit_for_bit(
+def test_a_stopped_run_resumes_to_the_same_weights_and_curve_bit_for_bit(
     digits, straight_through, tmp_path, stop_after
 ):
-    straight, story = straight_through
+    straight, trained = straight_through
     with pytest.raises(Stopped, match="epoch"):
-        train(BYOL, digits, tmp_path / "c.pt", stop_after)
+        train(BYOL, digits, tmp_path, stop_after)
     torch.rand(100)
-    continued, after = train(BYOL, digits, tmp_path / "c.pt")
-    assert after.continued == stop_after
-    assert after.curve == story.curve
+    resumed, after = train(BYOL, digits, tmp_path)
+    assert after.resumed_at == stop_after
+    assert after.curve == trained.curve
     for name, tensor in straight.state_dict().items():
-        assert torch.equal(tensor, continued.state_dict()[name]), name
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_a_checkpoint_of_another_run_is_not_continued(digits, tmp_path):
+def test_a_checkpoint_of_another_run_is_not_resumed(digits, tmp_path):
     with pytest.raises(Stopped):
-        train(SimCLR, digits, tmp_path / "c.pt", 3)
-    _, story = train(SimCLR, digits, tmp_path / "c.pt", seed=1)
-    assert story.continued == 0
+        train(SimCLR, digits, tmp_path, 3)
+    store = Store(tmp_path)
+    store.checkpoint_path(identity()).rename(store.checkpoint_path(identity(seed=1)))
+    _, trained = train(SimCLR, digits, tmp_path, seed=1)
+    assert trained.resumed_at == 0
 
 
 def test_a_corrupt_checkpoint_is_named(digits, tmp_path):
-    (tmp_path / "c.pt").write_bytes(b"PK\x03\x04 no checkpoint")
-    with pytest.raises(SslbenchError, match=r"c\.pt.*delete it"):
-        train(SimCLR, digits, tmp_path / "c.pt")
+    path = Store(tmp_path).checkpoint_path(identity())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PK\x03\x04 no checkpoint")
+    with pytest.raises(SslbenchError, match=r"seed-0\.pt.*delete it"):
+        train(SimCLR, digits, tmp_path)
 
 
-def test_seeds_differ_and_a_seed_repeats(digits):
-    curves = [train(SimCLR, digits, epochs=1, seed=seed)[1].curve["loss"] for seed in (0, 0, 1)]
+def test_a_checkpoint_of_another_form_is_refused_in_one_line(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "FORM", checkpoints.FORM - 1)
+    with pytest.raises(Stopped):
+        train(SimCLR, digits, tmp_path, 3)
+    monkeypatch.undo()
+    with pytest.raises(SslbenchError, match=r"seed-0\.pt: was written by another version of sslbench; delete it"):
+        train(SimCLR, digits, tmp_path)
+
+
+def test_seeds_differ_and_a_seed_repeats(digits, tmp_path):
+    curves = [train(SimCLR, digits, tmp_path, epochs=1, seed=seed)[1].curve["loss"] for seed in (0, 0, 1)]
     assert curves[0] == curves[1] != curves[2]
 
 
-def test_the_last_incomplete_batch_is_dropped_and_each_image_comes_once_an_epoch(digits):
+def test_the_last_incomplete_batch_is_dropped_and_each_image_is_seen_once_per_epoch(digits, tmp_path):
     class Watching(SimCLR):
         seen: ClassVar[list[int]] = []
 
@@ -101,22 +110,22 @@ def test_the_last_incomplete_batch_is_dropped_and_each_image_comes_once_an_epoch
             self.seen.extend(batch.indices.tolist())
             return super().forward(batch, progress)
 
-    train(Watching, digits, epochs=1)
+    train(Watching, digits, tmp_path, epochs=1)
     assert len(Watching.seen) == 1797 // 256 * 256 == len(set(Watching.seen))
 
 
 @pytest.mark.slow
-def test_the_curve_has_at_most_200_points_and_covers_every_step(digits):
-    _, story = train(SimCLR, PretrainingSet(digits.images[:256]), epochs=50, batch=32)
-    assert len(story.curve["step"]) == len(story.curve["loss"]) == 200
-    assert story.curve["step"][-1] == 400
+def test_the_curve_has_at_most_200_points_and_covers_every_step(digits, tmp_path):
+    _, trained = train(SimCLR, PretrainingSet(digits.images[:256]), tmp_path, epochs=50, batch=32)
+    assert len(trained.curve["step"]) == len(trained.curve["loss"]) == 200
+    assert trained.curve["step"][-1] == 400
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(digits):
+def test_a_loss_that_is_not_finite_ends_the_run(digits, tmp_path):
     class Exploding(SimCLR):
         def forward(self, batch, progress):
             loss = super().forward(batch, progress)
             return Loss(loss.total / (0.0 if progress > 0.5 else 1.0), loss.parts)
 
     with pytest.raises(Diverged, match="loss became inf"):
-        train(Exploding, digits)
+        train(Exploding, digits, tmp_path)
