@@ -1,12 +1,16 @@
-"""iBOT: DINO on whole images, and the same on patches that the student does not see.
+"""iBOT: DINO on whole images, and the same loss on patches that are masked for the student.
 
-Recipe: ViT-S on ImageNet of the authors (https://github.com/bytedance/ibot, README): AdamW, decay 0.04 to 0.4, gradients clipped at 3, one
-head for class token and patches, prototypes of free length, temperatures 0.1 and 0.04 to 0.07 over 30 of 800 epochs, half of the global
-views masked by blocks, crops split at 0.25. Blocks have one patch or more where the least masked view has fewer than four. The teacher's
-class token is evaluated.
-Deviations: as in ``dino``: the head's ratio to the backbone, its batch norm and its start, prototypes frozen for a fifth of the training,
-momentum 0.99 to 1 (0.996); rate 0.001 at 256 images (0.0005); two small crops (ten), from 0.15 of the area (0.05); no blur up to 32
-pixels; lightly's centre of the patches follows the masked ones only. The recipe was not chosen by scores.
+Recipe: the authors' for ViT-S on ImageNet (https://github.com/bytedance/ibot, README). AdamW, weight decay rising from
+0.04 to 0.4, gradients clipped at norm 3. Class token and patches share one head, whose prototypes are not normalised.
+The student's temperature is 0.1; the teacher's rises from 0.04 to 0.07 over 30 of 800 epochs. Half of the global crops
+are masked in blocks. Global and local crops are separated at 0.25 of the area. Blocks have at least four patches, or at
+least one if the least masked crop has fewer than four masked patches. The teacher is evaluated, with its class token.
+
+Deviations: as in ``dino``, the head keeps its ratio to the backbone and has batch norm and Xavier initialisation, the
+prototypes are frozen for a fifth of the training, and the teacher's momentum starts at 0.99 (theirs: 0.996). The
+learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at least 0.15 of
+the area (theirs: 0.05). Images of up to 32 pixels are not blurred. The centre of the patches follows only the masked
+ones, as in lightly. The recipe was not chosen by scores.
 """
 
 from collections.abc import Callable
@@ -29,7 +33,7 @@ from methods.parts.temperature import temperature_at
 from methods.traits import Traits
 
 SMALLEST_BLOCK = 4
-"""Patches of a masked block, where the least masked image has so many [BEiT]."""
+"""Fewest patches of a masked block, if the least masked image has that many [BEiT]."""
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,22 @@ class IBOTSettings:
     """What is particular to iBOT.
 
     Attributes:
-        student_temperature: Of the student's softmax.
-        first_temperature: Of the teacher's at the start.
-        teacher_temperature: Of the teacher's later.
-        temperature_warmup: Part of the training in which it rises.
-        centre: Momentum of both centres.
-        momentum: Of the teacher at the start; it ends at 1.
+        student_temperature: Temperature of the student's softmax.
+        first_temperature: Temperature of the teacher's softmax at the start.
+        teacher_temperature: Temperature of the teacher's softmax after its warm-up.
+        temperature_warmup: Fraction of the training during which it rises.
+        centre: Momentum of the centres of crops and patches.
+        momentum: The teacher's momentum at the start; it rises to 1.
         hidden: Hidden units of the head, in multiples of the backbone's features.
-        bottleneck: Length of the vector that is compared with the prototypes, likewise.
-        prototypes: Their number, likewise.
-        frozen: Part of the training in which the prototypes stay as they are.
-        masked_images: Share of the global views that is masked.
-        least_masked: Smallest share of a masked view's patches.
-        most_masked: Largest.
-        local_views: Small crops of an image.
-        border: Largest small crop and smallest large one, as a fraction of the image's area.
-        min_scale: Smallest small crop, likewise.
+        bottleneck: Length of the vector that is compared with the prototypes, in multiples of the backbone's features.
+        prototypes: Number of prototypes, in multiples of the backbone's features.
+        frozen: Fraction of the training during which the prototypes are frozen.
+        masked_images: Fraction of the global crops that are masked.
+        least_masked: Smallest fraction of masked patches in a masked crop.
+        most_masked: Largest fraction of masked patches in a masked crop.
+        local_views: Local crops per image.
+        border: Largest local crop and smallest global crop, as a fraction of the image's area.
+        min_scale: Smallest local crop, as a fraction of the image's area.
     """
 
     student_temperature: float = 0.1
@@ -74,7 +78,7 @@ class IBOTSettings:
 
 
 class IBOT(Method):
-    """A student with a mask token and a teacher, both with a head of prototypes."""
+    """A student with a mask token and a teacher, each with a prototype head."""
 
     title: ClassVar[str] = "iBOT"
     paper: ClassVar[str] = "https://arxiv.org/abs/2111.07832"
@@ -102,7 +106,7 @@ class IBOT(Method):
 
     @classmethod
     def views(cls, settings: IBOTSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return two global views, the second solarised at times, then the local ones."""
+        """Return two global crops, the second solarised at random, then the local crops."""
         return multi_crop(
             traits,
             global_scale=(settings.border, 1.0),
@@ -114,7 +118,7 @@ class IBOT(Method):
 
     @classmethod
     def collate(cls, settings: IBOTSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
-        """Return what draws the masked patches of both global views, first those of one, then of the other."""
+        """Return a function that draws the masks of the global crops, all images of the first crop first."""
         side = patches_per_side(traits)
         least = int(side**2 * settings.least_masked)
 
@@ -132,25 +136,25 @@ class IBOT(Method):
         return draw
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the cross-entropy of views and of masked patches."""
+        """Return the cross-entropy of crops plus that of masked patches, and both as parts."""
         loss, _ = self.distil(batch, progress)
         return loss
 
     def distil(self, batch: Batch, progress: float) -> tuple[Loss, list[Float[Tensor, "batch dim"]]]:
-        """Return the loss, and the student's class tokens of both global views."""
+        """Return the loss and the student's class tokens of each global crop."""
         large = torch.cat(batch.views[:2])
         masks = batch.masks.to(large.device, non_blocking=True)
-        # The places are counted on the CPU, where the masks were drawn: a device would have to be waited for.
-        places = batch.masks.flatten().nonzero().squeeze(1).to(large.device, non_blocking=True)
+        # nonzero on the device would make the host wait; the masks were drawn on the CPU.
+        positions = batch.masks.flatten().nonzero().squeeze(1).to(large.device, non_blocking=True)
         with torch.no_grad():
-            seen = vit_of(self.teacher_backbone, self.traits).forward_features(large)
-            view_targets = self.teacher_head(seen[:, 0])
-            patch_targets = self.teacher_head(self._patches(seen, places))
+            teacher_tokens = vit_of(self.teacher_backbone, self.traits).forward_features(large)
+            view_targets = self.teacher_head(teacher_tokens[:, 0])
+            patch_targets = self.teacher_head(self._patches(teacher_tokens, positions))
         tokens = encode_masked(vit_of(self.backbone, self.traits), large, masks.flatten(1), self.mask_token)
         views = [self.head(tokens[:, 0])]
         if len(batch.views) > 2:
             views.append(self.head(self.backbone.features(torch.cat(batch.views[2:]), "class")))
-        patches = self.head(self._patches(tokens, places))
+        patches = self.head(self._patches(tokens, positions))
         temperature = temperature_at(
             progress,
             self.settings.first_temperature,
@@ -159,23 +163,23 @@ class IBOT(Method):
         )
         size = len(large) // 2
 
-        def of_views(target: Tensor, *student: Tensor) -> Tensor:
+        def views_loss(target: Tensor, *student: Tensor) -> Tensor:
             outputs = [view for part in student for view in torch.split(part, size)]
             loss: Tensor = self.view_loss(list(torch.split(target, size)), outputs, temperature)
             return loss
 
-        def of_patches(target: Tensor, student: Tensor) -> Tensor:
+        def patches_loss(target: Tensor, student: Tensor) -> Tensor:
             loss: Tensor = self.patch_loss(target, student, masks, temperature)
             return loss
 
         parts = {
-            "views": in_float32(of_views, view_targets, *views),
-            "patches": in_float32(of_patches, patch_targets, patches),
+            "views": in_float32(views_loss, view_targets, *views),
+            "patches": in_float32(patches_loss, patch_targets, patches),
         }
         return Loss(parts["views"] + parts["patches"], parts), list(torch.split(tokens[:, 0], size))
 
     def before_step(self, progress: float) -> None:
-        """Keep the prototypes as they are for their part of the training."""
+        """Freeze the prototypes at the start of the training."""
         if progress < self.settings.frozen:
             self.head.freeze_prototypes()
 
@@ -186,8 +190,8 @@ class IBOT(Method):
         follow(self.head, self.teacher_head, momentum)
 
     def encoder(self) -> Encoder:
-        """Return the teacher with its class token."""
+        """Return the teacher, with its class token."""
         return Encoder(self.teacher_backbone, input_of(self.traits), "class")
 
-    def _patches(self, tokens: Float[Tensor, "views tokens dim"], places: Tensor) -> Float[Tensor, "masked dim"]:
-        return tokens[:, 1:].flatten(0, 1)[places]
+    def _patches(self, tokens: Float[Tensor, "views tokens dim"], positions: Tensor) -> Float[Tensor, "masked dim"]:
+        return tokens[:, 1:].flatten(0, 1)[positions]

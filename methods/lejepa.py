@@ -1,13 +1,16 @@
-"""LeJEPA: the embeddings of an image's views meet at their mean, and over the batch they are pushed towards an isotropic Gaussian.
+"""LeJEPA: an image's views agree with their mean embedding, and a batch's embeddings become an isotropic Gaussian.
 
-Recipe: the authors' on Imagenette (https://github.com/rbalestr-lab/lejepa, MINIMAL.md): AdamW, rate 0.002 at 256 images, four equal views (crops
-from 0.08 on, SimCLR's full jitter, solarisation 0.2), head 2048, 2048 and 16 on 512 features, weight 0.02 of the Gaussian's term, 256
-random directions a step.
-Deviations: the head keeps its ratio to the backbone (four times its features); decay 5e-4 on a convolutional backbone, the published 0.05 on a
-transformer; a warm-up of a tenth of the training; a cosine to zero instead of half the rate; no blur up to 32 pixels; biases and norms do
-not decay.
+Recipe: the authors' on Imagenette (https://github.com/rbalestr-lab/lejepa, MINIMAL.md). AdamW with learning rate 0.002
+at batch size 256; four equally augmented views (crops of at least 0.08 of the area, SimCLR's full colour jitter,
+solarisation 0.2); a projector of 2048, 2048 and 16 on 512 features; weight 0.02 of the Gaussian term; 256 random
+directions per step.
 
-lightly's ``LeJEPALoss`` refuses training without small local views; its two terms are put together here.
+Deviations: the projector keeps its ratio to the backbone (four times its features). The weight decay is 5e-4 on a
+convolutional backbone, and the published 0.05 on a transformer. The warm-up is a tenth of the training. The learning
+rate falls on a cosine to zero, not to half its value. Images of up to 32 pixels are not blurred. Biases and norms have
+no weight decay.
+
+lightly's ``LeJEPALoss`` does not accept training without local views, so its two terms are combined here.
 """
 
 from collections.abc import Callable
@@ -33,10 +36,10 @@ class LeJEPASettings:
     """What is particular to LeJEPA.
 
     Attributes:
-        gaussian: Weight of the Gaussian's term; the distance to the mean has the rest.
-        directions: Random directions a step, along which embeddings are compared with the Gaussian.
-        views: Views of an image.
-        hidden: Width of the head, in multiples of the backbone's features.
+        gaussian: Weight of the Gaussian term; the distance to the mean has one minus this.
+        directions: Random directions per step, along which embeddings are compared with the Gaussian.
+        views: Views per image.
+        hidden: Width of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -52,7 +55,7 @@ class LeJEPASettings:
 
 
 class LeJEPA(Method):
-    """The backbone, a projection head, the distance to the mean, the test against a Gaussian."""
+    """The backbone, a projector, the distance to the mean and a test against a Gaussian."""
 
     title: ClassVar[str] = "LeJEPA"
     paper: ClassVar[str] = "https://arxiv.org/abs/2511.08544"
@@ -76,7 +79,7 @@ class LeJEPA(Method):
         return MultiViewTransform([view] * settings.views)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the weighted sum of both terms, which are its parts."""
+        """Return the weighted sum of both terms, and the terms as parts."""
         embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         views = embeddings.unflatten(0, (len(batch.views), -1))
         invariance = in_float32(_distance_to_mean, views)

@@ -1,14 +1,17 @@
-"""MMCR: the mean embeddings of the images have a large nuclear norm: views of one image agree, images spread over all directions.
+"""MMCR: a large nuclear norm of the images' mean embeddings makes views agree and images spread over all directions.
 
-Recipe: the authors' on CIFAR (https://github.com/ThomasYerxa/mmcr): Adam, rate 0.001, decay 1e-6, head 512 and 128 on 512 features, crops from
-0.08 on, half of SimCLR's jitter; the nuclear norm of the means alone, no teacher.
-Deviations: 2 views and a batch of 256 instead of 40 views of 32 images; the rate is for 256 images instead of 32 × 40 and follows a warm-up of a
-tenth of the training and a cosine; the head's hidden layer keeps its ratio to the backbone (as wide as its features); no blur up to 32 pixels;
-biases and norms do not decay.
-On a transformer: AdamW as in ``simclr``.
+Recipe: the authors' on CIFAR (https://github.com/ThomasYerxa/mmcr). Adam with learning rate 0.001 and weight decay
+1e-6; a projector of 512 and 128 on 512 features; crops of at least 0.08 of the area; half of SimCLR's colour jitter.
+The loss is only the nuclear norm of the means, and there is no teacher.
 
-lightly's ``MMCRLoss`` does not normalise, which leaves it unbounded below, and factorises every image's views in full even where that term's
-weight is zero, as here; so the loss stands here, in float32: the factorisation exists in no other.
+Deviations: there are 2 views and a batch of 256 instead of 40 views of 32 images. The learning rate is for 256 images
+instead of 32 × 40; it has a warm-up of a tenth of the training and then falls on a cosine. The projector's hidden layer
+keeps its ratio to the backbone (as wide as its features). Images of up to 32 pixels are not blurred. Biases and norms
+have no weight decay. On a transformer, AdamW as in ``simclr``.
+
+lightly's ``MMCRLoss`` is not used: it does not normalise the embeddings, so that the loss is unbounded below, and it
+factorises the views of each image even if the weight of that term is zero, as here. The loss is computed in float32,
+because torch cannot factorise matrices in lower precision.
 """
 
 from collections.abc import Callable
@@ -34,8 +37,8 @@ class MMCRSettings:
     """What is particular to MMCR.
 
     Attributes:
-        views: Views of an image.
-        hidden: Hidden units of the head, in multiples of the backbone's features.
+        views: Views per image.
+        hidden: Hidden units of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -49,7 +52,7 @@ class MMCRSettings:
 
 
 class MMCR(Method):
-    """The backbone, a projection head, the nuclear norm of the images' means."""
+    """The backbone, a projector, the nuclear norm of the images' mean embeddings."""
 
     title: ClassVar[str] = "MMCR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2303.03307"
@@ -72,13 +75,13 @@ class MMCR(Method):
         return MultiViewTransform([view] * settings.views)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return minus the nuclear norm of the images' means."""
+        """Return minus the nuclear norm of the images' mean embeddings."""
         embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         return Loss(in_float32(capacity_loss, *embeddings.chunk(len(batch.views))), {})
 
 
 def capacity_loss(*views: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
-    """Return minus the sum of singular values of the images' mean unit vectors [Yerxa 2023, equation 5]."""
+    """Return minus the sum of the singular values of the images' mean unit vectors [Yerxa 2023, equation 5]."""
     means = torch.stack([normalize(view, dim=1) for view in views]).mean(dim=0)
     loss: Tensor = -torch.linalg.svdvals(means).sum()
     return loss

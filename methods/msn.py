@@ -1,14 +1,20 @@
-"""MSN: a student that sees a part of the patches assigns an image to the same prototypes as a teacher that sees all.
+"""MSN: a student that sees only some patches assigns an image to the same prototypes as a teacher that sees all.
 
-Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py):
-AdamW, betas 0.9 and 0.95, decay 0.05, 15 % of the patches of each anchor dropped, 1024 prototypes, temperature 0.1 sharpened by 0.25,
-mean-entropy weight 1, large crops from 0.3. As the authors' (https://github.com/facebookresearch/msn): the prototypes learn, without decay;
-the class tokens of all anchors pass the head as one batch; gradients clipped at 3; the teacher's class token is evaluated.
-Deviations: rate 0.001 at 256 images (1.5e-4) and teacher momentum 0.97 to 1 (0.996), because our training is short; the prototypes are
-frozen for half of it, else all assignments become alike (see ``dino``; with rate 0.002, momentum 0.99 and prototypes that learn from
-the start the loss stood at the logarithm of their number on digits); two focal views (ten), from 0.15 of the area (0.05, a handful of
-pixels here); half the jitter; bicubic crops; the head's hidden layer keeps a ratio to the backbone; no blur up to 32 pixels.
-The recipe was not chosen by scores.
+Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/imagenette_benchmark.py). AdamW with betas 0.9 and 0.95 and weight decay 0.05; a
+fraction of 0.15 of each anchor's patches dropped; 1024 prototypes; temperature 0.1, sharpened by 0.25; weight 1 of the
+mean entropy; global crops of at least 0.3 of the area. As in the authors' code
+(https://github.com/facebookresearch/msn), the prototypes are trained without weight decay, the class tokens of all
+anchors pass through the projector as one batch, gradients are clipped at norm 3, and the teacher is evaluated, with its
+class token.
+
+Deviations: the learning rate is 0.001 at batch size 256 (theirs: 1.5e-4), and the teacher's momentum rises from 0.97 to
+1 (theirs: from 0.996), because the training is short. The prototypes are frozen for half of the training; otherwise all
+assignments become alike (see ``dino``). With learning rate 0.002, momentum 0.99 and prototypes trained from the start,
+the loss on digits stayed at the logarithm of their number. There are two focal views (theirs: ten) of at least 0.15 of
+the area (theirs: 0.05, which is only a few pixels here). The colour jitter is halved. Crops are bicubic. The
+projector's hidden layers keep their ratio to the backbone. Images of up to 32 pixels are not blurred. The recipe was
+not chosen by scores.
 """
 
 import math
@@ -32,7 +38,7 @@ from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.traits import Traits
 
 SMALLEST_PROBABILITY = 1e-8
-"""Sharpening raises a probability to a power of four: what is smaller would be zero, and Sinkhorn's division by it NaN."""
+"""Sharpening raises probabilities to the power of four: smaller ones become zero, and Sinkhorn divides by them."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +46,19 @@ class MSNSettings:
     """What is particular to MSN.
 
     Attributes:
-        temperature: Of the softmax over prototypes.
-        sharpening: Of the teacher's probabilities.
-        prior: Weight of what keeps the prototypes in use.
-        masked: Share of an anchor's patches that is dropped.
-        momentum: Of the teacher at the start; it ends at 1.
-        hidden: Hidden units of the head, in multiples of the backbone's features.
+        temperature: Temperature of the softmax over prototypes.
+        sharpening: Temperature that sharpens the teacher's probabilities.
+        prior: Weight of the term that keeps all prototypes in use.
+        masked: Fraction of an anchor's patches that are dropped.
+        momentum: The teacher's momentum at the start; it rises to 1.
+        hidden: Hidden units of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
-        prototypes: Their number.
-        frozen: Part of the training in which the prototypes stay as they are.
-        focal_views: Small crops of an image.
+        prototypes: Number of prototypes.
+        frozen: Fraction of the training during which the prototypes are frozen.
+        focal_views: Focal views (local crops) per image.
         jitter: Strength of the colour jitter.
-        border: Largest small crop and smallest large one, as a fraction of the image's area.
-        min_scale: Smallest small crop, likewise.
+        border: Largest local crop and smallest global crop, as a fraction of the image's area.
+        min_scale: Smallest local crop, as a fraction of the image's area.
     """
 
     temperature: float = 0.1
@@ -71,7 +77,7 @@ class MSNSettings:
 
 
 class MSN(Method):
-    """A student and a teacher, their heads, and prototypes that both share."""
+    """A student and a teacher, each with a projector, and prototypes that they share."""
 
     title: ClassVar[str] = "MSN"
     paper: ClassVar[str] = "https://arxiv.org/abs/2204.07141"
@@ -94,7 +100,7 @@ class MSN(Method):
 
     @classmethod
     def views(cls, settings: MSNSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return the target, the anchor, then the focal views."""
+        """Return the target view, the anchor view, then the focal views."""
         return multi_crop(
             traits,
             global_scale=(settings.border, 1.0),
@@ -111,7 +117,7 @@ class MSN(Method):
 
     @classmethod
     def collate(cls, settings: MSNSettings, traits: Traits) -> Callable[[int, torch.Generator], Any]:
-        """Return what draws the patches to keep of the anchors and of the focal views."""
+        """Return a function that draws the patches to keep of the anchors and of the focal views."""
         anchor_patches = patches_per_side(traits) ** 2
         focal_patches = (local_size(traits) // patch_size(traits.size)) ** 2
 
@@ -123,7 +129,7 @@ class MSN(Method):
         return draw
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the cross-entropy of the anchors' assignments with the target's, and the prior on their mean."""
+        """Return the cross-entropy of the anchors' assignments with the target's, plus the prior on their mean."""
         target, anchor, *focal = batch.views
         vit = vit_of(self.backbone, self.traits)
         kept, focal_kept = (indices.to(anchor.device, non_blocking=True) for indices in batch.masks)
@@ -141,7 +147,7 @@ class MSN(Method):
         targets: Float[Tensor, "batch dim"],
         prototypes: Float[Tensor, "prototypes dim"],
     ) -> Float[Tensor, ""]:
-        """Return lightly's ``MSNLoss`` [equations 1 and 2], with logarithms and bounds where it takes powers and may give NaN."""
+        """Return the loss [equations 1 and 2]; unlike lightly's ``MSNLoss``, it is finite if probabilities vanish."""
         anchors, targets, prototypes = (normalize(vectors, dim=1) for vectors in (anchors, targets, prototypes))
         logarithms = log_softmax(anchors @ prototypes.T / self.settings.temperature, dim=1)
         with torch.no_grad():
@@ -153,7 +159,7 @@ class MSN(Method):
         return loss
 
     def before_step(self, progress: float) -> None:
-        """Keep the prototypes as they are for their part of the training."""
+        """Freeze the prototypes at the start of the training."""
         if progress < self.settings.frozen:
             self.prototypes.grad = None
 
@@ -164,12 +170,12 @@ class MSN(Method):
         follow(self.projection, self.teacher_projection, momentum)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the default groups, the prototypes without decay."""
+        """Return the default groups, but without weight decay for the prototypes."""
         decayed, plain = super().parameter_groups()
         decayed["params"] = [p for p in decayed["params"] if p is not self.prototypes]
         plain["params"].append(self.prototypes)
         return [decayed, plain]
 
     def encoder(self) -> Encoder:
-        """Return the teacher with its class token."""
+        """Return the teacher, with its class token."""
         return Encoder(self.teacher_backbone, input_of(self.traits), "class")

@@ -1,13 +1,16 @@
 """NNCLR: the positive is not the other view but its nearest neighbour among earlier embeddings.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/nnclr.yaml): LARS, rate 0.4 at 256 images, decay
-1e-5, a projection of 2048, 2048 and 256 on 512 features, a prediction of 4096 and 256, temperature 0.2, a queue of 65536 embeddings of
-the first view, the mean of both directions.
-Deviations: the queue holds at most a quarter of the training images; hidden layers keep their ratio to the backbone (four and eight times its
-features); lightly's NT-Xent, with all 2N - 1 other embeddings in the denominator (solo-learn: the N of the other view); bilinear crops (lightly);
-no blur up to 32 pixels; a warm-up of a tenth of the training, because ours is short.
-Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 95.2 / 74.6, untrained 93.1 / 47.2.
-On a transformer: AdamW as in ``simclr``.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/nnclr.yaml). LARS with
+learning rate 0.4 at batch size 256 and weight decay 1e-5; a projector of 2048, 2048 and 256 on 512 features; a
+predictor of 4096 and 256; temperature 0.2; a queue of 65536 embeddings of the first view; the mean of both directions.
+
+Deviations: the queue holds at most a quarter of the training images. Hidden layers keep their ratio to the backbone
+(four and eight times its features). The loss is lightly's NT-Xent, with all 2N - 1 other embeddings in the denominator
+(solo-learn: the N of the other view). Crops are bilinear (lightly). Images of up to 32 pixels are not blurred. The
+warm-up is a tenth of the training, because the training is short. On a transformer, AdamW as in ``simclr``.
+
+On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class
+and a frozen encoder: 95.2 / 74.6; untrained network 93.1 / 47.2.
 """
 
 from collections.abc import Callable
@@ -31,9 +34,9 @@ class NNCLRSettings:
     """What is particular to NNCLR.
 
     Attributes:
-        temperature: Of the softmax over similarities.
-        queue: Embeddings of the queue, at most.
-        hidden: Hidden units of the projection, in multiples of the backbone's features; the prediction has twice as many.
+        temperature: Temperature of the softmax over similarities.
+        queue: Largest number of embeddings in the queue.
+        hidden: Hidden units of the projector, in multiples of the backbone's features; the predictor has twice as many.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
@@ -46,7 +49,7 @@ class NNCLRSettings:
 
 
 class NNCLR(Method):
-    """The backbone, projection and prediction, a queue in which neighbours are looked up."""
+    """The backbone, a projector, a predictor, and a queue in which neighbours are looked up."""
 
     title: ClassVar[str] = "NNCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2104.14548"
@@ -67,13 +70,13 @@ class NNCLR(Method):
 
     @classmethod
     def views(cls, settings: NNCLRSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return two views, the second solarised at times."""
+        """Return two views; the second is solarised at random."""
         arguments = allowed(traits, settings.min_scale)
         pipeline: Callable[[Any], Any] = BYOLTransform(BYOLView1Transform(**arguments), BYOLView2Transform(**arguments))
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the mean of both directions: a view's neighbour against the other view's prediction."""
+        """Return the mean of both directions: the neighbour of one view against the prediction of the other."""
         projections = [self.projection(self.backbone(view)) for view in batch.views]
         predictions = [self.prediction(projection) for projection in projections]
         with torch.no_grad(), torch.autocast(projections[0].device.type, enabled=False):
@@ -84,5 +87,5 @@ class NNCLR(Method):
         return Loss((first + second) / 2.0, {})
 
     def after_step(self, progress: float) -> None:
-        """Turn the queue."""
+        """Update the queue."""
         self.queue.update()

@@ -1,16 +1,22 @@
-"""PIRL: the embedding of a jigsaw of an image, and that of the image, are those that a memory holds of the image.
+"""PIRL: the embeddings of an image and of its shuffled tiles both match the image's entry in a memory bank.
 
-Recipe: the authors' on ImageNet (https://github.com/facebookresearch/vissl, configs/config/pretrain/pirl/pirl_jigsaw_4node_resnet50.yaml): SGD, rate
-0.03 at 256 images, decay 1e-4 but for biases and norms, linear heads to 128, tiles' embeddings joined and made 128 again, temperature 0.07,
-32000 negatives, a memory that keeps half of itself, half the loss each; the image is a crop of 0.08 to 1 of it, the jigsaw of 0.6 to 1; tiles are
-jittered and mirrored one by one.
-Deviations: 3×3 tiles from 24 pixels on, 2×2 below; a tile is the whole of its cell (lightly's jigsaw neither resizes nor leaves a gap by itself), because
-cells are small; negatives are at most a quarter of the images, the same for the whole batch and never the image itself; where an image is seen
-for the first time its own embedding stands for its entry, because ours is a short training; no ``ImgPilRandomPhotometric``; a warm-up of a tenth of the
-training.
-Seen on the development task of digits (60 epochs, resnet9_slim, seed 0, kNN / one label a class, frozen): 96.6 / 66.5, untrained 93.1 / 47.2.
+Recipe: the authors' on ImageNet (https://github.com/facebookresearch/vissl,
+configs/config/pretrain/pirl/pirl_jigsaw_4node_resnet50.yaml). SGD with learning rate 0.03 at batch size 256 and weight
+decay 1e-4, except for biases and norms. Linear projectors to 128 dimensions; the embeddings of the tiles are
+concatenated and projected to 128 dimensions again. Temperature 0.07, 32000 negatives, a memory bank with momentum 0.5,
+equal weights of the two losses. The image is a crop of at least 0.08 of the area, the jigsaw one of at least 0.6. Each
+tile is jittered and mirrored independently.
 
-Tiles and images pass the network apart, because they differ in size.
+Deviations: there are 3×3 tiles if the image has at least 24 pixels per side, otherwise 2×2. A tile is its whole cell,
+because cells are small (lightly's jigsaw by itself neither resizes tiles nor leaves gaps between them). The negatives
+are at most a quarter of the images, the same for the whole batch, and never the image itself. The first time an image
+is seen, its own embedding is used as its entry, because the training is short. There is no ``ImgPilRandomPhotometric``.
+The warm-up is a tenth of the training.
+
+On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class
+and a frozen encoder: 96.6 / 66.5; untrained network 93.1 / 47.2.
+
+Tiles and images pass through the network separately, because they differ in size.
 """
 
 from collections.abc import Callable
@@ -31,7 +37,7 @@ from methods.parts.precision import in_float32
 from methods.traits import Traits
 
 SMALLEST_WITH_NINE_TILES = 24
-"""From so many pixels on a ninth of the image is a tile of at least 8 pixels."""
+"""Smallest image side, in pixels, for 3×3 tiles: a tile then has at least 8 pixels per side."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,13 @@ class PIRLSettings:
     """What is particular to PIRL.
 
     Attributes:
-        temperature: Of the softmax over similarities.
-        negatives: Entries of the memory that a batch is compared with, at most.
-        momentum: What an entry of the memory keeps of itself.
-        jigsaw: Weight of the jigsaw's loss; that of the image has the rest.
+        temperature: Temperature of the softmax over similarities.
+        negatives: Largest number of entries of the memory bank that a batch is compared with.
+        momentum: Momentum of the entries of the memory bank.
+        jigsaw: Weight of the jigsaw's loss; the image's loss has one minus this.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
-        jigsaw_scale: Smallest crop that is cut into tiles.
+        jigsaw_scale: Smallest crop that is cut into tiles, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
     """
 
@@ -60,7 +66,7 @@ class PIRLSettings:
 
 
 class PIRL(Method):
-    """The backbone, a head for images, a head for tiles and one for all tiles together, a memory of images."""
+    """The backbone, projectors for images, for tiles and for all tiles of a jigsaw, and a memory bank."""
 
     title: ClassVar[str] = "PIRL"
     paper: ClassVar[str] = "https://arxiv.org/abs/1912.01991"
@@ -73,28 +79,28 @@ class PIRL(Method):
         super().__init__(backbone, settings, traits)
         self.projection = nn.Linear(self.backbone.dim, settings.dim)
         self.tile_projection = nn.Linear(self.backbone.dim, settings.dim)
-        self.jigsaw_projection = nn.Linear(tiles_a_side(traits.size) ** 2 * settings.dim, settings.dim)
+        self.jigsaw_projection = nn.Linear(tiles_per_side(traits.size) ** 2 * settings.dim, settings.dim)
         self.memory = Memory(traits.images, settings.dim, settings.momentum)
         self.negatives = max(1, min(settings.negatives, traits.images // 4))
 
     @classmethod
     def views(cls, settings: PIRLSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return a crop of the image, and the shuffled tiles of another."""
+        """Return a crop of the image and the shuffled tiles of another crop."""
         colour = traits.channels == 3
         strength = settings.jitter
         jitter = (
             T.ColorJitter(strength, strength, strength, strength / 2) if colour else T.ColorJitter(strength, strength)
         )
-        change = [T.RandomHorizontalFlip(0.5 if traits.horizontal_flip else 0.0), jitter]
+        augmentations = [T.RandomHorizontalFlip(0.5 if traits.horizontal_flip else 0.0), jitter]
         if colour:
-            change.append(T.RandomGrayscale(0.2))
-        side = tiles_a_side(traits.size)
-        # lightly's jigsaw takes images of three channels alone: a grey one becomes three equal ones, a tile one again.
-        tile = T.Compose([*change, T.ToTensor()] if colour else [T.Grayscale(1), *change, T.ToTensor()])
+            augmentations.append(T.RandomGrayscale(0.2))
+        side = tiles_per_side(traits.size)
+        # lightly's jigsaw accepts only three channels: grey images are expanded, and their tiles reduced to one.
+        tile = T.Compose([*augmentations, T.ToTensor()] if colour else [T.Grayscale(1), *augmentations, T.ToTensor()])
         jigsaw = Jigsaw(side, traits.size, traits.size // side, tile)
         return MultiViewTransform(
             [
-                T.Compose([T.RandomResizedCrop(traits.size, (settings.min_scale, 1.0)), *change, T.ToTensor()]),
+                T.Compose([T.RandomResizedCrop(traits.size, (settings.min_scale, 1.0)), *augmentations, T.ToTensor()]),
                 T.Compose(
                     [
                         T.RandomResizedCrop(traits.size, (settings.jigsaw_scale, 1.0)),
@@ -106,7 +112,7 @@ class PIRL(Method):
         )
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the weighted loss of jigsaw and image against the memory."""
+        """Return the weighted sum of the losses of jigsaw and image, and both as parts."""
         images, jigsaws = batch.views
         tiles = self.tile_projection(self.backbone(jigsaws.flatten(0, 1)))
         jigsaw = self.jigsaw_projection(tiles.view(len(jigsaws), -1))
@@ -125,8 +131,8 @@ class PIRL(Method):
         return Loss(total, {"jigsaw": jigsaw_loss, "image": image_loss})
 
 
-def tiles_a_side(size: int) -> int:
-    """Return how many tiles a side an image of ``size`` pixels is cut into."""
+def tiles_per_side(size: int) -> int:
+    """Return the number of tiles per side of an image of ``size`` pixels."""
     return 3 if size >= SMALLEST_WITH_NINE_TILES else 2
 
 
@@ -137,7 +143,7 @@ def memory_loss(
     others: Bool[Tensor, "batch count"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Return the cross-entropy of each query's positive against those negatives that are another image's."""
+    """Return the cross-entropy of each query's positive against the negatives of other images (``others``)."""
     queries = normalize(queries, dim=1)
     positive = (queries * positives).sum(dim=1, keepdim=True)
     negative = (queries @ negatives.T).masked_fill(~others, -torch.inf)

@@ -1,4 +1,4 @@
-"""The floor without a network: features are the pixels themselves."""
+"""The baseline without a network: the features are the pixels themselves."""
 
 from typing import Any, ClassVar, Literal
 
@@ -10,7 +10,7 @@ from methods.traits import Traits
 
 
 class FlattenedImage(Backbone):
-    """A backbone without parameters: the prepared image as one vector."""
+    """A backbone without parameters: the prepared image, flattened to one vector."""
 
     kind: ClassVar[Literal["convolutional", "transformer", "mlp", "none"]] = "none"
 
@@ -20,7 +20,7 @@ class FlattenedImage(Backbone):
         self.pooling: Pooling = "none"
 
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> None:
-        """Return None: there is no map."""
+        """Return None: there is no feature map."""
 
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
@@ -30,7 +30,7 @@ class FlattenedImage(Backbone):
 
 
 class Pixels(Method):
-    """Flattened, normalised pixels."""
+    """The normalised pixels, flattened."""
 
     title: ClassVar[str] = "Pixels"
     paper: ClassVar[str] = "none: the image itself"

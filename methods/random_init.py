@@ -1,4 +1,4 @@
-"""The floor with a network: the backbone as it is initialised, with running statistics from one pass over ``train``."""
+"""The baseline without training: the initialised backbone, with batch-norm statistics from one pass over ``train``."""
 
 from typing import ClassVar
 

@@ -1,16 +1,19 @@
-"""RotNet: by which quarter turn was the image rotated?
+"""RotNet: predict by how many quarter turns an image was rotated.
 
-Recipe: the authors' on CIFAR-10 (https://github.com/gidariss/FeatureLearningRotNet, config/CIFAR10_RotNet_NIN4blocks.py): Nesterov SGD, rate
-0.2 at 256 images, decay 5e-4; a shifted crop, a flip, then all four rotations of each image in one batch.
-Deviations: a cosine instead of three steps of 0.2, because the length of the training varies; biases and norms do not decay; the crop is
-shifted by an eighth of the image (4 of 32 pixels there); features are the backbone's last, where the paper's are best two blocks before
-the end, because every method here is measured at the same place.
-On a transformer: AdamW as in ``simclr``.
+Recipe: the authors' on CIFAR-10 (https://github.com/gidariss/FeatureLearningRotNet,
+config/CIFAR10_RotNet_NIN4blocks.py). Nesterov SGD with learning rate 0.2 at batch size 256 and weight decay 5e-4. A
+shifted crop and a flip, then all four rotations of each image in one batch.
 
-The task has no answer where a turned image is another image of the set: in digits a 6 upside down is a 9, and 0, 1 and 8 look the same
-both ways; so its accuracy has a ceiling there, and 6 and 9 are pushed together, up to the turn. On the development task of digits (60 epochs,
-resnet9_slim, seed 0, kNN / one label a class frozen) AdamW with rate 0.002 gives 74.5 / 37.8 where the untrained network has 93.1 / 47.2; the
-published SGD, which stays the recipe, was not measured.
+Deviations: a cosine replaces three steps of 0.2, because the length of the training varies. Biases and norms have no
+weight decay. The crop is shifted by up to an eighth of the image (theirs: 4 of 32 pixels). The evaluated features are
+those of the backbone's last layer, as for every method here; the paper's are best two blocks before the end. On a
+transformer, AdamW as in ``simclr``.
+
+The task is ambiguous if a rotated image looks like another image of the data set. In digits, a 6 upside down is a 9,
+and 0, 1 and 8 look the same upside down. This limits the accuracy, and it makes the features of 6 and 9 equal up to the
+rotation. On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label
+per class and a frozen encoder: AdamW with learning rate 0.002 74.5 / 37.8; untrained network 93.1 / 47.2. The published
+SGD, which remains the recipe, was not measured.
 """
 
 from collections.abc import Callable
@@ -29,7 +32,7 @@ TURNS = 4
 
 
 class Rotation(Method):
-    """A linear layer on the backbone, four classes."""
+    """The backbone and a linear layer with four classes."""
 
     title: ClassVar[str] = "RotNet"
     paper: ClassVar[str] = "https://arxiv.org/abs/1803.07728"
@@ -45,21 +48,21 @@ class Rotation(Method):
 
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
-        """Return one view: shifted by up to an eighth, mirrored where the class allows it."""
+        """Return one view, shifted by up to an eighth of the image and mirrored if the data set allows it."""
         return shifted_view(traits)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the mean cross-entropy over all turns."""
-        images, turns = turned(batch.views[0])
+        """Return the mean cross-entropy over all rotations, and the accuracy as a part."""
+        images, turns = rotated(batch.views[0])
         logits = self.classifier(self.backbone(images))
         accuracy = (logits.detach().argmax(dim=1) == turns).float().mean()
         loss = in_float32(lambda scores: nn.functional.cross_entropy(scores, turns), logits)
         return Loss(loss, {"turns_accuracy": accuracy})
 
 
-def turned(
+def rotated(
     images: Float[Tensor, "batch channels size size"],
 ) -> tuple[Float[Tensor, "4*batch channels size size"], Int[Tensor, " 4*batch"]]:
-    """Return every image upright and turned counter-clockwise by 90, 180 and 270 degrees, and by how many quarters."""
-    every = torch.cat([torch.rot90(images, quarters, (2, 3)) for quarters in range(TURNS)])
-    return every, torch.arange(TURNS, device=images.device).repeat_interleave(len(images))
+    """Return all images rotated counter-clockwise by 0, 90, 180 and 270 degrees, and their numbers of quarter turns."""
+    copies = torch.cat([torch.rot90(images, turns, (2, 3)) for turns in range(TURNS)])
+    return copies, torch.arange(TURNS, device=images.device).repeat_interleave(len(images))

@@ -1,14 +1,19 @@
-"""SimCLR: two views of an image attract, all other images of the batch repel.
+"""SimCLR: two views of an image attract each other, and all other images of the batch repel them.
 
-Recipe: the authors' on CIFAR-10 (https://github.com/google-research/simclr, README): LARS, rate 1.0 at 256 images, decay 1e-4,
-temperature 0.5, half the colour jitter, no blur up to 32 pixels; both views pass the network as one batch [Chen 2020, algorithm 1].
-The head is solo-learn's (scripts/pretrain/cifar/simclr.yaml): 2048 and 256 on 512 features, without batch norm.
-Deviations: the head's hidden layer keeps its ratio to the backbone (four times its features); bilinear crops (lightly); LARS is solo-learn's
-clipped form; a warm-up of a tenth of the training, because ours is short.
-Why not solo-learn's rate 0.4, temperature 0.2, full jitter: on the development task of digits (60 epochs, resnet9_slim, one label a
-class, frozen) 68.3 against 76.9.
-On a transformer: AdamW, rate 2e-3, decay 0.05, as published for a small ViT on Imagenette
-(https://github.com/rbalestr-lab/lejepa, MINIMAL.md); with it vit_nano goes from 22.6 (untrained) to 51.9 there.
+Recipe: the authors' on CIFAR-10 (https://github.com/google-research/simclr, README). LARS with learning rate 1.0 at
+batch size 256 and weight decay 1e-4; temperature 0.5; half the colour jitter; no blur up to 32 pixels. Both views pass
+through the network as one batch [Chen 2020, algorithm 1]. The projector is solo-learn's
+(scripts/pretrain/cifar/simclr.yaml): 2048 and 256 on 512 features, without batch norm.
+
+Deviations: the projector's hidden layer keeps its ratio to the backbone (four times its features). Crops are bilinear
+(lightly). LARS is solo-learn's clipped form. The warm-up is a tenth of the training, because the training is short.
+
+Why not solo-learn's learning rate 0.4, temperature 0.2 and full colour jitter: on the development task of digits (60
+epochs, resnet9_slim), accuracy in % with one label per class and a frozen encoder is 68.3, and 76.9 with this recipe.
+
+On a transformer: AdamW with learning rate 2e-3 and weight decay 0.05, as published for a small ViT on Imagenette
+(https://github.com/rbalestr-lab/lejepa, MINIMAL.md). With it, the same accuracy of vit_nano on digits rises from 22.6
+(untrained) to 51.9.
 """
 
 from collections.abc import Callable
@@ -31,8 +36,8 @@ class SimCLRSettings:
     """What is particular to SimCLR.
 
     Attributes:
-        temperature: Of the softmax over similarities.
-        hidden: Hidden units of the head, in multiples of the backbone's features.
+        temperature: Temperature of the softmax over similarities.
+        hidden: Hidden units of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -46,7 +51,7 @@ class SimCLRSettings:
 
 
 class SimCLR(Method):
-    """The backbone, a projection head, NT-Xent."""
+    """The backbone, a projector and the NT-Xent loss."""
 
     title: ClassVar[str] = "SimCLR"
     paper: ClassVar[str] = "https://arxiv.org/abs/2002.05709"
@@ -72,6 +77,6 @@ class SimCLR(Method):
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return NT-Xent over both views."""
+        """Return the NT-Xent loss of both views."""
         embeddings = self.projection(self.backbone(torch.cat(batch.views)))
         return Loss(in_float32(self.criterion, *embeddings.chunk(2)), {})

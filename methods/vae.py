@@ -1,11 +1,13 @@
-"""Variational autoencoder: an image from a sampled code, the code close to a standard normal.
+"""Variational autoencoder: reconstruct an image from a sampled code whose distribution is close to a standard normal.
 
-Recipe: lightning-bolts ``basic_vae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts): Adam, constant rate
-1e-4 at 256 images, no decay, a code of 256, mean squared error over normalised pixels plus 0.1 times the divergence,
-averaged over the code's dimensions.
-Deviations: the divergence in closed form (Kingma and Welling 2013, appendix B), not from one sample; the variance is a softplus, not
-an exponential, which overflows after one bad step and its gradient with it; the decoder is the small one of ``parts/decoder.py``, which
-fits any backbone and image size, where bolts mirrors its ResNet-18.
+Recipe: lightning-bolts ``basic_vae`` on CIFAR-10 (https://github.com/Lightning-Universe/lightning-bolts). Adam with a
+constant learning rate of 1e-4 at batch size 256, no weight decay, a code of 256 dimensions, mean squared error over
+normalised pixels plus 0.1 times the divergence, averaged over the code's dimensions.
+
+Deviations: the divergence is computed in closed form (Kingma and Welling 2013, appendix B), not from one sample. The
+variance is a softplus instead of an exponential, because an exponential and its gradient overflow after one bad step.
+The decoder is the small one of ``parts/decoder.py``, which fits any backbone and image size; that of bolts mirrors its
+ResNet-18.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from methods.parts.precision import in_float32
 from methods.traits import Traits
 
 LEAST_VARIANCE = 1e-6
-"""Keeps the logarithm of a vanishing variance finite."""
+"""Smallest variance; keeps its logarithm finite."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class VAESettings:
 
     Attributes:
         dim: Length of the code.
-        layer: What is evaluated: the backbone's features or the latent code, the mean.
+        layer: What is evaluated: the backbone's features or the latent code (its mean).
         divergence: Weight of the divergence.
     """
 
@@ -43,7 +45,7 @@ class VAESettings:
 
 
 class VAE(Method):
-    """A mean and a variance on the backbone, a sample, a convolutional decoder."""
+    """The backbone, linear layers for mean and variance of the code, and a convolutional decoder."""
 
     title: ClassVar[str] = "Variational autoencoder"
     paper: ClassVar[str] = "https://arxiv.org/abs/1312.6114"
@@ -65,12 +67,12 @@ class VAE(Method):
     def reconstruct(
         self, images: Float[Tensor, "batch channels size size"]
     ) -> Float[Tensor, "batch channels size size"]:
-        """Return reconstructions of prepared images, from the means of their codes."""
+        """Return reconstructions of prepared images from the means of their codes."""
         reconstructions: Tensor = self.decoder(self.mean(self.backbone(images)))
         return reconstructions
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return reconstruction error plus weighted divergence."""
+        """Return the reconstruction error plus the weighted divergence, and both as parts."""
         images = batch.views[0]
         features = self.backbone(images)
         mean = self.mean(features).float()
@@ -83,17 +85,17 @@ class VAE(Method):
         )
 
     def encoder(self) -> Encoder:
-        """Return the backbone, with the code on it where the latent layer is evaluated."""
+        """Return the backbone, followed by the code layer if ``layer`` is ``latent``."""
         return Encoder(
             self.backbone, input_of(self.traits), code=self.mean if self.settings.layer == "latent" else None
         )
 
 
 def variance_of(spread: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-    """Return positive float32 variances of a linear layer's output; finite, with a finite logarithm, for any input."""
+    """Return float32 variances from a linear layer's output; positive, with a finite logarithm, for any input."""
     return softplus(spread.float()) + LEAST_VARIANCE
 
 
 def divergence(mean: Float[Tensor, "batch dim"], variance: Float[Tensor, "batch dim"]) -> Float[Tensor, ""]:
-    """Return KL(N(mean, variance) ‖ N(0, 1)) in nats, averaged over batch and dimensions."""
+    """Return KL(N(mean, variance) ‖ N(0, 1)) in nats, averaged over the batch and the dimensions."""
     return 0.5 * (mean.square() + variance - variance.log() - 1.0).mean()

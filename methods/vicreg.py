@@ -1,14 +1,17 @@
-"""VICReg: the embeddings of two views agree, every dimension keeps its variance, no two dimensions covary.
+"""VICReg: two views agree, every dimension keeps its variance, and no two dimensions are correlated.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/vicreg.yaml): a head of three layers of 2048 on 512
-features, weights 25, 25 and 1, crops from 0.2 on, half the jitter of SimCLR, solarisation 0.1, no blur.
-Deviations: the variance's weight is 50 here, which is solo-learn's 25: it sums that term over both views, lightly and the authors take their
-mean; the head keeps its ratio to the backbone (four times its features); bilinear crops (lightly) instead of bicubic; AdamW, rate 0.002 at 256
-images, decay 5e-4, a warm-up of a tenth of the training, in the place of LARS with rate 0.3 for 1000 epochs; biases and norms do not decay, as
-in solo-learn.
-Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0; kNN / one label a class, frozen; untrained 93.1 / 47.2)
-LARS has 97.2 / 73.2, AdamW 97.2 / 77.9.
-On a transformer: AdamW as in ``simclr``.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/vicreg.yaml). A projector
+with three layers of 2048 on 512 features; weights 25, 25 and 1; crops of at least 0.2 of the area; half of SimCLR's
+colour jitter; solarisation 0.1; no blur.
+
+Deviations: the variance has weight 50 here, which equals solo-learn's 25: solo-learn sums that term over both views,
+while lightly and the authors average it. The projector keeps its ratio to the backbone (four times its features). Crops
+are bilinear (lightly) instead of bicubic. AdamW with learning rate 0.002 at batch size 256, weight decay 5e-4 and a
+warm-up over a tenth of the training replaces LARS with learning rate 0.3 for 1000 epochs. As in solo-learn, biases and
+norms have no weight decay. On a transformer, AdamW as in ``simclr``.
+
+Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label
+per class and a frozen encoder: untrained 93.1 / 47.2; LARS 97.2 / 73.2, AdamW 97.2 / 77.9.
 """
 
 from collections.abc import Callable
@@ -31,9 +34,9 @@ class VICRegSettings:
 
     Attributes:
         invariance: Weight of the distance between the views.
-        variance: Weight of the hinge on the deviations, the mean over both views.
-        covariance: Weight of the squared covariances, the sum over both views.
-        dim: Width of the head and length of an embedding, in multiples of the backbone's features.
+        variance: Weight of the hinge loss on the standard deviations, averaged over both views.
+        covariance: Weight of the squared covariances, summed over both views.
+        dim: Width of the projector and length of an embedding, in multiples of the backbone's features.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
@@ -45,7 +48,7 @@ class VICRegSettings:
 
 
 class VICReg(Method):
-    """The backbone, a projection head, three terms."""
+    """The backbone, a projector, and a loss of three terms."""
 
     title: ClassVar[str] = "VICReg"
     paper: ClassVar[str] = "https://arxiv.org/abs/2105.04906"

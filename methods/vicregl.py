@@ -1,16 +1,19 @@
-"""VICRegL: VICReg on whole images, and on places of the map that match by their embedding or by where they lie in the image.
+"""VICRegL: VICReg on whole images, and on positions of the feature map that match by embedding or by location.
 
-Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/imagenette_benchmark.py): weights 25, 25
-and 1, three quarters of the loss on whole images, 16 and 4 matches, two global views and no small ones [Bardes 2022, for a ResNet]; head of
-2048 on 512 features, local head of 128.
-Deviations: the global head keeps its ratio to the backbone (four times its features), the local one its published size; places are those of the
-backbone's own map, whatever its size, and all of them where it has fewer than 16; no blur up to 32 pixels; AdamW, rate 0.002 at 256 images, decay 5e-4,
-a warm-up of a tenth of the training, in the place of LARS with rate 0.3; biases and norms do not decay.
-AdamW was not compared with the published optimiser.
-On a transformer: AdamW as in ``simclr``; the map is that of the patch tokens.
+Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/imagenette_benchmark.py). Weights 25, 25 and 1; three quarters of the loss on
+whole images; 16 and 4 matches; two global crops and no local ones [Bardes 2022, for a ResNet]; a projector of 2048 on
+512 features; a local projector of 128.
 
-lightly gives the places of an N×N grid a spacing of 1/(N-1) of the crop and starts half a cell in, so that the last lies outside; the
-authors' are the centres of the cells. They are computed here from lightly's grid of two.
+Deviations: the global projector keeps its ratio to the backbone (four times its features); the local one has its
+published size. The positions are those of the backbone's own feature map, whatever its size; all of them are used if
+there are fewer than 16. Images of up to 32 pixels are not blurred. AdamW with learning rate 0.002 at batch size 256,
+weight decay 5e-4 and a warm-up over a tenth of the training replaces LARS with learning rate 0.3. Biases and norms have
+no weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``; the
+feature map is that of the patch tokens.
+
+lightly spaces the positions of an N×N grid by 1/(N-1) of the crop and starts half a cell from the edge, so that the
+last one is outside the crop. The authors use the centres of the cells. They are computed here from lightly's 2×2 grid.
 """
 
 from collections.abc import Callable
@@ -35,11 +38,11 @@ class VICRegLSettings:
     """What is particular to VICRegL.
 
     Attributes:
-        alpha: Weight of the loss on whole images; that on places has the rest.
-        matches: Pairs of places that are kept, the best first, where the first view's places look for partners.
-        few_matches: Likewise, where the second view's look for them.
-        dim: Width of the global head and length of its embedding, in multiples of the backbone's features.
-        local_dim: Width of the local head and length of its embedding.
+        alpha: Weight of the loss on whole images; the loss on positions has one minus this.
+        matches: Number of best pairs that are kept when positions of the first view are matched to the second.
+        few_matches: Number of best pairs that are kept in the other direction.
+        dim: Width of the global projector and length of its embedding, in multiples of the backbone's features.
+        local_dim: Width of the local projector and length of its embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
@@ -52,7 +55,7 @@ class VICRegLSettings:
 
 
 class VICRegL(Method):
-    """The backbone, a head for images and one for places, VICReg on both."""
+    """The backbone, projectors for images and for positions, and VICReg on both."""
 
     title: ClassVar[str] = "VICRegL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.01571"
@@ -67,7 +70,7 @@ class VICRegL(Method):
         super().__init__(backbone, settings, traits)
         if self.backbone.kind == "mlp":
             raise ValueError(
-                "VICRegL matches places of a map, and a multilayer perceptron has none: take another backbone."
+                "VICRegL matches positions of a feature map, but a perceptron has none: use another backbone."
             )
         width = settings.dim * self.backbone.dim
         self.projection = BarlowTwinsProjectionHead(self.backbone.dim, width, width)
@@ -76,7 +79,7 @@ class VICRegL(Method):
 
     @classmethod
     def views(cls, settings: VICRegLSettings, traits: Traits) -> Callable[[Any], Any]:
-        """Return two views, then for each a 2×2 grid from which ``cell_centres`` are computed."""
+        """Return two views, then for each a 2×2 grid, from which ``cell_centres`` computes positions."""
         arguments = allowed(traits, settings.min_scale)
         del arguments["input_size"], arguments["min_scale"]
         if "gaussian_blur" in arguments:
@@ -91,34 +94,34 @@ class VICRegL(Method):
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the weighted loss over images and places of both views."""
-        (first, second), wide_table = (self._embed(view) for view in batch.views[:2]), batch.views[2:]
-        places = [cell_centres(grid, *first[1].shape[1:3]) for grid in wide_table]
-        return Loss(in_float32(self._loss, *first, *second, *places), {})
+        """Return the weighted loss over images and positions of both views."""
+        (first, second), grids = (self._embed(view) for view in batch.views[:2]), batch.views[2:]
+        centres = [cell_centres(grid, *first[1].shape[1:3]) for grid in grids]
+        return Loss(in_float32(self._loss, *first, *second, *centres), {})
 
     def _embed(
         self, images: Float[Tensor, "batch channels size size"]
     ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch h w local_dim"]]:
         feature_map = self.backbone.feature_map(images)
         assert feature_map is not None
-        # The mean over places is what a backbone with a map gives as features, and spares a second pass.
+        # The mean over the map equals the backbone's features, without a second pass.
         return self.projection(feature_map.mean(dim=(2, 3))), self.local_projection(feature_map.permute(0, 2, 3, 1))
 
     def _loss(self, *tensors: Tensor) -> Tensor:
-        first, second, wide_table = tensors[:2], tensors[2:4], tensors[4:]
-        # lightly returns one number in a tensor of one dimension.
-        loss: Tensor = self.criterion(global_view_features=[first, second], global_view_grids=wide_table).squeeze()
+        first, second, grids = tensors[:2], tensors[2:4], tensors[4:]
+        # lightly returns a tensor of shape (1,).
+        loss: Tensor = self.criterion(global_view_features=[first, second], global_view_grids=grids).squeeze()
         return loss
 
 
 def cell_centres(grid: Float[Tensor, "batch 2 2 2"], height: int, width: int) -> Float[Tensor, "batch height width 2"]:
-    """Return where the cells of a map have their centres in the original image, as (x, y) in pixels.
+    """Return the centres of a feature map's cells in the original image, as (x, y) in pixels.
 
     Args:
-        grid: lightly's, of two cells: along each axis a quarter of the crop's length after its start and after its end,
-            in the order of the view, so reversed in a mirrored one.
-        height: Of the map.
-        width: Of the map.
+        grid: lightly's 2×2 grid: along each axis, the coordinates a quarter of the crop's length after its start and
+            after its end, in the order of the view; reversed if the view is mirrored.
+        height: Height of the feature map.
+        width: Width of the feature map.
     """
     near = grid[:, 0, 0]
     side = grid[:, 1, 1] - near

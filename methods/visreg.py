@@ -1,11 +1,14 @@
-"""VISReg: the embeddings of an image's views meet at their mean; centre, scale and shape of all embeddings become a Gaussian's.
+"""VISReg: views agree with their mean embedding; centre, scale and shape of all embeddings approach a Gaussian's.
 
-Recipe: the authors' on Imagenette (https://github.com/HaiyuWu/visreg, imagenette.yaml): four equal views, no small ones, head 2048, 2048 and 128 on 512
-features, weight 0.6 of the three regularisers, gradients clipped at 1.
-Deviations: AdamW with rate 0.002 at 256 images instead of 0.001 at 64; decay 5e-4 on a convolutional backbone, the published 0.05 on a transformer;
-1024 random directions a step instead of 4096, whose sorting took more time than a small backbone; the head keeps its ratio to the backbone (four
-times its features); views of lightly's VICReg with full jitter, no blur up to 32 pixels; a warm-up of a tenth of the training; biases and
-norms do not decay.
+Recipe: the authors' on Imagenette (https://github.com/HaiyuWu/visreg, imagenette.yaml). Four equally augmented views
+and no local ones; a projector of 2048, 2048 and 128 on 512 features; weight 0.6 of the three regularisers; gradients
+clipped at norm 1.
+
+Deviations: AdamW with learning rate 0.002 at batch size 256 instead of 0.001 at 64. The weight decay is 5e-4 on a
+convolutional backbone, and the published 0.05 on a transformer. There are 1024 random directions per step instead of
+4096, whose sorting took longer than a small backbone. The projector keeps its ratio to the backbone (four times its
+features). The views are those of lightly's VICReg with full colour jitter. Images of up to 32 pixels are not blurred.
+The warm-up is a tenth of the training. Biases and norms have no weight decay.
 """
 
 from collections.abc import Callable
@@ -29,10 +32,10 @@ class VISRegSettings:
     """What is particular to VISReg.
 
     Attributes:
-        regularisation: Weight of centre, scale and shape; the distance to the mean has the rest.
-        directions: Random directions a step, along which embeddings are compared with the Gaussian.
-        views: Views of an image.
-        hidden: Width of the head, in multiples of the backbone's features.
+        regularisation: Weight of centre, scale and shape; the distance to the mean has one minus this.
+        directions: Random directions per step, along which embeddings are compared with the Gaussian.
+        views: Views per image.
+        hidden: Width of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
@@ -48,7 +51,7 @@ class VISRegSettings:
 
 
 class VISReg(Method):
-    """The backbone, a projection head, the distance to the mean and three regularisers."""
+    """The backbone, a projector, the distance to the mean and three regularisers."""
 
     title: ClassVar[str] = "VISReg"
     paper: ClassVar[str] = "https://arxiv.org/abs/2606.02572"

@@ -1,15 +1,18 @@
-"""W-MSE: the embeddings of two views agree after each has been whitened, so that they cannot collapse.
+"""W-MSE: two views agree after their embeddings have been whitened, so that they cannot collapse.
 
-Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/wmse.yaml): Adam, rate 0.002 at 256 images, decay 1e-6,
-head 1024 on 512 features, whitening of random sub-batches of 128, crops from 0.2 on, SimCLR's full jitter, no blur.
-Deviations: embeddings of 32 instead of 64, so that a batch of 64 can be whitened too; sub-batches are equal parts of any batch, at least 128 images
-each, instead of exactly 128, or all of a smaller batch; the covariance is shrunk by 1e-4 of its mean variance, so that a degenerate batch has a
-Cholesky factor; both views have a gradient, as in the authors' code and lightly (solo-learn's second has none); the head's hidden layer
-keeps its ratio to the backbone (twice its features); bilinear crops; a warm-up of a tenth of the training; biases and norms do not decay.
-On a transformer: AdamW as in ``simclr``.
+Recipe: solo-learn's on CIFAR (https://github.com/vturrisi/solo-learn, scripts/pretrain/cifar/wmse.yaml). Adam with
+learning rate 0.002 at batch size 256 and weight decay 1e-6; a projector with 1024 hidden units on 512 features;
+whitening of random sub-batches of 128; crops of at least 0.2 of the area; SimCLR's full colour jitter; no blur.
 
-lightly's ``WMSELoss`` takes only batches that its sub-batch divides, and its ``WMSETransform`` always normalises: the whitening and the
-distance are lightly's, the division into sub-batches and the views are not.
+Deviations: embeddings have 32 dimensions instead of 64, so that a batch of 64 can be whitened too. A batch is divided
+into equal sub-batches of at least 128 images, instead of exactly 128; a smaller batch is one sub-batch. The covariance
+is shrunk by 1e-4 of its mean variance, so that a degenerate batch has a Cholesky factor. Both views have a gradient, as
+in the authors' code and lightly (in solo-learn, only the first has one). The projector's hidden layer keeps its ratio
+to the backbone (twice its features). Crops are bilinear. The warm-up is a tenth of the training. Biases and norms have
+no weight decay. On a transformer, AdamW as in ``simclr``.
+
+Whitening and distance are lightly's. Its ``WMSELoss`` and ``WMSETransform`` are not used: the loss accepts only batches
+that the sub-batch size divides, and the transform always normalises.
 """
 
 from collections.abc import Callable
@@ -34,10 +37,10 @@ class WMSESettings:
     """What is particular to W-MSE.
 
     Attributes:
-        sub_batch: Images that are whitened together, at least, where the batch has so many.
-        shrinkage: Share of the identity in the covariance, in units of the embeddings' mean variance.
-        hidden: Hidden units of the head, in multiples of the backbone's features.
-        dim: Length of an embedding; a batch has at least twice as many images.
+        sub_batch: Smallest number of images that are whitened together, if the batch has that many.
+        shrinkage: Weight of the identity in the covariance, relative to the embeddings' mean variance.
+        hidden: Hidden units of the projector, in multiples of the backbone's features.
+        dim: Length of an embedding; a batch needs at least twice as many images.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
     """
@@ -51,7 +54,7 @@ class WMSESettings:
 
 
 class WMSE(Method):
-    """The backbone, a projection head, whitening, the distance between unit vectors."""
+    """The backbone, a projector, whitening, and the distance between unit vectors."""
 
     title: ClassVar[str] = "W-MSE"
     paper: ClassVar[str] = "https://arxiv.org/abs/2007.06346"
@@ -66,8 +69,8 @@ class WMSE(Method):
         super().__init__(backbone, settings, traits)
         if settings.sub_batch < 2 * settings.dim:
             raise ValueError(
-                f"W-MSE cannot whiten {settings.dim} dimensions by sub-batches of {settings.sub_batch} images: "
-                f"take sub_batch={2 * settings.dim} or more."
+                f"W-MSE cannot whiten {settings.dim} dimensions with sub-batches of {settings.sub_batch} images: "
+                f"use sub_batch={2 * settings.dim} or more."
             )
         self.projection = BYOLProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
         self.whitening = Whitening2d(settings.dim, track_running_stats=False, eps=settings.shrinkage)
@@ -81,12 +84,16 @@ class WMSE(Method):
         return pipeline
 
     def forward(self, batch: Batch, progress: float) -> Loss:
-        """Return the distance between the whitened views; raises ValueError for a batch below twice the dimensions."""
+        """Return the distance between the whitened views.
+
+        Raises:
+            ValueError: The batch has fewer images than twice the embedding's dimensions.
+        """
         images = len(batch.views[0])
         if images < 2 * self.settings.dim:
             raise ValueError(
-                f"W-MSE cannot whiten {self.settings.dim} dimensions by a batch of {images} images: "
-                f"take a batch of {2 * self.settings.dim} or more, or --set dim={images // 2}."
+                f"W-MSE cannot whiten {self.settings.dim} dimensions with a batch of {images} images: "
+                f"use a batch of {2 * self.settings.dim} or more, or --set dim={images // 2}."
             )
         first, second = (self.projection(self.backbone(view)) for view in batch.views)
         order = torch.randperm(images, device=first.device)
@@ -95,12 +102,12 @@ class WMSE(Method):
         )
 
     def whiten(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        """Return embeddings whose covariance over each sub-batch is the identity."""
+        """Return the embeddings, whitened so that their covariance over each sub-batch is the identity."""
         parts = max(1, len(embeddings) // self.settings.sub_batch)
         return torch.cat([self._whiten(part) for part in torch.tensor_split(embeddings, parts)])
 
     def _whiten(self, embeddings: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
-        # Whitening takes any scale away again; in this one the shrinkage is relative.
+        # The scale makes the shrinkage relative to the variance; whitening removes it again.
         scale = embeddings.detach().var(dim=0).mean().sqrt().clamp_min(torch.finfo(embeddings.dtype).tiny)
         whitened: Tensor = self.whitening(embeddings / scale)
         return whitened

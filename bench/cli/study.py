@@ -10,8 +10,12 @@ from bench.cli import options as shared
 from bench.cli.options import DATA, TRAINED, WHAT
 from bench.errors import SslbenchError
 
+SHOW_TAKES = ("name", "show", "format", "results")
+"""Parameters that go with ``--show``."""
+
 
 def study(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(help="A name of `sslbench list studies`, or the path of your own TOML file.")],
     show: Annotated[
         bool,
@@ -43,9 +47,10 @@ def study(
 ) -> None:
     """Repeat a published comparison: run what is missing, draw its figures, show its table and its conclusion."""
     if show:
-        changed = (dataset, budget, backbone, seeds, force or None, dry_run or None)
-        if any(value is not None for value in changed):
-            raise SslbenchError("study --show runs nothing: of the other options it takes --format and --results")
+        sources = {parameter: context.get_parameter_source(parameter) for parameter in context.params}
+        given = {parameter for parameter, source in sources.items() if source and source.name == "COMMANDLINE"}
+        if given - set(SHOW_TAKES):
+            raise SslbenchError("study --show runs nothing: of the other options it takes only --format and --results")
         from bench.studies.show import show as show_study
 
         show_study(name, results, format, shared.console())

@@ -1,1 +1,1 @@
-"""Carrying out runs: processes, one run from start to record, progress."""
+"""Execution of runs: the session, its processes, one run from start to record, progress."""

@@ -1,4 +1,4 @@
-"""The process of one run, seen from inside: it opens the options, carries out the run and reports to the session."""
+"""Code that runs in the process of one run: carry out the run and report to the session."""
 
 import signal
 import time
@@ -11,22 +11,24 @@ from bench.training.context import Progress, RunContext
 from bench.training.options import RunOptions
 
 PROGRESS_SECONDS = 0.2
-"""Shortest time between two reports of progress, except at the start and the end of a stage."""
+"""Shortest time between two progress reports, except at the start and the end of a stage."""
 
 
 def carry_out(connection: Connection, options: RunOptions, run: PlannedRun, slot: int, wait: bool) -> None:
     """Carry out one run; the main function of its process."""
-    # Ctrl-C reaches every process of the terminal: only the session answers it.
+    # Ctrl-C reaches every process of the terminal; only the session handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         connection.send(_Child(connection, options, run).carry_out(slot, wait))
     except StorageError as error:
         connection.send(error)
-    except OSError:  # the session's process is gone
+    except OSError:  # the session's process has ended
         return
 
 
 class _Child:
+    """The run and its connection to the session."""
+
     def __init__(self, connection: Connection, options: RunOptions, run: PlannedRun) -> None:
         self.connection, self.options, self.run = connection, options, run
         self.reported = 0.0
@@ -73,4 +75,4 @@ class _Child:
         try:
             self.connection.send(RunUpdate(self.run.identity, content))
         except OSError:
-            raise Stopped("the command that started this run is gone") from None
+            raise Stopped("the command that started this run has ended") from None

@@ -26,15 +26,15 @@ from methods.base import Encoder, Method
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """An encoder in eval mode on its device, and how it was made.
+    """An encoder in eval mode on its device, and how it was trained.
 
     Attributes:
         network: The encoder that is evaluated.
-        training: What its training left behind; None for a method without training.
+        training: Loss curve, time and speed of its training; None for a method without training.
         device: Name of the device that it was trained on.
         precision: Precision of the training.
         threads: Threads of the training.
-        views_per_image: Views that the method draws of an image; None without training.
+        views_per_image: Number of views per image; None for a method without training.
     """
 
     network: Encoder
@@ -46,10 +46,10 @@ class TrainedEncoder:
 
 
 def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> TrainedEncoder:
-    """Return the run's encoder; it is trained only if none of this identity is stored, or if the run is forced.
+    """Return the run's encoder; it is trained only if none is stored for this identity, or if the run is forced.
 
     Raises:
-        Diverged, Stopped: As ``pretrain``.
+        Diverged, Stopped: See ``pretrain``.
         SslbenchError: A file cannot be read or written.
     """
     identity, store, device = run.identity, context.store, context.torch_device
@@ -61,12 +61,12 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
     else:
         stored = stored_encoder(store.encoder_path(identity), identity)
         if stored is not None:
-            tensors, about = stored
+            tensors, details = stored
             network = method.encoder().to(device).eval()
             network.load_state_dict(tensors)
-            _report_stored(identity, context, log, trained=bool(about["training"]))
-            training = about.pop("training")
-            return TrainedEncoder(network, Trained(**training) if training else None, **about)
+            _report_stored(identity, context, log, trained=bool(details["training"]))
+            training = details.pop("training")
+            return TrainedEncoder(network, Trained(**training) if training else None, **details)
 
     training, views = None, None
     precision = "32-true"
@@ -77,33 +77,33 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
     network = method.encoder().to(device).eval()
     if method.needs.statistics:
         calibrate_batch_norm(network, dataset.train_images, lambda x: prepare(x, network.input, device))
-    about = {
+    details = {
         "device": device_name(device),
         "precision": precision,
         "threads": training.threads if training else context.options.threads,
         "views_per_image": views,
     }
     if identity.budget != NO_BUDGET:
-        about_training = {"training": asdict(training) if training else None}
-        save_encoder(store.encoder_path(identity), identity, network, about_training | about)
-    return TrainedEncoder(network, training, **about)
+        stored_training = {"training": asdict(training) if training else None}
+        save_encoder(store.encoder_path(identity), identity, network, stored_training | details)
+    return TrainedEncoder(network, training, **details)
 
 
 def _report_stored(identity: Identity, context: RunContext, log: RunLog, *, trained: bool) -> None:
-    log("encoder stored: nothing to train")
+    log("encoder stored: training is skipped")
     if trained and context.options.snapshots is not None and not context.store.snapshots_path(identity).exists():
         context.on_message(
-            f"{identity.method}, seed {identity.seed}: trained already, without snapshots; --force trains it again"
+            f"{identity.method}, seed {identity.seed}: already trained without snapshots; use --force to train it again"
         )
 
 
 def build_method(identity: Identity, dataset: Dataset, origin: str | None = None) -> Method:
-    """Return the run's method, untrained, drawn from torch's global generator.
+    """Return the run's method, untrained; its weights are drawn from torch's global generator.
 
     Args:
         identity: The run's identity.
         dataset: The run's data set.
-        origin: As in ``PlannedRun``.
+        origin: See ``PlannedRun``.
     """
     method = method_of_run(identity, origin)
     backbone = None if method.needs.backbone in ("none", "own") else build(identity.backbone, dataset.traits)
@@ -114,7 +114,7 @@ def build_method(identity: Identity, dataset: Dataset, origin: str | None = None
 def pretraining_set(
     method: type[Method], dataset: Dataset, device: torch.device, share: float | None = None
 ) -> PretrainingSet:
-    """Return what a method is trained on: all images without labels, or ``train`` without ``val`` with labels; or a share."""
+    """Return the images for pretraining, or a share of them; a method that needs labels gets ``train`` without ``val``."""
     positions = seen(dataset, share, labels=method.needs.labels)
     train = len(dataset.train_labels)
     inside = positions[positions < train]
@@ -135,7 +135,7 @@ def _on_device(images: torch.Tensor, labels: torch.Tensor | None, device: torch.
 
 
 def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> tuple[Trained, int]:
-    """Train the method; return what training left behind and the number of views per image."""
+    """Train the method; return the results of training and the number of views per image."""
     identity, traits, device = run.identity, dataset.traits, context.torch_device
     views = compile_views(
         type(method).views(method.settings, traits),
@@ -147,7 +147,7 @@ def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContex
         per_sample=identity.settings.get("views") == "per-sample",
     )
     if views.reason is not None:
-        context.on_message(f"{identity.method}: views run image by image in workers ({views.reason})")
+        context.on_message(f"{identity.method}: views are drawn image by image in worker processes ({views.reason})")
     observer = None
     if context.options.snapshots is not None:
         path = context.store.snapshots_path(identity)

@@ -1,4 +1,4 @@
-"""What the process of a run reports to the session."""
+"""Messages that the process of a run sends to the session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from bench.training.context import Progress
 
 @dataclass(frozen=True)
 class RunUpdate:
-    """A run's progress, or a line for the user."""
+    """The progress of a run, or a line for the user."""
 
     identity: Identity
     content: Progress | str
@@ -23,7 +23,7 @@ class RunEnded:
         identity: The run's identity.
         status: How it ended.
         cause: Why, if the status is not ``ok``: one line.
-        metrics: Mean metrics by protocol id, as in the record; empty for a protocol that another one with the same label sets stands for.
+        metrics: Mean metrics by protocol id; empty for a protocol that is not measured, because another one has the same label sets.
     """
 
     identity: Identity
@@ -34,7 +34,7 @@ class RunEnded:
 
 @dataclass(frozen=True)
 class RunLocked:
-    """Another process is carrying out this run: it is tried again after the others, then waited for."""
+    """Another process is carrying out this run; the session tries it again after the other runs, and then waits for it."""
 
     identity: Identity
 

@@ -1,4 +1,4 @@
-"""The table that grows while runs end: one line per run under headings; one block per run if the columns do not fit."""
+"""Table of scores that gets one row whenever a run ends; on a narrow screen one line per protocol."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,16 @@ from bench.execution.events import RunEnded
 from bench.execution.progress_bars import label
 from bench.planning.plan import PlannedRun
 
-_NARROWEST = 6
+_MIN_WIDTH = 6
+"""Smallest width of a column in characters."""
 
 
 class LiveTable:
-    """Lines of text for runs as they end: their scores, in the columns of all protocols that are measured.
+    """Formats the scores of runs that ended, with one column per protocol of the planned runs.
 
     Args:
-        runs: The runs to come.
-        width: Columns of the screen; if the table does not fit, a run has one line per protocol.
+        runs: The planned runs.
+        width: Width of the screen in characters; if the table does not fit, a run has one line per protocol.
     """
 
     def __init__(self, runs: Sequence[PlannedRun], width: int) -> None:
@@ -26,7 +27,7 @@ class LiveTable:
         self._fits = self._count * 2 + 4 + self._width + len(self._row([""] * len(self.columns))) <= width
 
     def heading(self) -> list[str]:
-        """Return the heading lines, none if the columns do not fit: each part of a protocol's id has its own line."""
+        """Return the heading, with one line for each part of the protocols' ids; nothing if the columns do not fit."""
         if not self._fits:
             return []
         parts = [name.split("-") for name in self.columns]
@@ -52,7 +53,7 @@ class LiveTable:
 
     def _row(self, entries: Sequence[str]) -> str:
         return "".join(
-            f" {entry:>{max(_NARROWEST, *map(len, name.split('-')))}}"
+            f" {entry:>{max(_MIN_WIDTH, *map(len, name.split('-')))}}"
             for name, entry in zip(self.columns, entries, strict=True)
         )
 
@@ -60,7 +61,7 @@ class LiveTable:
 def _score(name: str, metrics: Mapping[str, float] | None) -> str:
     if metrics is None:
         return "–"
-    if not metrics:
+    if not metrics:  # the same label sets as another protocol
         return "="
     if "top1" in metrics:
         return f"{100 * metrics['top1']:.1f}"

@@ -1,4 +1,4 @@
-"""The plan of a command, printed before its runs start."""
+"""Print the plan of a command before its runs start."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_plan(plan: Plan, console: "Console") -> None:
-    """Print what is run: data set, backbones, budget, notes, and one line per run that is still to do."""
+    """Print the data set, backbones, budget, notes, and one line per run that is still to do."""
     first = first_trained(plan.runs)
     task = " (development task)" if first.task == "val" else ""
     backbones = " and ".join(backbones_of(plan.runs))
@@ -43,11 +43,11 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def print_runs_without_snapshots(plan: Plan, store: Store, console: "Console") -> None:
-    """Name the recorded runs that were trained without the snapshots that are asked for now."""
+    """Print one line per recorded run that was trained without snapshots."""
     trained = {run_key(record.identity) for record in plan.records if record.cost.pretrain_s is not None}
     for run in plan.runs:
         if run.done and run_key(run.identity) in trained and not store.snapshots_path(run.identity).exists():
-            line = f"  {label(run.identity)}: recorded without snapshots; --force trains it again"
+            line = f"  {label(run.identity)}: recorded without snapshots; use --force to train it again"
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -58,5 +58,5 @@ def backbones_of(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def first_trained(runs: Sequence[PlannedRun]) -> Identity:
-    """Return the identity of the first run that is trained here, else of the first run."""
+    """Return the identity of the first run that is trained here, or of the first run if none is."""
     return next((run.identity for run in runs if run.identity.budget != NO_BUDGET), runs[0].identity)

@@ -16,18 +16,18 @@ from bench.training.options import RunOptions
 
 
 def number_of_jobs(jobs: str, runs: int, auto: int) -> int:
-    """Return how many runs are carried out at a time.
+    """Return the number of runs that are carried out at the same time.
 
     Args:
-        jobs: As given to ``--jobs``.
+        jobs: Value of ``--jobs``.
         runs: Number of runs.
-        auto: What ``auto`` means on this machine.
+        auto: Number of jobs if ``jobs`` is ``auto``.
 
     Raises:
-        SslbenchError: ``jobs`` is neither ``auto`` nor a number from 1 on.
+        SslbenchError: ``jobs`` is neither ``auto`` nor a positive integer.
     """
     if jobs != "auto" and (not jobs.isdigit() or int(jobs) < 1):
-        raise SslbenchError(f"--jobs {jobs}: write auto or a number from 1 on")
+        raise SslbenchError(f"--jobs {jobs}: must be auto or a positive integer")
     return max(1, min(auto if jobs == "auto" else int(jobs), runs))
 
 
@@ -36,11 +36,11 @@ def run_all(
 ) -> list[RunEnded]:
     """Carry out the runs, ``jobs`` at a time, each in its own process; return how they ended.
 
-    A process that dies (killed for memory, for example) costs only its run, which is recorded as failed.
+    If a process dies (for example because memory ran out), only its own run is recorded as failed.
 
     Raises:
         KeyboardInterrupt: The user stopped; every run has written its checkpoint.
-        StorageError: An error that every other run would meet too: a results folder that cannot be written.
+        StorageError: The results folder cannot be written, or a stored file is corrupt; the other runs are stopped.
     """
     waiting = deque(Assignment(run, number % jobs) for number, run in enumerate(runs))
     ended: list[RunEnded] = []
@@ -77,17 +77,17 @@ def run_all(
 
 
 class _Signals:
-    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write their checkpoints; the second signal is final."""
+    """Turns Ctrl-C and SIGTERM into a request to stop, so that runs can write checkpoints; a second signal ends the command at once."""
 
     def __init__(self) -> None:
         self.stopping = False
 
     def __enter__(self) -> "_Signals":
-        self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+        for number, handler in self.previous.items():
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: object) -> None:
@@ -103,7 +103,7 @@ def _stop(workers: dict[Connection, Worker]) -> None:
     deadline = time.monotonic() + GRACE_SECONDS
     while workers:
         connection, worker = workers.popitem()
-        # Its last messages are read, so that it cannot block on a full pipe.
+        # Read its last messages, so that it does not block on a full pipe.
         with contextlib.suppress(EOFError, OSError):
             while connection.poll(max(0.0, deadline - time.monotonic())):
                 connection.recv()

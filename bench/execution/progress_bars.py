@@ -1,4 +1,4 @@
-"""Live progress of many runs: bars on a terminal, plain lines elsewhere."""
+"""Progress of many runs: bars on a terminal, plain lines otherwise."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bench.records.record import Identity
 from bench.training.context import Progress
 
 PLAIN_EVERY_SECONDS = 10.0
-"""How often a run's progress is printed if the output is not a terminal."""
+"""Time between two progress lines of a run if the output is not a terminal."""
 
 
 def label(identity: Identity) -> str:
@@ -23,7 +23,7 @@ def label(identity: Identity) -> str:
 
 
 class RunProgress:
-    """Shows how far the runs are; use it as a context manager and call it with the events of the runs.
+    """Shows the progress of the runs; use it as a context manager and call it with each event of a run.
 
     Args:
         console: Where to print.

@@ -1,4 +1,4 @@
-"""One run from start to record; an exception becomes a failed record."""
+"""Carry out one run from start to record; after an exception the record's status is ``failed``."""
 
 import time
 from collections.abc import Iterator
@@ -18,38 +18,38 @@ from bench.training.context import Progress, RunContext
 from protocols.catalogue import resolve
 
 POLL_SECONDS = 0.5
-"""How often the lock of a run that another process holds is tried again."""
+"""Time between two attempts to lock a run that another process is carrying out."""
 
 
 def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: bool = True) -> Record | None:
-    """Carry out one run and write its record; nothing is done if another process has done it meanwhile.
+    """Carry out one run and write its record, unless another process has done so in the meantime.
 
     Returns:
-        The record; None if another process is carrying out this run and we do not ``wait`` for it.
+        The record; None if another process is carrying out this run and ``wait`` is False.
 
     Raises:
         Stopped: The user asked to stop; the checkpoint is kept.
         StorageError: The results folder cannot be written, or a stored file is corrupt.
     """
     store, identity = context.store, run.identity
-    with _claim(run, context, wait) as ours:
-        if not ours:
+    with _claim(run, context, wait) as locked:
+        if not locked:
             return None
         old = store.read(identity)
-        todo = run if run.reason == "forced" else _left(run, old)
+        todo = run if run.reason == "forced" else _remaining(run, old)
         if todo.done and old is not None:
             return old
         state = RunState(todo, old, dataset, context)
         state.log(first_log_lines(todo, context))
-        kept = len(state.protocols)
+        measured_before = len(state.protocols)
         try:
             status, cause = _attempt(state)
         except Stopped as error:
             state.log(f"interrupted: {error}")
-            measured = old is not None and old.identity == identity and old.status in MEASURED
-            if not measured or len(state.protocols) > kept:
-                ended = (old.status, old.cause) if old is not None and measured else ("interrupted", str(error))
-                _write(state.record(*ended), context)
+            finished = old is not None and old.identity == identity and old.status in MEASURED
+            if not finished or len(state.protocols) > measured_before:
+                outcome = (old.status, old.cause) if old is not None and finished else ("interrupted", str(error))
+                _write(state.record(*outcome), context)
             raise
         except StorageError as error:
             state.log(f"given up: {error}")
@@ -63,7 +63,7 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
 
 
 def _write(record: Record, context: RunContext) -> None:
-    """Write a record; report a foreign file that was renamed."""
+    """Write a record; report if another file with its name was found and renamed."""
     message = context.store.write(record)
     if message:
         context.on_message(message)
@@ -71,19 +71,19 @@ def _write(record: Record, context: RunContext) -> None:
 
 @contextmanager
 def _claim(run: PlannedRun, context: RunContext, wait: bool) -> Iterator[bool]:
-    """Hold the run's lock, and yield whether we have it; waiting for it can be stopped."""
+    """Lock the run, and yield whether it is locked by this process; the user can stop while this waits."""
     while True:
-        with context.store.claim(run.identity, wait=False) as ours:
-            if ours or not wait:
-                yield ours
+        with context.store.claim(run.identity, wait=False) as locked:
+            if locked or not wait:
+                yield locked
                 return
         time.sleep(POLL_SECONDS)
         if not context.keep_going():
             raise Stopped("stopped while another process was carrying out this run")
 
 
-def _left(run: PlannedRun, old: Record | None) -> PlannedRun:
-    """Plan this run again from the record that is stored now."""
+def _remaining(run: PlannedRun, old: Record | None) -> PlannedRun:
+    """Plan this run again, with the record that is stored now."""
     names = (*run.recorded, *run.protocols)
     wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin)
     return replace(plan([wanted], [old] if old is not None else [])[0], extends=run.extends)

@@ -1,4 +1,4 @@
-"""State of a run in progress, and the record that is made of it."""
+"""State of a run in progress, from which its record is made."""
 
 import resource
 import sys
@@ -18,19 +18,19 @@ from bench.training.context import RunContext
 
 
 class RunState:
-    """State of a run in progress; it starts with what an old record of the same run measured.
+    """State of a run in progress; it starts with the measurements of the old record of the same identity.
 
     Args:
-        run: What is left to do.
+        run: The run, with what is left to do.
         old: The stored record with this run's key, or None.
         dataset: The run's data set.
-        context: How the run is carried out.
+        context: Options, device and callbacks of the run.
 
     Attributes:
         log: The run's log.
-        encoder: The encoder and how it was trained; None before it is there.
+        encoder: The encoder and how it was trained; None until training has ended.
         protocols: Protocol id to its measurement.
-        evaluate_s: Seconds of measuring.
+        evaluate_s: Seconds of evaluation, summed over all sessions.
         peak_memory_mb: Peak memory in MB of earlier sessions.
     """
 
@@ -76,7 +76,7 @@ class RunState:
 
 
 def first_log_lines(run: PlannedRun, context: RunContext) -> str:
-    """Return the first lines of a session of the run, for its log."""
+    """Return the lines with which a session of the run starts in its log."""
     identity, threads = run.identity, context.options.threads
     environment = describe(device_name(context.torch_device), "", threads)
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
@@ -96,7 +96,7 @@ def _peak_memory_mb(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     status = Path("/proc/self/status")
     if status.is_file():
-        # Not getrusage: on Linux a new process starts with its parent's peak there.
+        # Not getrusage: on Linux its peak includes that of the parent process.
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) / 2**10
     unit = 1 if sys.platform == "darwin" else 2**10

@@ -1,4 +1,4 @@
-"""One ``sslbench run``: from the request to the plan, the runs and how they ended."""
+"""Carry out a request: plan its runs, print the plan, run them and show their progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Performed:
-    """What was done for a request.
+    """Outcome of a request.
 
     Attributes:
-        runs: All runs that were asked for, as they were planned.
-        failed: Runs that did not end well, now or in their record: failed, diverged or interrupted.
+        runs: All requested runs, as they were planned.
+        failed: Runs that failed, diverged or were interrupted, and runs that were already recorded as diverged.
     """
 
     runs: Sequence[PlannedRun]
@@ -34,16 +34,16 @@ class Performed:
 
 
 def perform(request: Request, options: RunOptions, console: "Console", *, dry_run: bool = False) -> Performed:
-    """Plan what has no valid record, print the plan, and carry it out.
+    """Plan a request, print the plan, and carry out the runs that have no valid record.
 
     Args:
-        request: What was asked for.
-        options: How it is carried out.
+        request: The request.
+        options: Options of the runs.
         console: Where the plan and the progress are printed.
         dry_run: Only print the plan.
 
     Raises:
-        SslbenchError: Bad input, or a results folder that cannot be written.
+        SslbenchError: Invalid input, or a results folder that cannot be written.
         KeyboardInterrupt: The user stopped.
     """
     store = Store(options.results)

@@ -1,4 +1,4 @@
-"""Snapshots of pretraining: features of some fixed images every few epochs, in one file per run."""
+"""Snapshots of pretraining: features of a fixed set of images every few epochs, in one file per run."""
 
 import zipfile
 from pathlib import Path
@@ -18,20 +18,22 @@ from bench.views.prepare import prepare
 from methods.base import Method
 
 IMAGES = 500
+"""Largest number of images."""
 LARGEST = float(np.finfo(np.float16).max)
+"""Largest absolute value of a feature; larger ones are clamped."""
 
 
 class SnapshotFile:
     """The snapshots of one run: ``epochs`` [S], ``features`` [S, images, dim] in float16, ``labels`` [images], ``loss`` [S].
 
-    The images are at most 500 of ``val``, always the same ones, and no test image. Features are taken in eval mode, and every
-    module's mode is restored: training with snapshots gives the same numbers as training without.
+    The images are at most 500 images of ``val``, the same for every run; test images are never used. Features are taken in eval mode, and every
+    module's mode is restored: a run with snapshots has the same results as a run without them.
 
     Args:
-        path: The file.
+        path: Path of the file.
         every: Epochs between two snapshots; the last epoch always has one.
         identity: The run's identity; a file of another run is replaced.
-        dataset: The data set that the images are from.
+        dataset: The run's data set.
         device: The device of the encoder.
     """
 

@@ -1,4 +1,4 @@
-"""The process of one run, seen from the session: how it is started, heard, stopped, and what happens if it dies."""
+"""The process of one run, as the session controls it: start it, receive its messages, stop it, record its crash."""
 
 import contextlib
 import multiprocessing
@@ -18,12 +18,12 @@ from bench.records.store import Store
 from bench.training.options import RunOptions
 
 GRACE_SECONDS = 30.0
-"""How long runs that were asked to stop may take to write their checkpoints."""
+"""Time in which runs must write their checkpoints after they were asked to stop."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A run, its slot among those that run at the same time (which decides its GPU), and whether to wait for its lock."""
+    """A run, its slot among the concurrent runs (the slot decides the GPU), and whether to wait for the run's lock."""
 
     run: PlannedRun
     slot: int
@@ -31,7 +31,7 @@ class Assignment:
 
 
 def start_fork_server() -> None:
-    """Start to import what every run needs, while the runs are still being planned."""
+    """Start the process from which runs are forked, so that it imports torch while the runs are planned."""
     _fork_server()
     forkserver.ensure_running()
 
@@ -39,20 +39,20 @@ def start_fork_server() -> None:
 class Worker:
     """The process of one run.
 
-    Everything goes through one pipe. The run checks after every step whether something came through it: None means stop, and so
-    does a closed pipe, which means that this process was killed.
+    The session and the process talk through one pipe. After every step the run stops if it finds a message (None) in the pipe, or
+    if the pipe is closed, which means that the session was killed.
     """
 
     def __init__(self, options: RunOptions, assignment: Assignment) -> None:
         self.options, self.assignment = options, assignment
-        self.connection, theirs = _fork_server().Pipe()
-        arguments = (theirs, options, assignment.run, assignment.slot, assignment.wait)
+        self.connection, child_connection = _fork_server().Pipe()
+        arguments = (child_connection, options, assignment.run, assignment.slot, assignment.wait)
         self.process = _fork_server().Process(target=carry_out, args=arguments)
         self.process.start()
-        theirs.close()
+        child_connection.close()
 
     def receive(self, stopping: bool) -> RunUpdate | RunEnded | RunLocked | StorageError | None:
-        """Return what the process reported; if it died, how its run ended (None if it was asked to stop)."""
+        """Return the next message of the process; if it died, how its run ended (None if the session is stopping)."""
         try:
             message: RunUpdate | RunEnded | RunLocked | StorageError = self.connection.recv()
             return message
@@ -88,7 +88,7 @@ class Worker:
 
 
 def _fork_server() -> "multiprocessing.context.ForkServerContext":
-    """Return the context whose server imports torch and the methods once and computes nothing: its forks start at once."""
+    """Return the context whose server imports torch and the methods once, and computes nothing, so that forks are quick and safe."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.execution.run", "methods.simclr", "methods.byol"])
     return context

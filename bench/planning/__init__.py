@@ -1,1 +1,1 @@
-"""From a request and the records to the runs that are still to do."""
+"""Planning: from a request and the existing records to the runs that are still to do."""

@@ -1,4 +1,4 @@
-"""Which backbone each method of a request is measured on."""
+"""Choose the backbones of each method of a request."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 def choose_backbones(
     request: Request, dataset: str, named: Sequence[str]
 ) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Return (method, backbone) pairs, and why methods were left out of ``--all``.
+    """Return (method, backbone) pairs, and for each method left out of ``--all`` the reason.
 
-    If no backbone is named, a method that needs a transformer gets the data set's transformer, and a floor or ceiling is measured
-    on every backbone that another method of the request is measured on.
+    If no backbone is requested, a method that needs a transformer gets the data set's default transformer, and other methods get its
+    default backbone. Methods of the family ``floor and ceiling`` get every backbone that another method of the request gets.
 
     Args:
-        request: What was asked for.
+        request: The request.
         dataset: The data set's name.
-        named: Methods to choose for.
+        named: Names of the methods.
 
     Raises:
-        SslbenchError: A named method, or all methods, cannot use the named backbone.
+        SslbenchError: A method that was given by name cannot use the requested backbone, or no method can.
     """
     if request.backbone is not None:
         return _on_one_backbone(request, request.backbone, named)
@@ -35,11 +35,11 @@ def choose_backbones(
     transformer = datasets.default_backbone(dataset, transformer=True)
     needs_transformer = [name for name in named if load_method(name).needs.backbone == "transformer"]
     floor_and_ceiling = [name for name in named if load_method(name).family == "floor and ceiling"]
-    first = [name for name in named if name not in needs_transformer]
-    if needs_transformer and first == floor_and_ceiling:
-        first = []
-    second = [name for name in named if needs_transformer and name in (*needs_transformer, *floor_and_ceiling)]
-    return [(name, default) for name in first] + [(name, transformer) for name in second], {}
+    on_default = [name for name in named if name not in needs_transformer]
+    if needs_transformer and on_default == floor_and_ceiling:
+        on_default = []
+    on_transformer = [name for name in named if needs_transformer and name in (*needs_transformer, *floor_and_ceiling)]
+    return [(name, default) for name in on_default] + [(name, transformer) for name in on_transformer], {}
 
 
 def _on_one_backbone(
@@ -66,4 +66,4 @@ def _why_not(method: type["Method"], backbone: str) -> str | None:
     needed = method.needs.backbone
     if needed in ("any", "none") or needed == kind:
         return None
-    return f"needs a {needed} backbone, {backbone} is {'an' if kind[0] in 'aeiou' else 'a'} {kind} one"
+    return f"needs a {needed} backbone, but {backbone} is {'an' if kind[0] in 'aeiou' else 'a'} {kind} one"

@@ -1,4 +1,4 @@
-"""``--extend``: which finished run a longer one continues."""
+"""``--extend``: find the finished run that a longer run continues."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from bench.records.store import Store, read_record
 
 
 def with_sources(runs: Sequence[PlannedRun], budget: str, store: Store) -> list[PlannedRun]:
-    """Return the runs, each unfinished one with the finished run that it continues.
+    """Return the runs; each one that is still to do gets the finished run that it continues.
 
     Args:
         runs: Runs of the new length.
@@ -18,13 +18,13 @@ def with_sources(runs: Sequence[PlannedRun], budget: str, store: Store) -> list[
         store: The results folder.
 
     Raises:
-        SslbenchError: There is no such run, or there are two.
+        SslbenchError: There is no such finished run, or there are several.
     """
     return [run if run.done else replace(run, extends=_source(run, budget, store)) for run in runs]
 
 
 def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
-    """Return the finished run that this one continues; None if there is none and its own state or encoder is stored."""
+    """Return the finished run to continue; None if there is none, but this run already has its own checkpoint or encoder."""
     finished = _finished(run.identity, budget, store)
     if len(finished) == 1:
         return finished[0]
@@ -34,23 +34,24 @@ def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
     if finished:
         files = " or ".join(str(store.last_path(identity)) for identity in finished)
         raise SslbenchError(
-            f"--extend: {name} reached {budget} in {len(finished)} ways; delete the unwanted one: {files}"
+            f"--extend: {len(finished)} finished runs of {name} have reached {budget}; delete the unwanted one: {files}"
         )
     raise SslbenchError(
-        f"--extend: no finished run of {name} at {budget} has left its state in {store.root}; "
-        "run it first, with --force if only its record is left"
+        f"--extend: no finished run of {name} at {budget} has a final checkpoint in {store.root}; "
+        "run it first, with --force if it is already recorded"
     )
 
 
 def _has_begun(identity: Identity, store: Store) -> bool:
+    """Return whether a checkpoint or an encoder of the run is stored."""
     from bench.records.checkpoints import is_checkpoint, stored_encoder
 
-    begun = is_checkpoint(store.checkpoint_path(identity), identity)
-    return begun or stored_encoder(store.encoder_path(identity), identity) is not None
+    has_checkpoint = is_checkpoint(store.checkpoint_path(identity), identity)
+    return has_checkpoint or stored_encoder(store.encoder_path(identity), identity) is not None
 
 
 def _finished(identity: Identity, budget: str, store: Store) -> list[Identity]:
-    """Return the finished runs that ``identity`` may continue: the one trained with ``budget``, else those extended to it."""
+    """Return the finished runs to continue: the run trained with ``budget`` from the start, else the runs extended to it."""
     from bench.records.checkpoints import is_checkpoint
 
     settings = {key: value for key, value in identity.settings.items() if key != EXTENDED_FROM}
@@ -62,7 +63,7 @@ def _finished(identity: Identity, budget: str, store: Store) -> list[Identity]:
 
 
 def _extended_from(plain: Identity, store: Store) -> Iterator[int]:
-    """Yield the epochs that recorded runs of this budget were extended from."""
+    """Yield the numbers of epochs that recorded runs of this budget were extended from."""
     path = store.record_path(plain)
     for candidate in sorted(path.parent.parent.glob(f"*/{path.name}")):
         record = read_record(candidate)

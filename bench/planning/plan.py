@@ -1,4 +1,4 @@
-"""From the runs that are asked for and the records to the runs that are still to do. Pure: no torch, no disk."""
+"""Compare requested runs with their records to find what is left to do. Pure: no torch, no disk access."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from bench.records.record import Identity, Record, Status
 
 MEASURED = ("ok", "collapsed", "diverged")
-"""Statuses of a finished run; a failed or interrupted one is tried again."""
+"""Statuses of a finished run; failed and interrupted runs are tried again."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """One run that is asked for.
+    """One requested run.
 
     Attributes:
         identity: The run's identity.
-        protocols: Ids of the protocols that apply to the method, with their versions, in the order of measuring.
-        origin: For an encoder from elsewhere the name that the user gave (``timm:NAME``, ``checkpoint:FILE``, a plugin's), else None.
+        protocols: Versions of the protocols that apply to the method, by id, in the order in which they are measured.
+        origin: Name that the user gave for an encoder from elsewhere (``timm:NAME``, ``checkpoint:FILE``, or a plugin's); else None.
     """
 
     identity: Identity
@@ -32,10 +32,11 @@ class PlannedRun:
         identity: The run's identity.
         protocols: Ids still to measure; empty if all are recorded.
         recorded: Ids with a valid measurement.
-        status: How the run ended, if all is recorded.
-        reason: Why there is work: ``new``, ``protocols missing``, ``stale``, ``failed before``, ``forced``; or ``recorded``.
+        status: Status of the record if nothing is left to do, else None.
+        reason: ``recorded`` if nothing is left to do; else ``new``, ``protocols missing``, ``stale``, ``failed before``,
+            ``interrupted before`` or ``forced``.
         extends: The finished run that this one continues, or None.
-        origin: As in ``Wanted``.
+        origin: See ``Wanted``.
     """
 
     identity: Identity
@@ -53,19 +54,19 @@ class PlannedRun:
 
 
 def plan(wanted: Sequence[Wanted], records: Iterable[Record], *, force: bool = False) -> list[PlannedRun]:
-    """Return the wanted runs in order, each with what is left to do.
+    """Return the requested runs in the same order, each with what is left to do.
 
     Args:
-        wanted: The runs that are asked for.
-        records: The records with the run keys of the wanted runs, in any order.
-        force: Do everything again.
+        wanted: The requested runs.
+        records: Existing records, in any order; those of other runs are ignored.
+        force: Whether to repeat what is recorded.
     """
     by_key = {run_key(record.identity): record for record in records}
     return [_planned(run, by_key.get(run_key(run.identity)), force) for run in wanted]
 
 
 def run_key(identity: Identity) -> tuple[object, ...]:
-    """Return what decides where a record is stored: all of the identity but its versions."""
+    """Return the fields of an identity that decide where its record is stored; versions are not among them."""
     return (
         identity.dataset,
         identity.task,
@@ -83,11 +84,11 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
     ) -> PlannedRun:
         return PlannedRun(wanted.identity, protocols, recorded, reason, status, origin=wanted.origin)
 
-    every = tuple(wanted.protocols)
+    requested = tuple(wanted.protocols)
     if record is None or force:
-        return planned(every, (), "forced" if record is not None else "new")
+        return planned(requested, (), "forced" if record is not None else "new")
     if record.identity != wanted.identity:
-        return planned(every, (), "stale")
+        return planned(requested, (), "stale")
     if record.status == "diverged":
         return planned((), (), "recorded", "diverged")
     valid = tuple(
@@ -95,7 +96,7 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
         for name, version in wanted.protocols.items()
         if name in record.protocols and record.protocols[name].version == version
     )
-    missing = tuple(name for name in every if name not in valid)
+    missing = tuple(name for name in requested if name not in valid)
     if record.status not in MEASURED:
         return planned(missing, valid, f"{record.status} before")
     if missing:

@@ -1,4 +1,4 @@
-"""From a request to a plan: check, resolve, read the records, plan, extend. The command, the studies and the tests share it."""
+"""Plan the runs of a request; used by the command line and by studies."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Plan:
     """The runs of a request.
 
     Attributes:
-        runs: All runs that were asked for, each with what is left to do.
-        records: The records of these runs that were found, perhaps of other versions.
+        runs: All requested runs, each with what is left to do.
+        records: Existing records of these runs, including those of other versions.
         image_size: Side of the images in pixels.
         skipped: Method name to the reason why it was left out of ``--all``.
-        notes: Lines that the user should read before the runs start.
+        notes: Lines to print before the runs start.
     """
 
     runs: Sequence[PlannedRun]
@@ -32,7 +32,7 @@ class Plan:
 
     @property
     def todo(self) -> list[PlannedRun]:
-        """The runs with something left to do."""
+        """The runs that are still to do."""
         return [run for run in self.runs if not run.done]
 
 
@@ -40,12 +40,12 @@ def plan_runs(request: Request, options: RunOptions, on_checked: Callable[[], No
     """Return the plan of a request.
 
     Args:
-        request: What was asked for.
-        options: How runs are carried out; names the data set, the results folder and the plugins.
-        on_checked: Called after the names are checked, before the data set and torch are loaded.
+        request: The request.
+        options: Options of the runs; the plan depends on the data set, the results folder and the plugins.
+        on_checked: Called when the names have been checked, before the data set and torch are loaded.
 
     Raises:
-        SslbenchError: Bad input, in one line.
+        SslbenchError: Invalid input.
     """
     check_names(request, options)
     on_checked()

@@ -1,4 +1,4 @@
-"""What a user asked for, and whether its names are known."""
+"""What the user wants to measure, and the check of its names and values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ ViewsEngine = Literal["auto", "batched", "per-sample"]
 
 @dataclass(frozen=True)
 class Request:
-    """What ``sslbench run`` was asked to measure. How it is carried out is in ``RunOptions``.
+    """What to measure. How runs are carried out is in ``RunOptions``.
 
     Attributes:
         methods: Method names; empty for all methods.
-        budget: As given to ``--budget``.
+        budget: Value of ``--budget``.
         backbone: Backbone name, or None for the data set's default.
         protocols: Protocol ids; empty for the default set.
         seeds: Seeds of the runs.
-        settings: ``KEY=VALUE`` texts, as given to ``--set``.
+        settings: Values of ``--set``, each ``KEY=VALUE``.
         batch_size: Images per step, or None for the default.
-        share: Share of the images that pretraining sees, in (0, 1], or None for all.
-        views: How views are drawn: ``auto``, ``batched`` (an error if a pipeline cannot be) or ``per-sample``.
+        share: Share of the images used for pretraining, in (0, 1], or None for all.
+        views: How views are drawn: ``auto`` (batched if possible), ``batched`` (an error if not possible) or ``per-sample``.
         extend: Budget to which the finished runs of ``budget`` are continued, or None.
-        force: Run again what is recorded.
+        force: Whether to repeat runs that are already recorded.
     """
 
     methods: Sequence[str]
@@ -48,10 +48,10 @@ class Request:
 
 
 def check_names(request: Request, options: RunOptions) -> None:
-    """Check every name of a request without loading torch, so that a typing error is answered at once; load the plugins.
+    """Load the plugins, and check names and values before torch and the data set are loaded.
 
     Raises:
-        SslbenchError: The first unknown name, with the nearest known one, or a value out of its range.
+        SslbenchError: An unknown name (the message suggests the nearest one), or a value out of range.
     """
     for plugin in options.plugins:
         load_plugin(plugin)
@@ -66,12 +66,12 @@ def check_names(request: Request, options: RunOptions) -> None:
     for name in request.protocols:
         protocol_of(name)
     if len(set(request.methods)) < len(request.methods):
-        raise SslbenchError("a method is named twice; name each once")
+        raise SslbenchError("a method is given twice; give each method once")
     parse_settings(request.settings)
     if request.extend is not None and datasets.epochs(dataset, request.extend) <= epochs:
         raise SslbenchError(
-            f"--extend {request.extend}: has {datasets.epochs(dataset, request.extend)} epochs, no more than the {epochs} of "
-            f"--budget {request.budget}; name a longer budget"
+            f"--extend {request.extend}: has {datasets.epochs(dataset, request.extend)} epochs, not more than the {epochs} of "
+            f"--budget {request.budget}; give a longer budget"
         )
     if request.share is not None and not 0 < request.share <= 1:
         raise SslbenchError(f"--share {request.share:g}: must be above 0 and at most 1, for example 0.8")
@@ -81,7 +81,7 @@ def protocol_of(name: str) -> "protocols.Entry":
     """Return a protocol by its id.
 
     Raises:
-        SslbenchError: There is none; the message has the nearest one.
+        SslbenchError: The id is unknown; the message suggests the nearest one.
     """
     try:
         return protocols.resolve(name)

@@ -1,4 +1,4 @@
-"""Expand a request into runs: names to methods, backbones, data set, protocols and identities."""
+"""Expand a request into runs: load its data set, methods and protocols, and form the identity of each run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The runs that a request asks for.
+    """The runs of a request.
 
     Attributes:
         wanted: The runs, in order.
         image_size: Side of the images in pixels.
         skipped: Method name to the reason why it was left out of ``--all``.
-        notes: Lines that the user should read before the runs start.
+        notes: Lines to print before the runs start.
     """
 
     wanted: list[Wanted]
@@ -42,10 +42,10 @@ class Resolved:
 
 
 def resolve(request: Request, options: RunOptions) -> Resolved:
-    """Load the data set and the methods, and return the runs that are asked for; the names are checked already.
+    """Load the data set and the methods, and return the requested runs; call ``check_names`` before.
 
     Raises:
-        SslbenchError: A setting, a batch size, a label set or a file of weights that cannot be used.
+        SslbenchError: A setting, batch size, label set or weights file cannot be used.
     """
     dataset = options.dataset.load()
     entries = [protocol_of(name) for name in request.protocols or protocols.DEFAULT]
@@ -65,9 +65,9 @@ def resolve(request: Request, options: RunOptions) -> Resolved:
         runs, lines = _runs_of_pretrained(name, origin, request, options, dataset, entries)
         wanted += runs
         notes += lines
-    records = {run.identity.method for run in wanted if run.origin is not None}
-    if len(records) < len(origins):
-        raise SslbenchError("an encoder from elsewhere is named twice; name each once")
+    record_names = {run.identity.method for run in wanted if run.origin is not None}
+    if len(record_names) < len(origins):
+        raise SslbenchError("a pretrained encoder is given twice; give each encoder once")
     return Resolved(wanted, dataset.traits.size, skipped | unfit, tuple(notes))
 
 
@@ -79,11 +79,13 @@ def _runs_of_method(
     dataset: "Dataset",
     entries: Sequence["protocols.Entry"],
 ) -> list[Wanted]:
-    """Return the runs of a method that is measured on one of our backbones, one per seed."""
+    """Return the runs of a method on a backbone of the catalogue, one per seed."""
     method = load_method(name)
     usable = {e.id: e.version for e in entries if not (e.needs_network and method.needs.backbone == "none")}
     if not usable:
-        raise SslbenchError(f"method {name} has no network, and {', '.join(e.id for e in entries)} trains one")
+        raise SslbenchError(
+            f"method {name} has no network to train, which is needed by {', '.join(e.id for e in entries)}"
+        )
     batch = _batch_size(request, _images(method, dataset, request.share), len(dataset.train_labels))
     budget = request.extend or request.budget
     common = _versions(dataset, options, method, backbone) | {
@@ -105,7 +107,7 @@ def _changed_settings(
     options: RunOptions,
     dataset: "Dataset",
 ) -> dict[str, Any]:
-    """Return what ``--set`` and the options that make a marked row change from the defaults."""
+    """Return the settings that differ from the defaults: those of ``--set``, and options that are part of the identity."""
     kind = backbones.find(backbone).kind
     changed: dict[str, Any] = dict(typed_settings(name, method, kind, parse_settings(request.settings)))
     if request.batch_size is not None and batch != datasets.batch_size(len(dataset.train_labels)):
@@ -127,14 +129,14 @@ def _runs_of_pretrained(
     dataset: "Dataset",
     entries: Sequence["protocols.Entry"],
 ) -> tuple[list[Wanted], tuple[str, ...]]:
-    """Return the runs of an encoder from elsewhere and what the user should read; it is built once to see that it can be."""
+    """Return the runs of an encoder from elsewhere, and lines to print; the encoder is built once to check that it can be."""
     from bench.pretrained.method import method_of, record_name
 
     method = method_of(origin)
     changed = typed_settings(name, method, "none", parse_settings(request.settings))
     backbone = origin.backbone()
     if backbone is None and request.backbone is not None and len(request.methods) == 1:
-        raise SslbenchError(f"{name} brings its own network; leave --backbone out")
+        raise SslbenchError(f"{name} has its own network; remove --backbone")
     built = origin.build(dataset.traits, changed.get("size"))
     common = _versions(dataset, options, method, backbone) | {
         "method": record_name(origin),
@@ -148,7 +150,7 @@ def _runs_of_pretrained(
 
 
 def _versions(dataset: "Dataset", options: RunOptions, method: type["Method"], backbone: str | None) -> dict[str, Any]:
-    """Return the fields of an identity that say on which data and with which versions a method is run."""
+    """Return the identity's fields for the data set, the backbone and all versions."""
     return {
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
@@ -172,16 +174,18 @@ def _views_per_sample(
     pipeline = method.views(settings_of(method, changed), traits)
     reason = why_not_batched(pipeline, size=traits.size, channels=traits.channels)
     if reason is not None and request.views == "batched":
-        raise SslbenchError(f"--views batched: the views of {name} run image by image ({reason}); leave it out")
+        raise SslbenchError(
+            f"--views batched: the views of {name} can only be drawn image by image ({reason}); remove this option"
+        )
     return reason is None and request.views == "per-sample"
 
 
 def _only_trained(request: Request, named: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the methods whose training can be continued, and why others of ``--all`` are left out."""
+    """Return the methods that can be extended, and for each method left out of ``--all`` the reason."""
     trained = [name for name in named if not is_pretrained_name(name) and load_method(name).needs.training]
-    left_out = {name: "is not trained: nothing to extend" for name in named if name not in trained}
+    left_out = {name: "is not trained, so it cannot be extended" for name in named if name not in trained}
     if left_out and request.methods:
-        raise SslbenchError(f"--extend: method {next(iter(left_out))} is not trained here; leave it out")
+        raise SslbenchError(f"--extend: method {next(iter(left_out))} is not trained here; remove it")
     return trained, left_out
 
 
@@ -197,12 +201,12 @@ def _batch_size(request: Request, images: int, train: int) -> int:
         batch = datasets.batch_size(train)
         if request.share is not None and batch > images:
             raise SslbenchError(
-                f"--share {request.share:g}: leaves {images} images, fewer than a batch of {batch}; take more, or --batch-size"
+                f"--share {request.share:g}: leaves {images} images, fewer than a batch of {batch}; use a larger share or a smaller --batch-size"
             )
         return batch
     if not 2 <= request.batch_size <= images:
         raise SslbenchError(
-            f"--batch-size {request.batch_size}: must be between 2 and the {images} images of pretraining"
+            f"--batch-size {request.batch_size}: must be between 2 and {images}, the number of images for pretraining"
         )
     return request.batch_size
 
@@ -217,7 +221,7 @@ def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") 
         total = entry.constants.get("total_labels")
         if total is not None and total % dataset.traits.classes:
             raise SslbenchError(
-                f"protocol {entry.id}: {total} labels cannot be shared equally by {dataset.traits.classes} classes"
+                f"protocol {entry.id}: {total} labels cannot be divided equally among {dataset.traits.classes} classes"
             )
         try:
             label_set(dataset.train_labels, sets[0], 0, dataset.class_names)

@@ -1,4 +1,4 @@
-"""Settings of a method: defaults from its dataclass, changes from ``--set KEY=VALUE``."""
+"""Settings of a method: defaults of its dataclass, and changes by ``--set KEY=VALUE``."""
 
 import ast
 import dataclasses
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 RECIPE = "recipe."
 """Prefix of the keys that change the recipe: ``recipe.rate=0.1``."""
-NOT_SET = {"recipe.version"}
-OF_THE_RUN = {"batch_size", "share", "extended_from", "views"}
-"""Settings that options of the command write, not ``--set``."""
+NOT_SETTABLE = {"recipe.version"}
+"""Keys that ``--set`` does not accept."""
+OPTION_SETTINGS = {"batch_size", "share", "extended_from", "views"}
+"""Settings that come from other options of the command than ``--set``."""
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
@@ -29,24 +30,24 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def typed_settings(name: str, method: type["Method"], kind: str, changed: Mapping[str, str]) -> dict[str, Any]:
-    """Return the changes as values of the fields' types; a change to the default on this kind of backbone is dropped.
+    """Convert the changes to the types of their fields; values equal to the default for this kind of backbone are dropped.
 
     Raises:
-        SslbenchError: An unknown key (the message has the nearest one), or a value of another type.
+        SslbenchError: An unknown key (the message suggests the nearest one), or a value of another type.
     """
     fields = {field.name: field for field in dataclasses.fields(method.Settings)}
-    kinds = {key: get_type_hints(method.Settings)[key] for key in fields}
+    types = {key: get_type_hints(method.Settings)[key] for key in fields}
     defaults = {key: _default(field) for key, field in fields.items()}
     recipe = recipe_of(method, kind, {})
     for field in dataclasses.fields(recipe):
-        kinds[RECIPE + field.name] = get_type_hints(type(recipe))[field.name]
+        types[RECIPE + field.name] = get_type_hints(type(recipe))[field.name]
         defaults[RECIPE + field.name] = getattr(recipe, field.name)
-    known = [key for key in kinds if key not in NOT_SET]
+    known = [key for key in types if key not in NOT_SETTABLE]
     typed = {}
     for key, text in changed.items():
         if key not in known:
             raise unknown(f"setting of {name}", key, known)
-        value = _convert(name, key, text, kinds[key])
+        value = _convert(name, key, text, types[key])
         if value != defaults[key]:
             typed[key] = value
     return typed
@@ -54,7 +55,7 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
 
 def settings_of(method: type["Method"], changed: Mapping[str, Any]) -> Any:
     """Return the method's settings object with the changes applied."""
-    own = {key: _frozen(value) for key, value in changed.items() if "." not in key and key not in OF_THE_RUN}
+    own = {key: _frozen(value) for key, value in changed.items() if "." not in key and key not in OPTION_SETTINGS}
     return method.Settings(**own)
 
 
@@ -75,21 +76,22 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _convert(name: str, key: str, text: str, kind: Any) -> Any:
+def _convert(name: str, key: str, text: str, expected: Any) -> Any:
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    if not _fits(value, kind):
-        wanted = getattr(kind, "__name__", None) if get_origin(kind) is None else None
-        raise SslbenchError(f"--set {key}={text}: {name} takes {wanted or str(kind).replace('typing.', '')} here")
-    if kind is float or (type(value) is int and float in get_args(kind)):
+    if not _fits(value, expected):
+        type_name = getattr(expected, "__name__", None) if get_origin(expected) is None else None
+        type_name = type_name or str(expected).replace("typing.", "")
+        raise SslbenchError(f"--set {key}={text}: this setting of {name} takes {type_name}")
+    if expected is float or (type(value) is int and float in get_args(expected)):
         value = float(value)
     return _frozen(value)
 
 
-def _fits(value: Any, kind: Any) -> bool:
-    origin, inner = get_origin(kind), get_args(kind)
+def _fits(value: Any, expected: Any) -> bool:
+    origin, inner = get_origin(expected), get_args(expected)
     if origin is Literal:
         return value in inner
     if origin is tuple:
@@ -98,13 +100,13 @@ def _fits(value: Any, kind: Any) -> bool:
             return False
         if len(inner) == 2 and inner[1] is Ellipsis:
             return all(_fits(item, inner[0]) for item in items)
-        return len(items) == len(inner) and all(_fits(item, one) for item, one in zip(items, inner, strict=True))
+        return len(items) == len(inner) and all(_fits(item, kind) for item, kind in zip(items, inner, strict=True))
     if inner:
-        return any(_fits(value, one) for one in inner)
-    if kind is type(None):
+        return any(_fits(value, kind) for kind in inner)
+    if expected is type(None):
         return value is None
-    if kind is float:
+    if expected is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
+    if expected is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
+    return isinstance(value, expected)

@@ -1,11 +1,14 @@
 """One run in this process: what it reports to the user."""
 
-from support.in_process import context_of, options_of
+import pytest
+from support.in_process import context_of, options_of, perform
 
 from bench import HARNESS_VERSION
 from bench.data import load
+from bench.errors import StorageError
 from bench.execution.run import execute
 from bench.planning.plan import Wanted, plan
+from bench.records import checkpoints
 from bench.records.record import Identity
 from bench.records.store import Store
 
@@ -28,3 +31,15 @@ def test_a_run_reports_where_a_foreign_file_with_its_name_was_kept(tmp_path):
     assert str(path) in line
     assert line.endswith("seed-0.json.kept-1")
     assert (path.parent / "seed-0.json.kept-1").read_text() == "not mine"
+
+
+def test_a_stored_encoder_of_another_form_is_refused_in_one_line(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    monkeypatch.setattr(checkpoints, "FORM", checkpoints.FORM - 1)
+    record = perform(store, "random_init", budget="smoke")
+    monkeypatch.undo()
+    with pytest.raises(
+        StorageError, match=r"seed-0\.safetensors: was written by another version of sslbench; delete it"
+    ):
+        perform(store, "random_init", budget="smoke", protocols=("knn", "lowshot-1-frozen"))
+    assert store.read(record.identity) == record

@@ -1,4 +1,4 @@
-"""I-JEPA: the student sees the context alone, the teacher the whole image, and the gradient stops at the teacher."""
+"""I-JEPA: the student sees only the context, the teacher sees the whole image, and no gradient reaches the teacher."""
 
 import pytest
 import torch
@@ -27,34 +27,34 @@ def masks() -> tuple[Tensor, list[Tensor]]:
 
 
 def other_pixels(images: Tensor, context: Tensor) -> Tensor:
-    """Return the images with other pixels outside of the context."""
+    """Return the images with random pixels outside the context."""
     seen = torch.zeros(len(images), 16, dtype=torch.bool).scatter(1, context, True)
     seen = seen.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     return torch.where(seen, images, torch.randn(images.shape, generator=torch.Generator().manual_seed(1)))
 
 
-def test_what_is_not_in_the_context_does_not_reach_the_prediction() -> None:
+def test_pixels_outside_the_context_do_not_change_the_prediction() -> None:
     method, (context, targets) = ijepa(), masks()
     changed = other_pixels(digits(), context)
     assert torch.equal(method.predict(digits(), context, targets), method.predict(changed, context, targets))
-    assert not torch.allclose(method.wanted(digits(), targets), method.wanted(changed, targets))
+    assert not torch.allclose(method.target_features(digits(), targets), method.target_features(changed, targets))
 
 
-def test_a_target_is_the_teacher_s_feature_at_its_place_normalised_over_its_length() -> None:
+def test_targets_are_the_teachers_normalised_features_at_their_positions() -> None:
     method, (_, targets) = ijepa(), masks()
-    wanted = method.wanted(digits(), targets)
+    features = method.target_features(digits(), targets)
     feature_map = method.teacher.feature_map(digits())
     assert feature_map is not None
     count = targets[0].shape[1]
-    assert wanted.shape == (4 * 32, count, 64)
-    for block, image, place in [(0, 0, 0), (1, 5, count - 1), (3, 31, 0)]:
-        patch = int(targets[block][image, place])
+    assert features.shape == (4 * 32, count, 64)
+    for block, image, position in [(0, 0, 0), (1, 5, count - 1), (3, 31, 0)]:
+        patch = int(targets[block][image, position])
         feature = feature_map[image, :, patch // 4, patch % 4]
         by_hand = (feature - feature.mean()) / (feature.var(correction=0) + 1e-5).sqrt()
-        torch.testing.assert_close(wanted[block * 32 + image, place], by_hand, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(features[block * 32 + image, position], by_hand, rtol=1e-4, atol=1e-5)
 
 
-def test_predictions_stand_in_the_order_of_the_targets() -> None:
+def test_predictions_have_the_order_of_the_targets() -> None:
     method, (context, targets) = ijepa(), masks()
     torch.nn.init.normal_(method.predictor.decoder.mask_token)
     together = method.predict(digits(), context, targets)
@@ -65,13 +65,13 @@ def test_predictions_stand_in_the_order_of_the_targets() -> None:
 
 def test_the_loss_is_smooth_l1_over_all_targets() -> None:
     method, drawn = ijepa(), masks()
-    distance = (method.predict(digits(), *drawn) - method.wanted(digits(), drawn[1])).abs()
+    distance = (method.predict(digits(), *drawn) - method.target_features(digits(), drawn[1])).abs()
     by_hand = torch.where(distance < 1, distance.square() / 2, distance - 0.5).mean()
     batch = Batch([digits()], drawn, torch.arange(32), None, torch.Generator())
     torch.testing.assert_close(method(batch, 0.0).total, by_hand)
 
 
-def test_the_teacher_takes_no_gradient_and_follows_linearly_to_rest() -> None:
+def test_the_teacher_has_no_gradient_and_its_momentum_rises_linearly_to_1() -> None:
     method = ijepa()
     method(Batch([digits()], masks(), torch.arange(32), None, torch.Generator()), 0.0).total.backward()
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())

@@ -1,4 +1,4 @@
-"""``layer=latent``: the code is what is evaluated, under every protocol, from scratch too; by default nothing changes."""
+"""``layer=latent``: the code is evaluated, under every protocol and from scratch; the default is the backbone."""
 
 from typing import Any
 
@@ -42,29 +42,27 @@ def evaluation_of(method: Any, dataset: Dataset, backbone: str = "resnet9_slim")
 
 
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
-def test_the_latent_features_are_what_the_decoder_gets_and_the_map_is_the_backbones(
+def test_latent_features_are_the_decoders_input_and_the_feature_map_is_the_backbones(
     cls: Any, settings: Any, digits: Dataset
 ) -> None:
     method = method_of(cls, settings, digits.traits).eval()
     encoder = method.encoder()
     images = prepare(digits.train_images[:5], encoder.input, torch.device("cpu"))
-    features, found = encoder.features(images), encoder.feature_map(images)
+    features, feature_map = encoder.features(images), encoder.feature_map(images)
     assert features.shape == (5, DIM) and encoder.dim == DIM
     torch.testing.assert_close(method.decoder(features), method.reconstruct(images))
-    assert found.shape[1] == encoder.map_dim == method.backbone.dim
-    torch.testing.assert_close(found, method.backbone.feature_map(images))
+    assert feature_map.shape[1] == encoder.map_dim == method.backbone.dim
+    torch.testing.assert_close(feature_map, method.backbone.feature_map(images))
 
 
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
-def test_by_default_the_backbone_is_evaluated_and_stored_encoders_still_fit(
-    cls: Any, settings: Any, digits: Dataset
-) -> None:
+def test_by_default_the_backbone_is_evaluated_without_a_code_layer(cls: Any, settings: Any, digits: Dataset) -> None:
     encoder = method_of(cls, settings, digits.traits, layer="backbone").encoder()
     assert settings().layer == "backbone" and encoder.dim == encoder.backbone.dim
     assert list(encoder.state_dict()) == [f"backbone.{key}" for key in encoder.backbone.state_dict()]
 
 
-def test_a_network_from_scratch_has_the_code_too_and_the_backbone_that_it_has_without(digits: Dataset) -> None:
+def test_a_network_from_scratch_has_a_new_code_layer_and_the_same_backbone_as_without_it(digits: Dataset) -> None:
     def scratch(layer: str, purpose: str) -> dict[str, Tensor]:
         method = method_of(Autoencoder, AutoencoderSettings, digits.traits, layer=layer)
         task: Task = evaluation_of(method, digits).task("scratch-1")
@@ -83,7 +81,7 @@ def test_a_network_from_scratch_has_the_code_too_and_the_backbone_that_it_has_wi
 
 
 @pytest.mark.slow
-def test_a_code_is_measured_by_every_default_protocol_and_from_scratch(digits: Dataset) -> None:
+def test_every_default_protocol_and_scratch_evaluate_a_code(digits: Dataset) -> None:
     evaluation = evaluation_of(method_of(VAE, VAESettings, digits.traits, "mlp"), digits, "mlp")
     before = {key: value.clone() for key, value in evaluation.encoder.state_dict().items()}
     for name in (*DEFAULT, "scratch-1"):
@@ -92,14 +90,16 @@ def test_a_code_is_measured_by_every_default_protocol_and_from_scratch(digits: D
 
 
 @pytest.mark.slow
-def test_a_convolutional_head_stands_on_the_map_of_an_encoder_with_a_code(digits: Dataset) -> None:
+def test_a_convolutional_head_uses_the_feature_map_of_an_encoder_with_a_code(digits: Dataset) -> None:
     evaluation = evaluation_of(method_of(VAE, VAESettings, digits.traits), digits)
     assert evaluation.measure("lowshot-1-frozen-conv").metrics["top1"] > 0.1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("cls", "settings"), CLASSES)
-def test_two_numbers_and_an_mlp_redraw_mnist_without_a_stuck_pixel(cls: Any, settings: Any, shared_data: Any) -> None:
+def test_a_code_of_two_dimensions_reconstructs_mnist_without_constant_pixels(
+    cls: Any, settings: Any, shared_data: Any
+) -> None:
     images = load("mnist", data_root=shared_data).train_images[:512].float() / 255
     images = (images - images.mean()) / images.std()
     traits = Traits(1, 28, 10, (0.13,), (0.31,), False, 512, 512)
@@ -113,7 +113,7 @@ def test_two_numbers_and_an_mlp_redraw_mnist_without_a_stuck_pixel(cls: Any, set
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        redrawn = method.eval().reconstruct(images)
-    assert redrawn.shape == images.shape
+        reconstructions = method.eval().reconstruct(images)
+    assert reconstructions.shape == images.shape
     varied = images.std(dim=0) > 0.2
-    assert redrawn.std(dim=0)[varied].min() > 1e-3
+    assert reconstructions.std(dim=0)[varied].min() > 1e-3

@@ -1,4 +1,4 @@
-"""MAE, SimMIM and AIM: what is hidden stays hidden, and only it is asked for. On real digits."""
+"""MAE, SimMIM and AIM on digits: masked patches are invisible to the network, and only they are predicted."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def batch_of(images: Tensor, masks: Any) -> Batch:
 
 
 def other_pixels(images: Tensor, patches: Tensor) -> Tensor:
-    """Return the images with other pixels in the chosen patches (a mask of 4×4 of them)."""
+    """Return the images with random pixels in the chosen patches (a mask of 4×4 patches)."""
     chosen = patches.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     return torch.where(chosen, torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
 
@@ -47,20 +47,20 @@ def mask_of(indices: Tensor) -> Tensor:
     return torch.zeros(len(indices), 16, dtype=torch.bool).scatter(1, indices, True)
 
 
-def test_mae_hides_three_quarters_of_the_patches_from_the_encoder() -> None:
+def test_mae_masks_three_quarters_of_the_patches() -> None:
     method = method_of(MAE, MAESettings())
     kept, hidden = masks_of(method)
     assert kept.shape == (32, 4) and hidden.shape == (32, 12)
     changed = other_pixels(digits(), mask_of(hidden))
-    assert torch.equal(method.paint(digits(), kept, hidden), method.paint(changed, kept, hidden))
+    assert torch.equal(method.predict(digits(), kept, hidden), method.predict(changed, kept, hidden))
 
 
-def test_mae_asks_only_for_hidden_patches_normalised_one_by_one() -> None:
+def test_mae_predicts_only_masked_patches_normalised_per_patch() -> None:
     method = method_of(MAE, MAESettings())
     kept, hidden = masks_of(method)
     images = digits()
-    painted, errors = method.paint(images, kept, hidden), []
-    for image, guesses, patches in zip(images, painted, hidden, strict=True):
+    predicted, errors = method.predict(images, kept, hidden), []
+    for image, guesses, patches in zip(images, predicted, hidden, strict=True):
         for guess, patch in zip(guesses, patches.tolist(), strict=True):
             row, column = 2 * (patch // 4), 2 * (patch % 4)
             pixels = image[0, row : row + 2, column : column + 2].flatten()
@@ -68,18 +68,18 @@ def test_mae_asks_only_for_hidden_patches_normalised_one_by_one() -> None:
     torch.testing.assert_close(method(batch_of(images, (kept, hidden)), 0.0).total, torch.stack(errors).mean())
 
 
-def test_mae_paints_a_patch_for_its_place() -> None:
-    # The decoder knows hidden patches by their positions alone, which are fixed.
+def test_mae_predictions_depend_on_the_patch_position() -> None:
+    # The decoder's only input for masked patches is their fixed position.
     method = method_of(MAE, MAESettings())
     kept, hidden = masks_of(method)
-    painted = method.paint(digits(), kept, hidden)
-    again = method.paint(digits(), kept.flip(1), hidden.flip(1))
-    torch.testing.assert_close(painted, again.flip(1), rtol=1e-4, atol=1e-5)
-    assert painted.std(dim=1).mean() > 1e-3
+    predicted = method.predict(digits(), kept, hidden)
+    again = method.predict(digits(), kept.flip(1), hidden.flip(1))
+    torch.testing.assert_close(predicted, again.flip(1), rtol=1e-4, atol=1e-5)
+    assert predicted.std(dim=1).mean() > 1e-3
     assert not method.decoder.pos_embed.requires_grad
 
 
-def test_simmim_asks_only_for_hidden_patches_which_the_network_does_not_see() -> None:
+def test_simmim_predicts_only_masked_patches_and_does_not_see_them() -> None:
     method = method_of(SimMIM, SimMIMSettings())
     hidden = masks_of(method)
     assert hidden.shape == (32, 10)
@@ -95,7 +95,7 @@ def test_simmim_asks_only_for_hidden_patches_which_the_network_does_not_see() ->
 
 
 @pytest.mark.parametrize(("size", "square"), [(8, 1), (28, 1), (32, 1), (96, 2), (224, 2)])
-def test_simmim_hides_two_by_two_patches_on_fine_grids(size: int, square: int) -> None:
+def test_simmim_masks_two_by_two_patches_on_fine_grids(size: int, square: int) -> None:
     traits = Traits(3, size, 10, (0.5,) * 3, (0.25,) * 3, True, 1000, 1000)
     draw = SimMIM.collate(SimMIMSettings(), traits)
     hidden = draw(16, torch.Generator().manual_seed(0))
@@ -107,46 +107,46 @@ def test_simmim_hides_two_by_two_patches_on_fine_grids(size: int, square: int) -
         assert torch.equal(squares.all(-1), squares.any(-1))
 
 
-def test_aim_guesses_a_patch_from_the_prefix_and_those_before_it_alone() -> None:
+def test_aim_predicts_a_patch_only_from_the_prefix_and_earlier_patches() -> None:
     method = method_of(AIM, AIMSettings())
-    behind = masks_of(method)
-    predictions = method.predict(digits(), behind)
+    after_prefix = masks_of(method)
+    predictions = method.predict(digits(), after_prefix)
     for patch in range(1, 16):
-        later = behind & (torch.arange(16) >= patch)
-        changed = method.predict(other_pixels(digits(), later), behind)
-        # The prediction of patch p stands at p - 1; where p is behind the prefix, it may not know p nor what follows.
-        rows = behind[:, patch]
+        later = after_prefix & (torch.arange(16) >= patch)
+        changed = method.predict(other_pixels(digits(), later), after_prefix)
+        # The prediction of patch p has index p - 1; if p is after the prefix, it must not depend on p or later patches.
+        rows = after_prefix[:, patch]
         torch.testing.assert_close(changed[rows, patch - 1], predictions[rows, patch - 1], rtol=1e-4, atol=1e-5)
-        before = method.predict(other_pixels(digits(), torch.arange(16).expand(32, -1) == patch - 1), behind)
+        before = method.predict(other_pixels(digits(), torch.arange(16).expand(32, -1) == patch - 1), after_prefix)
         assert not torch.allclose(before[rows, patch - 1], predictions[rows, patch - 1])
 
 
-def test_aim_asks_for_the_next_patch_of_those_behind_the_prefix() -> None:
+def test_aim_predicts_the_patches_after_the_prefix() -> None:
     method = method_of(AIM, AIMSettings())
-    behind = masks_of(method)
+    after_prefix = masks_of(method)
     images = digits()
-    predictions, errors = method.predict(images, behind), []
+    predictions, errors = method.predict(images, after_prefix), []
     for i in range(32):
         for patch in range(16):
-            if behind[i, patch]:
+            if after_prefix[i, patch]:
                 row, column = 2 * (patch // 4), 2 * (patch % 4)
                 pixels = images[i, 0, row : row + 2, column : column + 2].flatten()
-                wanted = (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()
-                errors.append(((predictions[i, patch - 1] - wanted) ** 2).mean())
-    torch.testing.assert_close(method(batch_of(images, behind), 0.0).total, torch.stack(errors).mean())
+                target = (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()
+                errors.append(((predictions[i, patch - 1] - target) ** 2).mean())
+    torch.testing.assert_close(method(batch_of(images, after_prefix), 0.0).total, torch.stack(errors).mean())
 
 
-def test_aim_draws_every_length_of_prefix_equally_often() -> None:
+def test_aim_draws_every_prefix_length_equally_often() -> None:
     draw = AIM.collate(AIMSettings(), TRAITS)
-    behind = draw(6000, torch.Generator().manual_seed(0))
-    lengths = (~behind).sum(1)
-    assert torch.equal(behind, torch.arange(16) >= lengths[:, None])
+    after_prefix = draw(6000, torch.Generator().manual_seed(0))
+    lengths = (~after_prefix).sum(1)
+    assert torch.equal(after_prefix, torch.arange(16) >= lengths[:, None])
     counts = torch.bincount(lengths, minlength=17)
     assert counts[0] == counts[16] == 0
     assert (counts[1:16] - 400).abs().max() < 5 * 400**0.5
 
 
-def test_the_prefix_is_seen_by_all_and_the_rest_by_what_follows() -> None:
+def test_all_patches_attend_to_the_prefix_and_to_earlier_patches() -> None:
     prefix = torch.tensor([[True, True, False, False]])
     assert prefix_causal(prefix)[0, 0].int().tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
 
@@ -161,7 +161,7 @@ def test_aim_is_evaluated_with_attention_in_both_directions() -> None:
 
 
 @pytest.mark.parametrize(("cls", "settings"), METHODS)
-def test_the_generator_alone_decides_the_masks(cls: type[Method], settings: Any) -> None:
+def test_masks_depend_only_on_the_generator(cls: type[Method], settings: Any) -> None:
     method = method_of(cls, settings)
 
     def drawn(seed: int) -> list[Tensor]:
@@ -186,7 +186,7 @@ def test_every_image_size_works(cls: type[Method], settings: Any, size: int, cha
 
 
 @pytest.mark.parametrize(("cls", "settings"), METHODS)
-def test_the_names_of_the_weights_are_the_backbone_s_once(cls: type[Method], settings: Any) -> None:
+def test_state_dict_contains_the_backbone_once(cls: type[Method], settings: Any) -> None:
     method = method_of(cls, settings)
     keys = list(method.state_dict())
     assert len([key for key in keys if key.endswith("patch_embed.proj.weight")]) == 1

@@ -1,4 +1,4 @@
-"""Masks: one generator decides them, and what is masked does not reach the network."""
+"""Masks depend only on one generator, and masked patches do not reach the network."""
 
 import copy
 import random
@@ -28,12 +28,12 @@ def digits() -> Tensor:
 
 
 def hide(images: Tensor, masked: Tensor) -> Tensor:
-    """Return the images with other pixels in the masked patches (2×2 of them)."""
+    """Return the images with random pixels in the masked patches (2×2 pixels each)."""
     pixels = masked.reshape(-1, 1, 4, 4).repeat_interleave(2, 2).repeat_interleave(2, 3)
     return torch.where(pixels, torch.randn(images.shape, generator=torch.Generator().manual_seed(1)), images)
 
 
-def test_the_generator_alone_decides_a_mask() -> None:
+def test_a_mask_depends_only_on_the_generator() -> None:
     def draw(seed: int) -> Tensor:
         with drawing_from(torch.Generator().manual_seed(seed)):
             return random_block_mask((32, 8, 8), min_num_masks_per_block=1)
@@ -47,7 +47,7 @@ def test_the_generator_alone_decides_a_mask() -> None:
     assert not torch.equal(first, draw(1))
 
 
-def test_drawing_a_mask_leaves_the_global_generators_as_they_were() -> None:
+def test_drawing_a_mask_does_not_change_the_global_generators() -> None:
     before, python = torch.get_rng_state(), random.getstate()
     random_patches(8, 16, 0.75, torch.Generator().manual_seed(0))
     with drawing_from(torch.Generator()):
@@ -64,7 +64,7 @@ def test_every_patch_is_kept_or_masked_and_all_are_masked_equally_often(patches:
     assert (shares - (1 - kept / patches)).abs().max() < 5 * (0.75 * 0.25 / 4000) ** 0.5
 
 
-def test_masked_pixels_do_not_reach_the_tokens_that_are_kept() -> None:
+def test_masked_pixels_do_not_change_the_kept_tokens() -> None:
     vit = vit_of(backbone_of(), TRAITS)
     images = digits()
     keep, masked = random_patches(16, 16, 0.75, torch.Generator().manual_seed(0))
@@ -74,7 +74,7 @@ def test_masked_pixels_do_not_reach_the_tokens_that_are_kept() -> None:
     assert not torch.allclose(encode_kept(vit, images, masked), encode_kept(vit, changed, masked))
 
 
-def test_pixels_behind_a_mask_token_do_not_reach_the_network() -> None:
+def test_pixels_replaced_by_a_mask_token_do_not_reach_the_network() -> None:
     vit, token = vit_of(backbone_of(), TRAITS), nn.Parameter(torch.randn(1, 1, 64))
     images = digits()
     masked = torch.rand(16, 16, generator=torch.Generator().manual_seed(0)) < 0.5
@@ -83,7 +83,7 @@ def test_pixels_behind_a_mask_token_do_not_reach_the_network() -> None:
     assert not torch.allclose(encode_masked(vit, images, ~masked, token), encode_masked(vit, changed, ~masked, token))
 
 
-def test_without_a_mask_the_tokens_are_the_backbone_s() -> None:
+def test_tokens_without_a_mask_equal_the_backbones() -> None:
     backbone = backbone_of()
     vit, images = vit_of(backbone, TRAITS), digits()
     whole = backbone.tokens(images)  # type: ignore[operator]
@@ -93,7 +93,7 @@ def test_without_a_mask_the_tokens_are_the_backbone_s() -> None:
     torch.testing.assert_close(encode_masked(vit, images, nothing, nn.Parameter(torch.randn(1, 1, 64))), whole)
 
 
-def test_a_masked_run_leaves_weights_positions_and_names_alone() -> None:
+def test_masked_encoding_does_not_change_weights_positions_or_names() -> None:
     backbone = backbone_of()
     before = copy.deepcopy(backbone.state_dict())
     encode_kept(vit_of(backbone, TRAITS), digits(), torch.arange(4).expand(16, -1))
@@ -103,17 +103,17 @@ def test_a_masked_run_leaves_weights_positions_and_names_alone() -> None:
     assert not backbone.vit.pos_embed.requires_grad  # type: ignore[union-attr]
 
 
-def test_a_masked_method_refuses_a_convolutional_backbone() -> None:
-    with pytest.raises(ValueError, match="needs a vision transformer of timm, not ResNet9"):
+def test_a_convolutional_backbone_is_an_error() -> None:
+    with pytest.raises(ValueError, match="need a vision transformer from timm, not ResNet9"):
         vit_of(backbone_of("resnet9_slim"), TRAITS)
 
 
-def test_a_masked_method_refuses_other_patches_than_masks_are_drawn_for() -> None:
-    with pytest.raises(ValueError, match=r"4 pixels at images of 32.*\(2, 2\)"):
+def test_another_patch_size_than_that_of_the_masks_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"4 pixels for images of 32.*\(2, 2\)"):
         vit_of(backbone_of(), Traits(1, 32, 10, (0.3,), (0.37,), False, 1000, 1000))
 
 
-def test_the_pixels_of_a_patch_stand_at_its_number() -> None:
+def test_patch_pixels_are_in_row_order_and_normalised_per_patch() -> None:
     images = digits()
     assert torch.equal(patch_pixels(images, 2, normalised=False)[3, 6].reshape(2, 2), images[3, 0, 2:4, 4:6])
     normalised = patch_pixels(images, 4, normalised=True)

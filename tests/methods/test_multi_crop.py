@@ -1,4 +1,4 @@
-"""Multi-crop: the right views in the right order, of the right size, with nothing that the traits forbid."""
+"""Multi-crop: views have the right order, size and augmentations, and obey the data set's traits."""
 
 from typing import Any
 
@@ -39,14 +39,14 @@ def crops(traits: Traits, blur: tuple[float, float, float] = (0.5, 0.5, 0.5), **
 
 
 def steps_of(pipeline: Any, kind: str) -> list[Any]:
-    """The step of one kind in each view; of a jitter what is applied at random."""
+    """Return the step of one kind in each view; for ``RandomApply``, the step inside it."""
     found = [step for view in pipeline.transforms for step in view.transform.transforms if type(step).__name__ == kind]
     return [step.transforms[0] for step in found] if kind == "RandomApply" else found
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
 @pytest.mark.parametrize(("cls", "count"), [(IBOT, 4), (DINOv2, 4), (MSN, 4), (DINO, 2), (SimSiam, 2), (FastSiam, 4)])
-def test_large_views_come_first_and_small_ones_are_whole_patches_of_a_transformer(
+def test_global_crops_come_first_and_local_crops_fit_the_transformers_patches(
     cls: Any, count: int, size: int, channels: int
 ) -> None:
     traits = traits_of(size, channels, False)
@@ -60,11 +60,11 @@ def test_large_views_come_first_and_small_ones_are_whole_patches_of_a_transforme
 
 
 @pytest.mark.parametrize("size", [8, 28, 32, 64, 96, 128, 224])
-def test_a_small_crop_is_about_half_an_image(size: int) -> None:
+def test_a_local_crop_is_about_half_as_large_as_the_image(size: int) -> None:
     assert 0.4 <= local_size(traits_of(size)) / size <= 0.5
 
 
-def test_dino_has_small_crops_on_a_transformer_unless_told_otherwise() -> None:
+def test_dino_has_local_crops_on_a_transformer_by_default() -> None:
     def small(backbone: str, local_views: int | None) -> int:
         traits = traits_of(8, 1, False)
         method = DINO(build(backbone, traits), DINOSettings(local_views=local_views), traits)
@@ -74,7 +74,7 @@ def test_dino_has_small_crops_on_a_transformer_unless_told_otherwise() -> None:
     assert [small("resnet9_slim", 3), small("vit_nano", 0)] == [3, 0]
 
 
-def test_every_view_has_the_jitter_that_was_asked_for() -> None:
+def test_every_view_has_the_requested_colour_jitter() -> None:
     jitters = steps_of(crops(traits_of(32), **JITTER), "RandomApply")
     assert len(jitters) == 5
     for jitter in jitters:
@@ -82,16 +82,16 @@ def test_every_view_has_the_jitter_that_was_asked_for() -> None:
         assert tuple(jitter.hue) == pytest.approx((-0.2, 0.2))
 
 
-def test_small_crops_are_cut_from_the_small_range_and_large_ones_from_the_large() -> None:
+def test_global_and_local_crops_have_their_own_scale_ranges() -> None:
     scales = [tuple(step.scale) for step in steps_of(crops(traits_of(32)), "RandomResizedCrop")]
     assert scales == [(0.3, 1.0)] * 2 + [(0.05, 0.3)] * 3
 
 
-def test_only_the_second_large_crop_is_solarised() -> None:
+def test_only_the_second_global_crop_is_solarised() -> None:
     assert [step.prob for step in steps_of(crops(traits_of(32)), "RandomSolarization")] == [0.0, 0.2, 0.0, 0.0, 0.0]
 
 
-def test_no_flip_no_colour_and_no_blur_where_the_traits_forbid_them() -> None:
+def test_no_flip_colour_or_blur_if_the_traits_forbid_them() -> None:
     digits = crops(traits_of(28, 1, False), **JITTER)
     assert {step.p for step in steps_of(digits, "RandomHorizontalFlip")} == {0.0}
     assert {step.p for step in steps_of(digits, "RandomGrayscale")} == {0.0}
@@ -103,7 +103,7 @@ def test_no_flip_no_colour_and_no_blur_where_the_traits_forbid_them() -> None:
 
 
 @pytest.mark.parametrize("cls", [SimSiam, FastSiam, DINO, MSN, IBOT])
-def test_views_are_made_for_a_whole_batch_at_once(cls: Any) -> None:
+def test_views_run_on_whole_batches(cls: Any) -> None:
     traits = traits_of(32)
     views = compile_views(cls.views(cls.Settings(), traits), size=32, channels=3, device="cpu")
     assert views.engine == "batched"

@@ -1,4 +1,4 @@
-"""A queue turns, holds what came last, survives a resume, and is what lightly's loss compares with."""
+"""The queue holds the last keys, survives a resume, and provides the negatives of lightly's loss."""
 
 import torch
 from torch.nn.functional import normalize
@@ -15,17 +15,17 @@ def rows(entries: torch.Tensor) -> set[tuple[float, ...]]:
     return {tuple(round(x, 4) for x in row) for row in entries.tolist()}
 
 
-def test_after_any_number_of_batches_it_holds_the_last_keys_whatever_their_length() -> None:
+def test_the_queue_holds_the_last_keys_as_unit_vectors() -> None:
     torch.manual_seed(0)
     queue = Queue(10, 4)
-    everything = torch.cat([keys_of(start, 4) for start in range(7)])
+    all_keys = torch.cat([keys_of(start, 4) for start in range(7)])
     for start in range(7):
         queue.put(3.0 * keys_of(start, 4))
         queue.update()
-    assert rows(queue.keys) == rows(everything[-10:])
+    assert rows(queue.keys) == rows(all_keys[-10:])
 
 
-def test_of_a_batch_longer_than_the_queue_the_last_keys_stay() -> None:
+def test_of_a_batch_longer_than_the_queue_the_last_keys_are_kept() -> None:
     torch.manual_seed(0)
     queue = Queue(3, 4)
     queue.put(keys_of(0, 8))
@@ -33,7 +33,7 @@ def test_of_a_batch_longer_than_the_queue_the_last_keys_stay() -> None:
     assert rows(queue.keys) == rows(keys_of(0, 8)[-3:])
 
 
-def test_keys_wait_until_the_turn_so_that_the_backward_pass_sees_the_old_ones() -> None:
+def test_new_keys_enter_only_in_update_after_the_backward_pass() -> None:
     torch.manual_seed(0)
     loss = QueueLoss(0.2, 10, 4)
     before = loss.memory_bank.keys.clone()
@@ -44,20 +44,20 @@ def test_keys_wait_until_the_turn_so_that_the_backward_pass_sees_the_old_ones() 
     value.backward()
     loss.memory_bank.update()
     assert rows(keys_of(0, 4)) < rows(loss.memory_bank.keys)
-    turned = loss.memory_bank.keys.clone()
+    updated = loss.memory_bank.keys.clone()
     loss.memory_bank.update()
-    assert torch.equal(loss.memory_bank.keys, turned)
+    assert torch.equal(loss.memory_bank.keys, updated)
 
 
-def test_entries_and_position_are_in_the_state() -> None:
+def test_state_dict_contains_entries_and_position() -> None:
     torch.manual_seed(0)
     queue, resumed = Queue(10, 4), Queue(10, 4)
     queue.put(keys_of(0, 7))
     queue.update()
     resumed.load_state_dict(queue.state_dict())
-    for each in (queue, resumed):
-        each.put(keys_of(1, 7))
-        each.update()
+    for continued in (queue, resumed):
+        continued.put(keys_of(1, 7))
+        continued.update()
     assert torch.equal(queue.keys, resumed.keys)
     assert rows(queue.keys) == rows(torch.cat([keys_of(0, 7)[-3:], keys_of(1, 7)]))
 
@@ -74,7 +74,7 @@ def test_the_loss_is_the_cross_entropy_of_one_positive_against_all_entries() -> 
     torch.testing.assert_close(loss(queries, keys), by_hand)
 
 
-def test_the_nearest_entry_is_that_with_the_smallest_angle() -> None:
+def test_the_nearest_entry_has_the_smallest_angle() -> None:
     torch.manual_seed(0)
     queue = Queue(10, 4)
     queries = 5.0 * torch.randn(6, 4)
@@ -83,7 +83,7 @@ def test_the_nearest_entry_is_that_with_the_smallest_angle() -> None:
         assert torch.equal(found, best)
 
 
-def test_it_is_never_longer_than_a_quarter_of_the_training_images() -> None:
+def test_the_queue_is_at_most_a_quarter_of_the_training_images() -> None:
     assert queue_length(65536, Traits(1, 8, 10, (0.3,), (0.37,), False, 1437, 1437)) == 359
     assert queue_length(4096, Traits(3, 96, 10, (0.3,) * 3, (0.37,) * 3, True, 105_000, 5_000)) == 1250
     assert queue_length(4096, Traits(3, 32, 10, (0.3,) * 3, (0.37,) * 3, True, 45_000, 45_000)) == 4096

@@ -1,4 +1,4 @@
-"""Autoencoder and VAE: any image size, any backbone, and finite whatever the network says."""
+"""Autoencoder and VAE work with any image size and backbone, and their losses stay finite."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def vae_of(size: int, channels: int, backbone: str = "resnet9_slim", dim: int = 
 
 
 @pytest.mark.parametrize("size", [8, 9, 15, 28, 30, 32, 96])
-def test_a_decoder_gives_images_of_any_size(size: int) -> None:
+def test_the_decoder_outputs_images_of_any_size(size: int) -> None:
     decoder = Decoder(10, 128, size, 3)
     assert decoder(torch.randn(2, 10)).shape == (2, 3, size, size)
 
@@ -33,7 +33,9 @@ def test_a_decoder_gives_images_of_any_size(size: int) -> None:
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "alexnet", "mlp", "vit_nano"])
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
-def test_a_code_of_ten_works_on_every_backbone_and_size(name: str, backbone: str, size: int, channels: int) -> None:
+def test_a_code_of_ten_dimensions_works_on_every_backbone_and_size(
+    name: str, backbone: str, size: int, channels: int
+) -> None:
     traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
     backbone = build(backbone, traits)
     method: Method
@@ -43,11 +45,11 @@ def test_a_code_of_ten_works_on_every_backbone_and_size(name: str, backbone: str
         method = VAE(backbone, VAESettings(dim=10), traits)
     loss = method(batch_of(torch.randn(2, channels, size, size)), 0.0)
     loss.total.backward()
-    learning = [p for p in method.parameters() if p.requires_grad]
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in learning)
+    trained = [p for p in method.parameters() if p.requires_grad]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in trained)
 
 
-def test_the_divergence_is_the_one_that_torch_knows() -> None:
+def test_the_divergence_equals_torchs() -> None:
     mean, variance = torch.randn(64, 10), torch.rand(64, 10) + 0.1
     normal = torch.distributions.Normal(mean, variance.sqrt())
     expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).mean()
@@ -55,8 +57,8 @@ def test_the_divergence_is_the_one_that_torch_knows() -> None:
 
 
 @pytest.mark.parametrize("spread", [-1e30, -1e4, -100.0, 0.0, 100.0, 1e4, 1e30])
-def test_no_spread_makes_the_divergence_or_its_gradient_infinite(spread: float) -> None:
-    """An exponential of 100 overflows float32: its gradient is infinite, infinity minus infinity is NaN, and the run is lost."""
+def test_the_divergence_and_its_gradient_are_finite_for_any_variance_output(spread: float) -> None:
+    """An exponential of 100 would overflow float32, and infinity minus infinity is NaN."""
     assert torch.isinf(torch.tensor(100.0).exp())
     leaf = torch.full((4, 3), spread, requires_grad=True)
     loss = divergence(torch.zeros(4, 3), variance_of(leaf))
@@ -66,7 +68,7 @@ def test_no_spread_makes_the_divergence_or_its_gradient_infinite(spread: float) 
 
 
 @pytest.mark.parametrize("spread", [-1e4, 100.0, 1e4])
-def test_a_vae_whose_variance_layer_went_astray_stays_finite_in_bf16(spread: float) -> None:
+def test_a_vae_with_extreme_variance_outputs_stays_finite_in_bf16(spread: float) -> None:
     method = vae_of(8, 1)
     nn.init.constant_(method.spread.bias, spread)
     with torch.autocast("cpu", torch.bfloat16):
@@ -76,8 +78,8 @@ def test_a_vae_whose_variance_layer_went_astray_stays_finite_in_bf16(spread: flo
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in method.parameters())
 
 
-def test_the_divergence_is_taken_in_float32() -> None:
-    """Near the optimum the terms cancel to some 1e-5 nats, where bf16 has steps of 0.008."""
+def test_the_divergence_is_computed_in_float32() -> None:
+    """Near the optimum, the terms cancel to about 1e-5 nats, but bf16 has steps of 0.008."""
     variance = torch.full((8, 4), 1.004)
     with torch.autocast("cpu", torch.bfloat16):
         method = vae_of(8, 1)
@@ -96,8 +98,8 @@ def test_the_same_generator_gives_the_same_sample() -> None:
 
 
 @pytest.mark.slow
-def test_a_trained_autoencoder_reconstructs_digits_without_a_dead_pixel() -> None:
-    """A decoder that ends in a ReLU leaves pixels black for ever; here the worst pixel still follows its original."""
+def test_a_trained_autoencoder_reconstructs_every_pixel_of_digits() -> None:
+    """A decoder ending in a ReLU can leave pixels black; here even the worst pixel correlates with its original."""
     from sklearn.datasets import load_digits
 
     images = torch.from_numpy(load_digits().images[:256]).float()[:, None] / 16.0

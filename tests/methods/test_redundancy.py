@@ -1,4 +1,4 @@
-"""VICReg, VICRegL and TiCo have the losses of their papers; TiCo remembers its covariance; places lie where they say."""
+"""VICReg, VICRegL and TiCo: published losses, TiCo's covariance, and the positions of VICRegL."""
 
 import copy
 from typing import Any
@@ -27,7 +27,7 @@ def built(cls: Any, backbone: str = "resnet9_slim", traits: Traits = TRAITS) -> 
 
 
 def on_embeddings(cls: Any, **settings: Any) -> Any:
-    """The method without networks: its views are embeddings."""
+    """Return the method without networks: its views are embeddings."""
     method = cls(build("mlp", TRAITS), cls.Settings(**settings), TRAITS)
     method.backbone = method.projection = nn.Identity()
     if cls is TiCo:
@@ -45,7 +45,7 @@ def two_views(images: int = 32, dim: int = 16) -> list[Tensor]:
     return [first, first + 0.3 * torch.randn(images, dim)]
 
 
-def test_vicreg_is_the_published_loss_with_solo_learns_sum_over_views() -> None:
+def test_vicreg_equals_the_published_loss_with_solo_learns_sum_over_views() -> None:
     views = two_views()
     total = 0.0
     for z in (view.numpy().astype(np.float64) for view in views):
@@ -58,7 +58,7 @@ def test_vicreg_is_the_published_loss_with_solo_learns_sum_over_views() -> None:
     assert on_embeddings(VICReg)(batch_of(views), 0.0).total.item() == pytest.approx(total, rel=1e-5)
 
 
-def test_tico_is_the_published_loss_and_its_covariance_starts_at_the_first_batch_and_forgets_with_beta() -> None:
+def test_tico_equals_the_published_loss_with_a_covariance_started_at_the_first_batch() -> None:
     method = on_embeddings(TiCo, dim=16)
     covariance: Any = None
     for seed in range(3):
@@ -72,7 +72,7 @@ def test_tico_is_the_published_loss_and_its_covariance_starts_at_the_first_batch
     np.testing.assert_allclose(method.covariance.numpy(), covariance, rtol=1e-4, atol=1e-6)
 
 
-def test_the_covariance_of_tico_is_saved_loaded_and_moves_with_the_network() -> None:
+def test_ticos_covariance_is_saved_loaded_and_converted_with_the_network() -> None:
     method, other = (on_embeddings(TiCo, dim=16) for _ in range(2))
     method(batch_of(two_views()), 0.0)
     assert method.covariance.abs().sum() > 0
@@ -81,7 +81,7 @@ def test_the_covariance_of_tico_is_saved_loaded_and_moves_with_the_network() -> 
     assert method.to(torch.float64).covariance.dtype == torch.float64
 
 
-def test_the_teacher_of_tico_has_no_gradient_and_moves_after_a_step() -> None:
+def test_ticos_teacher_has_no_gradient_and_moves_after_a_step() -> None:
     method = built(TiCo)
     images = torch.from_numpy(load_digits().images[:32, None]).float() / 16
     method(batch_of([images, images.flip(3)]), 0.0).total.backward()
@@ -98,8 +98,8 @@ def test_the_teacher_of_tico_has_no_gradient_and_moves_after_a_step() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 4), (1, 1), (6, 6)])
 @pytest.mark.parametrize("flip", [False, True])
-def test_the_places_of_vicregl_are_where_the_pixels_come_from(height: int, width: int, flip: bool) -> None:
-    """An image whose pixels tell their own column, and another whose pixels tell their row."""
+def test_vicregl_positions_are_where_the_pixels_come_from(height: int, width: int, flip: bool) -> None:
+    """In one image the pixel values are the columns, in the other the rows."""
     size, traits = 96, Traits(1, 96, 10, (0.3,), (0.37,), flip, 1000, 1000)
     pipeline: Any = VICRegL.views(VICRegLSettings(), traits)
     for transform in pipeline.transforms:
@@ -111,17 +111,17 @@ def test_the_places_of_vicregl_are_where_the_pixels_come_from(height: int, width
         for pixels in (ramp, ramp.T):
             torch.manual_seed(seed)
             *views, grid, _ = pipeline(Image.fromarray(np.ascontiguousarray(pixels)))
-            # A pixel's own coordinate is that of its middle.
+            # A pixel's coordinate is its centre.
             seen.append(nn.functional.adaptive_avg_pool2d(views[0] * 255 / 2 + 0.5, (height, width))[0])
-        places = cell_centres(grid[None], height, width)[0]
-        torch.testing.assert_close(places, torch.stack(seen, dim=-1), rtol=0.0, atol=1.0)
+        positions = cell_centres(grid[None], height, width)[0]
+        torch.testing.assert_close(positions, torch.stack(seen, dim=-1), rtol=0.0, atol=1.0)
         mirrored += int(grid[0, 0, 0] > grid[0, 1, 0])
     assert (mirrored > 0) == flip
 
 
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3)])
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
-def test_vicregl_takes_every_map(size: int, channels: int, backbone: str) -> None:
+def test_vicregl_works_with_feature_maps_of_any_size(size: int, channels: int, backbone: str) -> None:
     traits = Traits(channels, size, 10, (0.3,) * channels, (0.37,) * channels, True, 1000, 1000)
     method = built(VICRegL, backbone, traits)
     images = torch.randint(0, 256, (4, channels, size, size), dtype=torch.uint8)
@@ -139,24 +139,24 @@ def test_vicregl_takes_every_map(size: int, channels: int, backbone: str) -> Non
     assert loss.shape == () and torch.isfinite(loss)
 
 
-def test_vicregl_pulls_places_together_that_show_the_same_part_of_the_image() -> None:
-    """Views that are halves of an image, one shifted by a cell: the place loss is least with the true places."""
+def test_vicregl_attracts_positions_that_show_the_same_part_of_the_image() -> None:
+    """The views are parts of an image, one shifted by a cell: the loss is smallest with the true positions."""
     torch.manual_seed(0)
     method = built(VICRegL)
-    world = torch.randn(16, 4, 6, 8)
-    first, second = world[:, :, 0:4], world[:, :, 1:5]
+    image_map = torch.randn(16, 4, 6, 8)
+    first, second = image_map[:, :, 0:4], image_map[:, :, 1:5]
 
     def grid(left: float) -> Tensor:
-        x = torch.tensor([left + 1.0, left + 5.0])  # lightly's: a quarter after the start and after the end
+        x = torch.tensor([left + 1.0, left + 5.0])  # lightly's grid: a quarter after start and end
         return torch.stack(torch.meshgrid(x, torch.tensor([1.0, 5.0]), indexing="xy"), dim=-1).expand(16, 2, 2, 2)
 
     def location_loss(shift: float) -> float:
-        places = [cell_centres(grid(left), 4, 4) for left in (0.0, shift)]
-        return float(method.criterion._local_location_loss(first, second, *places))
+        positions = [cell_centres(grid(left), 4, 4) for left in (0.0, shift)]
+        return float(method.criterion._local_location_loss(first, second, *positions))
 
     assert location_loss(1.0) < min(location_loss(0.0), location_loss(2.0), location_loss(-1.0))
 
 
-def test_vicregl_on_a_perceptron_says_that_it_has_no_map() -> None:
-    with pytest.raises(ValueError, match="none: take another backbone"):
+def test_vicregl_on_a_perceptron_is_an_error() -> None:
+    with pytest.raises(ValueError, match="none: use another backbone"):
         built(VICRegL, "mlp")

@@ -1,4 +1,4 @@
-"""Rotation: every image in all four turns, and labels that say which."""
+"""Rotation: every image in all four rotations, with the number of quarter turns as its label."""
 
 import numpy as np
 import torch
@@ -6,21 +6,21 @@ from sklearn.datasets import load_digits
 
 from bench.backbones import build
 from methods.base import Batch
-from methods.rotation import Rotation, turned
+from methods.rotation import Rotation, rotated
 from methods.traits import Traits
 
 TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1437, 1437)
 
 
-def test_every_digit_is_seen_in_all_four_turns_with_its_label() -> None:
+def test_every_digit_is_rotated_four_times_with_its_label() -> None:
     digits = load_digits().images[:5]
-    images, turns = turned(torch.from_numpy(digits)[:, None])
+    images, turns = rotated(torch.from_numpy(digits)[:, None])
     assert turns.tolist() == [0] * 5 + [1] * 5 + [2] * 5 + [3] * 5
     for image, turn, original in zip(images[:, 0].numpy(), turns.tolist(), np.tile(digits, (4, 1, 1)), strict=True):
         np.testing.assert_array_equal(image, np.rot90(original, turn))
 
 
-def test_the_loss_is_the_cross_entropy_over_four_turns() -> None:
+def test_the_loss_is_the_cross_entropy_over_four_rotations() -> None:
     torch.manual_seed(0)
     method = Rotation(build("resnet9_slim", TRAITS), None, TRAITS)
     torch.nn.init.zeros_(method.classifier.weight)

@@ -1,4 +1,4 @@
-"""SimSiam, FastSiam, MSN, PMSN: where the gradient stops, who follows whom, what the losses are. On real digits."""
+"""SimSiam, FastSiam, MSN, PMSN on digits: stopped gradients, moving teachers and losses."""
 
 import math
 from typing import Any
@@ -30,7 +30,7 @@ def built(cls: Any, settings: Any, backbone: str) -> Any:
 
 
 def batch_of(method: Any, images: int = 16) -> Batch:
-    """The method's own views and masks of digits."""
+    """Return a batch of digits with the method's own views and masks."""
     cls, settings = type(method), method.settings
     pixels = torch.from_numpy(load_digits().images[:images, None] * 15).to(torch.uint8)
     views = compile_views(
@@ -66,16 +66,18 @@ def test_fastsiam_compares_each_prediction_with_the_mean_of_the_three_others() -
 
 
 @pytest.mark.parametrize(("cls", "settings"), [(SimSiam, SimSiamSettings()), (FastSiam, FastSiamSettings())])
-def test_no_gradient_flows_through_the_targets(cls: Any, settings: Any) -> None:
-    """With targets that are numbers by construction, the gradients are the same."""
+def test_no_gradient_reaches_the_targets(cls: Any, settings: Any) -> None:
+    """The gradients are the same if the targets are constants."""
     method = built(cls, settings, "resnet9_slim")
     batch = batch_of(method)
     with torch.no_grad():
-        numbers = torch.stack([method.projection(method.backbone(view)) for view in batch.views])
+        constants = torch.stack([method.projection(method.backbone(view)) for view in batch.views])
     loss = torch.zeros(())
     for i, view in enumerate(batch.views):
-        others = torch.cat([numbers[:i], numbers[i + 1 :]]).mean(0)
-        loss = loss - cosines(method.prediction(method.projection(method.backbone(view))), others).mean() / len(numbers)
+        others = torch.cat([constants[:i], constants[i + 1 :]]).mean(0)
+        loss = loss - cosines(method.prediction(method.projection(method.backbone(view))), others).mean() / len(
+            constants
+        )
     loss.backward()
     by_hand = [p.grad.clone() for p in method.parameters()]
     method.zero_grad()
@@ -84,7 +86,7 @@ def test_no_gradient_flows_through_the_targets(cls: Any, settings: Any) -> None:
         torch.testing.assert_close(p.grad, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_the_predictor_of_simsiam_keeps_its_rate_and_decays_like_the_rest() -> None:
+def test_simsiams_predictor_has_a_constant_rate_and_the_same_weight_decay() -> None:
     method = built(SimSiam, SimSiamSettings(), "resnet9_slim")
     optimizer = optimizers.build(method.parameter_groups(), method.recipe, 256, torch.device("cpu"))
     optimizers.schedule(optimizer, method.recipe, 99, 100)
@@ -104,7 +106,7 @@ def msn(**changes: Any) -> MSN:
     return built(MSN, MSNSettings(prototypes=32, **changes), "vit_nano")
 
 
-def test_msn_has_the_loss_of_lightly_where_that_is_finite() -> None:
+def test_msn_equals_lightlys_loss_if_that_is_finite() -> None:
     method = msn()
     torch.manual_seed(1)
     anchors, targets = torch.randn(40, 256), torch.randn(8, 256)
@@ -112,8 +114,8 @@ def test_msn_has_the_loss_of_lightly_where_that_is_finite() -> None:
     torch.testing.assert_close(method.assignment_loss(anchors, targets, method.prototypes), expected)
 
 
-def test_msn_stays_finite_where_no_target_is_near_a_prototype() -> None:
-    """One prototype lies opposite to all targets: to the power of four its probability is zero in float32."""
+def test_msn_is_finite_if_no_target_is_near_a_prototype() -> None:
+    """One prototype is opposite to all targets: its probability to the power of four is zero in float32."""
     method = built(MSN, MSNSettings(prototypes=1024, dim=2), "vit_nano")
     prototypes = torch.tensor([[1.0, 0.0]] * 1023 + [[-1.0, 0.0]], requires_grad=True)
     vectors = torch.tensor([[1.0, 0.0], [1.0, 0.01]])
@@ -125,7 +127,7 @@ def test_msn_stays_finite_where_no_target_is_near_a_prototype() -> None:
     assert torch.isfinite(anchors.grad).all() and torch.isfinite(prototypes.grad).all()
 
 
-def test_the_prototypes_of_msn_learn_and_do_not_decay() -> None:
+def test_msns_prototypes_are_trained_without_weight_decay() -> None:
     method = msn()
     method(batch_of(method), 0.0).total.backward()
     assert method.prototypes.grad is not None and method.prototypes.grad.abs().sum() > 0
@@ -134,7 +136,7 @@ def test_the_prototypes_of_msn_learn_and_do_not_decay() -> None:
 
 
 @pytest.mark.parametrize(("cls", "settings"), [(MSN, MSNSettings()), (PMSN, PMSNSettings())])
-def test_the_teacher_of_msn_takes_no_gradient_and_is_what_is_evaluated(cls: Any, settings: Any) -> None:
+def test_msns_teacher_has_no_gradient_and_is_evaluated(cls: Any, settings: Any) -> None:
     method = built(cls, settings, "vit_nano")
     method(batch_of(method), 0.0).total.backward()
     teachers = [p for key, p in method.named_parameters() if key.startswith("teacher")]
@@ -150,7 +152,7 @@ def test_the_teacher_of_msn_takes_no_gradient_and_is_what_is_evaluated(cls: Any,
         torch.testing.assert_close(new, old + 1 - settings.momentum, rtol=1e-3, atol=1e-5)
 
 
-def test_dropped_patches_are_hidden_from_the_student_of_msn() -> None:
+def test_msns_student_does_not_see_dropped_patches() -> None:
     method = msn(masked=0.5).eval()
     batch = batch_of(method)
     kept = batch.masks[0]
@@ -165,14 +167,14 @@ def test_dropped_patches_are_hidden_from_the_student_of_msn() -> None:
     torch.testing.assert_close(method(batch._replace(views=changed), 0.0).total, method(batch, 0.0).total)
 
 
-def test_masks_of_msn_follow_the_generator_alone() -> None:
+def test_msns_masks_depend_only_on_the_generator() -> None:
     draw = MSN.collate(MSNSettings(), TRAITS)
     first, again, other = (draw(4, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first[0], again[0]) and torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
 
 
-def test_the_prior_of_pmsn_is_least_where_prototypes_follow_its_power_law() -> None:
+def test_pmsns_prior_is_smallest_if_prototypes_follow_its_power_law() -> None:
     method = built(PMSN, PMSNSettings(prototypes=100, exponent=0.25), "vit_nano")
     weights = np.arange(1, 101) ** -0.25
     law = torch.from_numpy(weights / weights.sum()).float()
@@ -183,14 +185,14 @@ def test_the_prior_of_pmsn_is_least_where_prototypes_follow_its_power_law() -> N
     assert float(method.criterion.regularization_loss(law)) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_the_prior_of_msn_is_least_where_all_prototypes_are_used_alike() -> None:
+def test_msns_prior_is_smallest_if_all_prototypes_are_used_equally() -> None:
     criterion = msn().criterion
     assert float(criterion.regularization_loss(torch.full((32,), 1 / 32))) == pytest.approx(0.0, abs=1e-5)
     one = torch.tensor([1.0, *[1e-12] * 31])
     assert float(criterion.regularization_loss(one)) == pytest.approx(math.log(32), abs=1e-4)
 
 
-def test_a_temperature_rises_over_its_part_of_the_training_and_stays() -> None:
+def test_the_temperature_rises_during_its_warmup_and_stays_constant() -> None:
     temperatures = [temperature_at(progress, 0.04, 0.07, 0.3) for progress in (0.0, 0.1, 0.3, 0.9)]
     assert temperatures == pytest.approx([0.04, 0.05, 0.07, 0.07])
     assert temperature_at(0.0, 0.04, 0.07, 0.0) == 0.07

@@ -1,4 +1,4 @@
-"""Views of the methods of redundancy and geometry: so many, square, drawn as batches, with what the traits allow."""
+"""Views of the methods of redundancy and geometry: number, size, batched augmentation, and traits."""
 
 import importlib
 from typing import Any
@@ -52,9 +52,7 @@ def mirrors(steps: Any) -> bool:
 
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (28, 1), (32, 3), (96, 3)])
-def test_views_are_square_images_of_the_size_of_the_data_set_and_drawn_as_batches(
-    name: str, size: int, channels: int
-) -> None:
+def test_views_have_the_data_sets_size_and_run_on_whole_batches(name: str, size: int, channels: int) -> None:
     program = compile_views(
         pipeline_of(name, traits_of(size, channels, True)), size=size, channels=channels, device="cpu"
     )
@@ -67,7 +65,7 @@ def test_views_are_square_images_of_the_size_of_the_data_set_and_drawn_as_batche
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_one_channel_has_no_colour_and_a_digit_no_mirror(name: str) -> None:
+def test_grey_images_have_no_colour_steps_and_digits_are_not_mirrored(name: str) -> None:
     for steps in (program.steps for program in programs_of(pipeline_of(name, traits_of(28, 1, False)))):
         assert not any(isinstance(step, Grey) for step in steps)
         assert all(jitter.saturation is None and jitter.hue is None for jitter in jitters(steps))
@@ -76,7 +74,7 @@ def test_one_channel_has_no_colour_and_a_digit_no_mirror(name: str) -> None:
         assert mirrors(steps) and all(jitter.saturation and jitter.hue for jitter in jitters(steps))
 
 
-def test_frossl_does_not_crop_unless_told() -> None:
+def test_frossl_crops_only_if_min_scale_is_set() -> None:
     traits = traits_of(32, 3, True)
     for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(), traits))):
         assert not any(isinstance(step, RandomResizedCrop) for step in steps)
@@ -84,7 +82,7 @@ def test_frossl_does_not_crop_unless_told() -> None:
         assert isinstance(steps[0], RandomResizedCrop) and steps[0].scale == (0.2, 1.0)
 
 
-def test_vicregl_never_turns_an_image_upside_down() -> None:
+def test_vicregl_has_no_vertical_flip() -> None:
     pipeline: Any = VICRegL.views(VICRegL.Settings(), traits_of(32, 3, True))
     assert len(pipeline.transforms) == 2
     for crop, _ in pipeline.transforms:

@@ -1,4 +1,4 @@
-"""What a method's pipeline may do to an image follows from the data set's traits."""
+"""A method's augmentation pipeline obeys the data set's traits."""
 
 import random
 from typing import Any
@@ -44,9 +44,7 @@ def photograph(size: int) -> Image.Image:
 
 @pytest.mark.parametrize("cls", [*TWO_VIEWS, Supervised, Autoencoder, VAE])
 @pytest.mark.parametrize(("size", "channels"), [(8, 1), (32, 3), (96, 3)])
-def test_views_are_unnormalised_tensors_of_the_size_of_the_data_set(
-    cls: type[Method], size: int, channels: int
-) -> None:
+def test_views_are_unnormalised_tensors_of_the_data_sets_size(cls: type[Method], size: int, channels: int) -> None:
     image = digit() if channels == 1 else photograph(size)
     views = cls.views(cls.Settings(), traits_of(size, channels, False))(image)
     assert len(views) == (2 if cls in TWO_VIEWS else 1)
@@ -57,26 +55,26 @@ def test_views_are_unnormalised_tensors_of_the_size_of_the_data_set(
 
 
 @pytest.mark.parametrize("cls", [Autoencoder, VAE])
-def test_a_reconstructing_method_sees_the_image_itself(cls: type[Method]) -> None:
+def test_reconstruction_methods_see_the_unchanged_image(cls: type[Method]) -> None:
     (view,) = cls.views(cls.Settings(), traits_of(8, 1, False))(digit())
     torch.testing.assert_close(view[0], torch.from_numpy(np.array(digit())).float() / 255.0)
 
 
 @pytest.mark.parametrize("cls", [*TWO_VIEWS, Supervised])
 @pytest.mark.parametrize("flip", [True, False])
-def test_an_image_is_mirrored_only_where_its_class_allows_it(cls: type[Method], flip: bool) -> None:
-    """A ramp from left to right keeps its direction under every crop and colour; only a mirror or a solarisation turns it."""
+def test_images_are_mirrored_only_if_the_data_set_allows_it(cls: type[Method], flip: bool) -> None:
+    """Crops and colour changes keep the direction of a ramp; only a flip or solarisation reverses it."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  (lightly draws from numpy's global generator)
     random.seed(0)
     ramp = Image.fromarray(np.tile(np.linspace(60, 120, 32, dtype=np.uint8), (32, 1)))
     pipeline = cls.views(cls.Settings(), traits_of(32, 1, flip))
-    turned = sum(
+    reversed_ramps = sum(
         bool(v[0, 4:28, 20:28].mean() < v[0, 4:28, 4:12].mean() - 1e-3) for _ in range(200) for v in [pipeline(ramp)[0]]
     )
-    assert (turned > 40) == flip
+    assert (reversed_ramps > 40) == flip
     if not flip:
-        assert turned == 0
+        assert reversed_ramps == 0
 
 
 @pytest.mark.parametrize("cls", TWO_VIEWS)

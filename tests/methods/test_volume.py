@@ -1,4 +1,4 @@
-"""LossHistory that spread embeddings over all directions: each is its paper's, and each does spread them. On real digits where images matter."""
+"""Losses that spread embeddings over all directions equal their papers' and do spread them."""
 
 import importlib
 import math
@@ -30,7 +30,7 @@ SPREADING = [VICReg, TiCo, FroSSL, MMCR, Hypersphere, LeJEPA, VISReg, EMPSSL]
 
 
 def on_embeddings(cls: Any, **settings: Any) -> Any:
-    """The method without networks: its views are embeddings."""
+    """Return the method without networks: its views are embeddings."""
     method = cls(build("mlp", TRAITS), cls.Settings(**settings), TRAITS)
     method.backbone = method.projection = nn.Identity()
     if cls is TiCo:
@@ -54,15 +54,15 @@ def units(view: Tensor) -> np.ndarray[Any, Any]:
 
 
 def effective_rank(z: Tensor) -> float:
-    """The exponential of the entropy of the singular values' shares [Roy 2007]."""
+    """Return the exponential of the entropy of the normalised singular values [Roy 2007]."""
     shares = torch.linalg.svdvals(z.detach().double())
     shares = shares / shares.sum()
     return math.exp(-float((shares * shares.clamp_min(1e-12).log()).sum()))
 
 
 @pytest.mark.parametrize("cls", SPREADING)
-def test_descending_the_loss_raises_the_effective_rank_and_keeps_views_together(cls: Any) -> None:
-    """Embeddings that lie along one line at first."""
+def test_minimising_the_loss_raises_the_effective_rank_and_keeps_views_together(cls: Any) -> None:
+    """At the start, all embeddings are close to one line."""
     torch.manual_seed(0)
     method = on_embeddings(
         cls, **{TiCo: {"dim": 16}, LeJEPA: {"directions": 32}, VISReg: {"directions": 128}}.get(cls, {})
@@ -80,8 +80,8 @@ def test_descending_the_loss_raises_the_effective_rank_and_keeps_views_together(
     assert (cosines.argmax(dim=1) == torch.arange(64)).float().mean() > 0.9
 
 
-def test_lightlys_own_emp_ssl_loss_collapses() -> None:
-    """Why the coding rate is subtracted here: lightly adds it."""
+def test_lightlys_emp_ssl_loss_collapses() -> None:
+    """lightly adds the coding rate, which is why the method subtracts it instead."""
     torch.manual_seed(0)
     z = torch.randn(2, 64, 16).requires_grad_()
     optimizer = torch.optim.Adam([z], lr=0.05)
@@ -93,7 +93,7 @@ def test_lightlys_own_emp_ssl_loss_collapses() -> None:
     assert effective_rank(nn.functional.normalize(z, dim=2)[0]) < before / 2
 
 
-def test_emp_ssl_is_minus_the_coding_rate_minus_two_hundred_times_the_similarity() -> None:
+def test_emp_ssl_equals_minus_the_coding_rate_minus_200_times_the_similarity() -> None:
     views = random_views(3, images=20, dim=8)
     rates, similarities = [], []
     mean = torch.stack(views).mean(0)
@@ -105,8 +105,8 @@ def test_emp_ssl_is_minus_the_coding_rate_minus_two_hundred_times_the_similarity
     assert loss_of(on_embeddings(EMPSSL), *views).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_threads() -> None:
-    """Of the size that a run on 28 pixels has: there torch's LU of a batch fails with two threads."""
+def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_number_of_threads() -> None:
+    """At this size, that of images of 28 pixels, torch's batched LU fails with two threads."""
     method = on_embeddings(EMPSSL)
     torch.manual_seed(0)
     patches = torch.randn(8, 256, 512)
@@ -129,8 +129,8 @@ def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_threads() -> None
     torch.testing.assert_close(slope, other, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
 
 
-def test_emp_ssl_sees_square_patches_of_a_quarter_of_the_image() -> None:
-    """On an image whose pixels tell their column, a patch spans half of the columns, wherever it lies."""
+def test_emp_ssl_patches_are_square_and_a_quarter_of_the_image() -> None:
+    """If pixel values are the columns, the values of each patch span half of them."""
     traits = Traits(1, 32, 10, (0.0,), (1.0,), False, 1000, 1000)
     settings = EMPSSLSettings()
     pipeline: Any = EMPSSL.views(settings, traits)
@@ -145,7 +145,7 @@ def test_emp_ssl_sees_square_patches_of_a_quarter_of_the_image() -> None:
     assert spans == {15}
 
 
-def test_mmcr_is_minus_the_nuclear_norm_of_the_mean_unit_vectors() -> None:
+def test_mmcr_equals_minus_the_nuclear_norm_of_the_mean_unit_vectors() -> None:
     views = random_views(2)
     expected = -np.linalg.svd((units(views[0]) + units(views[1])) / 2, compute_uv=False).sum()
     assert loss_of(on_embeddings(MMCR), *views).item() == pytest.approx(expected, rel=1e-5)
@@ -153,12 +153,12 @@ def test_mmcr_is_minus_the_nuclear_norm_of_the_mean_unit_vectors() -> None:
     assert MMCRLoss(lmda=0.0)(*normalised).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_mmcr_does_not_grow_with_the_length_of_the_embeddings() -> None:
+def test_mmcr_does_not_depend_on_the_length_of_the_embeddings() -> None:
     views = random_views(2)
     torch.testing.assert_close(capacity_loss(*(1e3 * v for v in views)), capacity_loss(*views))
 
 
-def test_frossl_is_the_log_of_the_squared_frobenius_norm_and_the_distance_to_the_mean() -> None:
+def test_frossl_equals_the_log_squared_frobenius_norm_plus_the_distance_to_the_mean() -> None:
     views = random_views(2)
     columns = [v.double().numpy() / np.linalg.norm(v.double().numpy(), axis=0) for v in views]
     mean = (columns[0] + columns[1]) / 2
@@ -169,7 +169,7 @@ def test_frossl_is_the_log_of_the_squared_frobenius_norm_and_the_distance_to_the
     assert loss_of(on_embeddings(FroSSL), *views).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_hypersphere_is_alignment_plus_uniformity_with_t_two() -> None:
+def test_hypersphere_equals_alignment_plus_uniformity_with_t_2() -> None:
     views = random_views(2)
     a, b = units(views[0]), units(views[1])
     alignment = ((a - b) ** 2).sum(axis=1).mean()
@@ -180,7 +180,7 @@ def test_hypersphere_is_alignment_plus_uniformity_with_t_two() -> None:
     assert loss_of(on_embeddings(Hypersphere), *views).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_lejepa_is_the_distance_to_the_mean_and_epps_pulleys_test_along_random_directions() -> None:
+def test_lejepa_equals_the_distance_to_the_mean_plus_epps_pulley_tests_along_random_directions() -> None:
     views = random_views(4)
     method = on_embeddings(LeJEPA, directions=8)
     torch.manual_seed(5)
@@ -201,7 +201,7 @@ def test_lejepa_is_the_distance_to_the_mean_and_epps_pulleys_test_along_random_d
 
 
 @pytest.mark.parametrize("kind", ["constant", "along a line", "too wide", "two clumps"])
-def test_lejepas_regulariser_tells_a_gaussian_from_what_is_none(kind: str) -> None:
+def test_lejepas_regulariser_is_smaller_for_a_gaussian_than_for_other_distributions(kind: str) -> None:
     torch.manual_seed(0)
     method = on_embeddings(LeJEPA)
     gaussian = torch.randn(1, 256, 16)
@@ -214,7 +214,7 @@ def test_lejepas_regulariser_tells_a_gaussian_from_what_is_none(kind: str) -> No
     assert method.regulariser(other) > 3 * method.regulariser(gaussian)
 
 
-def test_visreg_is_its_four_terms_with_sorted_slices_against_the_quantiles() -> None:
+def test_visreg_equals_its_four_terms_with_sorted_slices_compared_with_quantiles() -> None:
     views = random_views(4)
     method = on_embeddings(VISReg, directions=8)
     torch.manual_seed(5)
@@ -245,7 +245,7 @@ def class_of(name: str) -> Any:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("kind", ["constant", "nearly constant"])
-def test_constant_images_leave_every_weight_finite_in_bf16(name: str, kind: str) -> None:
+def test_all_weights_stay_finite_on_constant_images_in_bf16(name: str, kind: str) -> None:
     cls = class_of(name)
     torch.manual_seed(0)
     method = cls(build("resnet9_slim", TRAITS), cls.Settings(), TRAITS)
@@ -268,7 +268,7 @@ def test_constant_images_leave_every_weight_finite_in_bf16(name: str, kind: str)
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "wmse"])
-def test_a_batch_of_two_images_is_enough(name: str) -> None:
+def test_a_batch_of_two_images_works(name: str) -> None:
     cls = class_of(name)
     torch.manual_seed(0)
     method = cls(build("resnet9_slim", TRAITS), cls.Settings(), TRAITS)

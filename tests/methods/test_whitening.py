@@ -1,4 +1,4 @@
-"""W-MSE: a whitening that whitens, for every batch that is large enough, and a loss that is the paper's."""
+"""W-MSE: whitening has the identity as covariance for any batch size, and the loss equals the paper's."""
 
 import numpy as np
 import pytest
@@ -39,20 +39,20 @@ def test_whitened_embeddings_of_digits_have_the_identity_as_covariance(images: i
         np.testing.assert_allclose(np.cov(part.double().numpy().T), np.eye(32), atol=0.02)
 
 
-def test_the_default_shrinkage_leaves_all_but_the_weakest_directions_white() -> None:
+def test_default_shrinkage_whitens_all_but_the_weakest_directions() -> None:
     method = method_of()
     variances = np.linalg.eigvalsh(np.cov(method.whiten(embeddings_of_digits(method, 256)[:128]).double().numpy().T))
     assert variances.max() < 1.01 and np.median(variances) > 0.95
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
-def test_the_scale_of_embeddings_does_not_matter(scale: float) -> None:
+def test_whitening_does_not_depend_on_the_scale_of_embeddings(scale: float) -> None:
     method = method_of()
     embeddings = torch.randn(128, 32)
     torch.testing.assert_close(method.whiten(scale * embeddings), method.whiten(embeddings), rtol=1e-3, atol=1e-4)
 
 
-def test_the_loss_is_that_of_lightly_where_lightly_takes_the_batch() -> None:
+def test_the_loss_equals_lightlys_on_a_batch_that_lightly_accepts() -> None:
     method = method_of(WMSESettings(shrinkage=1e-7))
     torch.manual_seed(1)
     first = torch.randn(128, 32)
@@ -63,7 +63,7 @@ def test_the_loss_is_that_of_lightly_where_lightly_takes_the_batch() -> None:
     torch.testing.assert_close(ours, lightly, rtol=1e-3, atol=1e-4)
 
 
-def test_the_loss_is_the_distance_of_unit_vectors_after_cholesky_whitening() -> None:
+def test_the_loss_is_the_distance_between_unit_vectors_after_cholesky_whitening() -> None:
     method = method_of(WMSESettings(shrinkage=1e-7))
     torch.manual_seed(1)
     views = [torch.randn(100, 32) @ torch.randn(32, 32) for _ in range(2)]
@@ -85,7 +85,7 @@ def test_both_views_have_a_gradient() -> None:
     assert all(view.grad is not None and view.grad.abs().max() > 0 for view in views)
 
 
-def test_sub_batches_are_drawn_anew_every_step() -> None:
+def test_sub_batches_are_drawn_again_at_every_step() -> None:
     method = method_of().eval()
     batch = Batch([digits(256), digits(256).roll(1, 3)], None, torch.arange(256), None, torch.Generator())
     torch.manual_seed(0)
@@ -95,13 +95,13 @@ def test_sub_batches_are_drawn_anew_every_step() -> None:
 
 
 @pytest.mark.parametrize("images", [2, 63])
-def test_a_batch_too_small_to_whiten_is_refused_in_one_line(images: int) -> None:
+def test_a_batch_too_small_to_whiten_is_an_error_of_one_line(images: int) -> None:
     views = [digits(images)] * 2
-    with pytest.raises(ValueError, match=f"a batch of {images} images: take a batch of 64 or more") as error:
+    with pytest.raises(ValueError, match=f"a batch of {images} images: use a batch of 64 or more") as error:
         method_of()(Batch(views, None, torch.arange(images), None, torch.Generator()), 0.0)
     assert "\n" not in str(error.value)
 
 
-def test_a_sub_batch_too_small_to_whiten_is_refused_when_built() -> None:
-    with pytest.raises(ValueError, match="take sub_batch=64 or more"):
+def test_a_sub_batch_too_small_to_whiten_is_an_error() -> None:
+    with pytest.raises(ValueError, match="use sub_batch=64 or more"):
         method_of(WMSESettings(sub_batch=32))

@@ -1,4 +1,4 @@
-"""Which images a step sees: every image once an epoch, the same order whenever it is drawn again, read ahead or not."""
+"""Batches: each image at most once per epoch, an order that depends only on the seed, and reading ahead."""
 
 import threading
 
@@ -11,7 +11,7 @@ from bench.training.batches import read_ahead, shuffled, steps_an_epoch
 CPU = torch.device("cpu")
 
 
-def test_an_epoch_holds_every_image_at_most_once_and_each_epoch_has_its_own_order() -> None:
+def test_an_epoch_has_each_image_at_most_once_and_its_own_order() -> None:
     batches = list(shuffled(103, 10, 7, range(2 * steps_an_epoch(103, 10)), CPU))
     first, second = torch.cat(batches[:10]), torch.cat(batches[10:])
     assert len(first) == len(first.unique()) == 100
@@ -20,13 +20,13 @@ def test_an_epoch_holds_every_image_at_most_once_and_each_epoch_has_its_own_orde
 
 
 @pytest.mark.parametrize("start", [0, 1, 9, 10, 13])
-def test_a_run_that_goes_on_sees_what_it_would_have_seen(start: int) -> None:
+def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
     whole = list(shuffled(103, 10, 7, range(20), CPU))
     later = list(shuffled(103, 10, 7, range(start, 20), CPU))
     assert all(a.equal(b) for a, b in zip(whole[start:], later, strict=True))
 
 
-def test_images_of_a_mapped_file_are_read_ahead_in_their_order(tmp_path) -> None:
+def test_images_of_a_memory_mapped_file_are_read_in_order(tmp_path) -> None:
     stored = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (50, 3, 4, 4))
     stored[:] = np.random.default_rng(0).integers(0, 256, stored.shape)
     images = torch.from_numpy(stored)
@@ -38,22 +38,22 @@ def test_images_of_a_mapped_file_are_read_ahead_in_their_order(tmp_path) -> None
         assert batch.equal(images[chosen])
 
 
-def test_reading_is_ahead_by_two_batches_and_no_more() -> None:
-    asked = []
+def test_two_batches_are_read_ahead() -> None:
+    requested = []
 
     def indices():
         for step in range(10):
-            asked.append(step)
+            requested.append(step)
             yield torch.tensor([step])
 
     reading = read_ahead(torch.arange(10, dtype=torch.uint8).reshape(10, 1, 1, 1), indices(), CPU)
     next(reading)
-    assert asked == [0, 1, 2]
+    assert requested == [0, 1, 2]
     reading.close()
-    assert not [one for one in threading.enumerate() if one.name.startswith("gather")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gather")]
 
 
-def test_an_error_of_the_reading_thread_reaches_the_loop() -> None:
+def test_an_error_in_the_reading_thread_is_raised_in_the_loop() -> None:
     reading = read_ahead(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), iter([torch.tensor([9])]), CPU)
     with pytest.raises(IndexError):
         next(reading)

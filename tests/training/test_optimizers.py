@@ -1,4 +1,4 @@
-"""Optimisers follow their published equations, schedules their recipes."""
+"""Optimisers follow their published equations, and schedules follow their recipes."""
 
 import copy
 from itertools import pairwise
@@ -35,7 +35,7 @@ def loss_of(model: nn.Module, step: int) -> Tensor:
 def published_lars_step(
     p: Tensor, velocity: Tensor, rate: float, decay: float, momentum: float, eta: float, eps: float
 ) -> None:
-    """One layer of solo-learn's LARS, clipped: g ← min(η‖w‖/(‖g‖ + λ‖w‖ + ε)/rate, 1)·(g + λw); v ← μv + g; w ← w - rate·v."""
+    """Update one layer by clipped LARS: g ← min(η‖w‖/(‖g‖ + λ‖w‖ + ε)/rate, 1)·(g + λw); v ← μv + g; w ← w - rate·v."""
     assert p.grad is not None
     g = p.grad.clone()
     if p.ndim != 1:
@@ -47,7 +47,7 @@ def published_lars_step(
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.4, 4.0])
-def test_lars_follows_the_published_equation_layer_by_layer(rate: float) -> None:
+def test_lars_follows_the_published_equation(rate: float) -> None:
     recipe = Recipe(version=1, optimizer="lars", rate=rate, weight_decay=1e-3)
     ours, theirs = network(), network()
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_lars_follows_the_published_equation_layer_by_layer(rate: float) -> None
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_lars_leaves_a_layer_without_gradient_alone() -> None:
+def test_lars_does_not_change_a_layer_with_zero_gradient() -> None:
     weight = nn.Parameter(torch.ones(3, 3))
     optimizer = optimizers.build(
         [{"params": [weight]}], Recipe(version=1, optimizer="lars", weight_decay=0.1), 256, CPU
@@ -78,7 +78,7 @@ def test_lars_leaves_a_layer_without_gradient_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
-def test_an_optimiser_continues_from_its_state_bit_for_bit(name: Any) -> None:
+def test_an_optimiser_resumes_from_its_state_bit_for_bit(name: Any) -> None:
     recipe = Recipe(version=1, optimizer=name, rate=0.01, weight_decay=0.01, warmup=0.2)
     straight = network()
     optimizer = optimizers.build(groups_of(straight), recipe, 256, CPU)
@@ -88,13 +88,13 @@ def test_an_optimiser_continues_from_its_state_bit_for_bit(name: Any) -> None:
             saved = copy.deepcopy((straight.state_dict(), optimizer.state_dict()))
         train_step(straight, optimizer, recipe, step)
     assert saved is not None
-    continued = network()
-    again = optimizers.build(groups_of(continued), recipe, 256, CPU)
-    continued.load_state_dict(saved[0])
+    resumed = network()
+    again = optimizers.build(groups_of(resumed), recipe, 256, CPU)
+    resumed.load_state_dict(saved[0])
     again.load_state_dict(saved[1])
     for step in range(4, 8):
-        train_step(continued, again, recipe, step)
-    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), continued.parameters(), strict=True))
+        train_step(resumed, again, recipe, step)
+    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True))
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
@@ -104,7 +104,7 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
     optimizer.step()
 
 
-def test_the_rate_rises_linearly_then_falls_by_a_cosine_to_zero() -> None:
+def test_the_rate_rises_linearly_then_falls_on_a_cosine_to_zero() -> None:
     recipe = Recipe(version=1, warmup=0.1)
     factors = [optimizers.factor(recipe, step, 100) for step in range(100)]
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
@@ -114,12 +114,12 @@ def test_the_rate_rises_linearly_then_falls_by_a_cosine_to_zero() -> None:
     assert 0 < factors[-1] < 1e-3
 
 
-def test_a_constant_schedule_stays_after_its_warmup() -> None:
+def test_a_constant_schedule_is_constant_after_its_warmup() -> None:
     recipe = Recipe(version=1, warmup=0.2, schedule="constant")
     assert [optimizers.factor(recipe, step, 10) for step in range(10)] == [0.5, *[1.0] * 9]
 
 
-def test_the_rate_is_scaled_by_the_batch_and_by_each_group() -> None:
+def test_the_rate_is_scaled_by_the_batch_size_and_per_group() -> None:
     first, second, third = (nn.Parameter(torch.ones(2, 2)) for _ in range(3))
     recipe = Recipe(version=1, rate=0.2, warmup=0.5)
     groups = [
@@ -132,7 +132,7 @@ def test_the_rate_is_scaled_by_the_batch_and_by_each_group() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.025, 0.25, 0.05])
 
 
-def test_weight_decay_follows_its_cosine_where_the_group_has_none_of_its_own() -> None:
+def test_weight_decay_follows_its_cosine_unless_the_group_sets_its_own() -> None:
     weight, bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
     recipe = Recipe(version=1, optimizer="adamw", weight_decay=0.04, final_weight_decay=0.4)
     optimizer = optimizers.build([{"params": [weight]}, {"params": [bias], "weight_decay": 0.0}], recipe, 256, CPU)
