@@ -19,7 +19,7 @@ class Finding:
     Attributes:
         subject: What was checked.
         state: ``ok``, ``note`` (works, with a limit) or ``wrong``.
-        text: What was found, and what to do where it is wrong.
+        text: What was found, and what to do if it is wrong.
     """
 
     subject: str
@@ -51,7 +51,9 @@ def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
     except (ImportError, RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         yield Finding(
-            "torch", "wrong", f"{reason}; torch and torchvision must be one pair: pip install -c constraints.txt -e ."
+            "torch",
+            "wrong",
+            f"{reason}; install matching versions of torch and torchvision: pip install -c constraints.txt -e .",
         )
         return
     yield Finding("torch", "ok", f"torch {torch.__version__} with torchvision {torchvision.__version__}")
@@ -61,14 +63,14 @@ def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
     yield _faiss()
     yield from _data(data_root)
     yield _results(results)
-    yield from _states(results)
+    yield from _checkpoints(results)
 
 
 def _processor(name: str) -> Finding:
     from bench.device import cores, threads_of_run
 
     small, large = threads_of_run(8), threads_of_run(32)
-    text = f"{name}, {cores()} cores; a run takes {small} thread up to 16 pixels, else {large}"
+    text = f"{name}, {cores()} cores; threads per run: {small} for images up to 16 pixels, else {large}"
     return Finding("processor", "ok", text)
 
 
@@ -98,8 +100,8 @@ def _faiss() -> Finding:
     except ImportError as error:
         return Finding("faiss", "wrong", f"{error}; pip install -c constraints.txt -e .")
     count = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
-    where = f"{count} GPU{'s' if count > 1 else ''}" if count else "exact search on the CPU"
-    return Finding("faiss", "ok" if count else "note", f"{faiss.__version__}, {where}")
+    search = f"{count} GPU{'s' if count > 1 else ''}" if count else "exact search on the CPU"
+    return Finding("faiss", "ok" if count else "note", f"{faiss.__version__}, {search}")
 
 
 def _data(data_root: Path | None) -> Iterator[Finding]:
@@ -107,12 +109,12 @@ def _data(data_root: Path | None) -> Iterator[Finding]:
     from bench.data.locate import available
 
     for name in catalogue.names():
-        place = available(name, data_root)
-        if place is None:
-            text = "not found; the first run downloads it, or --data-root names its folder"
+        folder = available(name, data_root)
+        if folder is None:
+            text = "not found; the first run downloads it, or give its folder with --data-root"
             yield Finding(name, "note", text)
         else:
-            yield Finding(name, "ok", str(place))
+            yield Finding(name, "ok", str(folder))
 
 
 def _results(results: Path) -> Finding:
@@ -126,9 +128,10 @@ def _results(results: Path) -> Finding:
     return Finding("results", "ok", f"{results} is writable, {free / 2**30:.0f} GiB free")
 
 
-def _states(results: Path) -> Iterator[Finding]:
-    """Yield the disk space of the last states of finished runs."""
-    kept = [path.stat().st_size for path in results.glob("checkpoints*/**/*.last.pt")]
-    if kept:
-        text = f"{len(kept)} finished run{'s' if len(kept) > 1 else ''}: {sum(kept) / 2**20:,.0f} MiB of last states kept for --extend"
-        yield Finding("states", "ok", f"{text} under {results}/checkpoints; they may be deleted")
+def _checkpoints(results: Path) -> Iterator[Finding]:
+    """Yield the disk space of the last checkpoints of finished runs."""
+    sizes = [path.stat().st_size for path in results.glob("checkpoints*/**/*.last.pt")]
+    if sizes:
+        runs = f"{len(sizes)} finished run{'s' if len(sizes) > 1 else ''}"
+        text = f"{runs}: {sum(sizes) / 2**20:,.0f} MiB of last checkpoints, kept for --extend"
+        yield Finding("checkpoints", "ok", f"{text} in {results}/checkpoints; they may be deleted")

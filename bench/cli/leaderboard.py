@@ -14,11 +14,14 @@ def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only this data set, named as in the records.")] = None,
     budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
-    on: Annotated[Literal["test", "val"], typer.Option(help="val shows the runs on the development task.")] = "test",
-    sort: Annotated[str, typer.Option(help="rank, method, a column or a cost.")] = "rank",
+    on: Annotated[
+        Literal["test", "val"],
+        typer.Option(help="val shows the runs on the development task (--on val of `sslbench run`)."),
+    ] = "test",
+    sort: Annotated[str, typer.Option(help="Sort by rank, method, a column or a cost.")] = "rank",
     format: Annotated[str, typer.Option(help=f"How to print it: table, {', '.join(FORMATS)}.")] = "table",
     all_protocols: Annotated[
-        bool, typer.Option("--all-protocols", help="Also show what was measured on request.")
+        bool, typer.Option("--all-protocols", help="Also show protocols outside the default set.")
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Also load the methods and compare their versions (slower).")

@@ -1,4 +1,4 @@
-"""``sslbench list``: the methods, protocols, data sets, backbones and studies that there are."""
+"""``sslbench list``: the available methods, protocols, data sets, backbones and studies."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def _text(value: Any) -> str:
 
 
 def rows(kind: Kind, data_root: Path | None) -> list[Row]:
-    """Return one row per thing, all with the same keys."""
+    """Return one row per entry, all with the same keys."""
     match kind:
         case "methods":
             return _methods()

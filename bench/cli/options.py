@@ -1,4 +1,4 @@
-"""Options that several commands share, and how commands print and end."""
+"""What several commands share: options, the console, and exit codes."""
 
 import os
 import sys
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from bench.training.options import RunOptions
 
 WHAT = "What to run"
-DATA = "On which data"
-TRAINED = "How it is trained"
-CARRIED_OUT = "How it is carried out"
+DATA = "Data"
+TRAINED = "Training"
+CARRIED_OUT = "Execution"
 
 _RESULTS = "Folder of records, encoders and leaderboards."
 _PLUGIN = "A Python file or module with a method or a protocol; may be repeated."
@@ -30,7 +30,7 @@ Results = Annotated[Path, typer.Option(help=_RESULTS)]
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN)]
 DataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT)]
 
-# The same and others in the groups of `run --help` and `study --help`.
+# Options of `run` and `study`, whose help shows them in groups.
 RunResults = Annotated[Path, typer.Option(help=_RESULTS, rich_help_panel=CARRIED_OUT)]
 RunPlugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN, rich_help_panel=WHAT)]
 RunDataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT, rich_help_panel=DATA)]
@@ -38,19 +38,22 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_hel
 Jobs = Annotated[
     str,
     typer.Option(
-        help="Runs at a time: auto or a number. The results do not depend on it.", rich_help_panel=CARRIED_OUT
+        help="Number of runs at the same time: auto or a number. It does not change the results.",
+        rich_help_panel=CARRIED_OUT,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Run again what is recorded.", rich_help_panel=CARRIED_OUT)]
+Force = Annotated[
+    bool, typer.Option("--force", help="Repeat runs that are already recorded.", rich_help_panel=CARRIED_OUT)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=CARRIED_OUT)]
 RunName = Annotated[
     str,
-    typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a part of it that is unique."),
+    typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name."),
 ]
 
 
 def with_environment(options: "RunOptions") -> "RunOptions":
-    """Return the options with the checkpoint interval that ``SSLBENCH_CHECKPOINT_SECONDS`` names, if it is set.
+    """Return the options with the checkpoint interval of ``SSLBENCH_CHECKPOINT_SECONDS``, if that is set.
 
     Raises:
         SslbenchError: It is not a number.
@@ -65,14 +68,14 @@ def with_environment(options: "RunOptions") -> "RunOptions":
 
 
 def console() -> "Console":
-    """Return the console: as wide as the terminal, else as ``COLUMNS`` says, else 160 columns."""
+    """Return the console: as wide as the terminal; without a terminal ``COLUMNS`` characters, or 160 by default."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))
 
 
 def load_plugins(plugins: Sequence[str] | None) -> None:
-    """Load installed protocols and the plugins that the user named."""
+    """Load the protocols of installed packages, and the user's plugins."""
     from bench.registry.plugins import load_installed_protocols, load_plugin
 
     load_installed_protocols()
@@ -81,19 +84,19 @@ def load_plugins(plugins: Sequence[str] | None) -> None:
 
 
 def report_problems(problems: "Iterable[Problem]") -> None:
-    """Name on the error stream each file of a results folder that was skipped."""
+    """Print to the error stream each file of a results folder that was skipped."""
     for problem in problems:
         print(f"sslbench: {problem}", file=sys.stderr)
 
 
 def end(work: Callable[[], Sequence[object]]) -> NoReturn:
-    """Do the work, which returns the runs that did not end well, and end the program.
+    """Call ``work``, which returns the failed runs, and exit.
 
-    Exit codes: 0; 1 if runs did not end well; 130 if the user stopped.
+    Exit codes: 0; 1 if runs failed; 130 if the user stopped the command.
     """
     try:
         failed = work()
     except KeyboardInterrupt:
-        print("sslbench: stopped; the same command continues", file=sys.stderr)
+        print("sslbench: stopped; run the same command again to continue", file=sys.stderr)
         raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)

@@ -1,4 +1,4 @@
-"""``sslbench run``: run methods, record what the protocols measure, show the leaderboard."""
+"""``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
     from bench.planning.plan import PlannedRun
 
+UNRANKED = "The row in the leaderboard is marked and not ranked."
+
 
 def run(
     methods: Annotated[
-        list[str] | None, typer.Argument(help="Methods to run; `sslbench list methods` names them.")
+        list[str] | None, typer.Argument(help="Methods to run; `sslbench list methods` shows them.")
     ] = None,
     all_methods: Annotated[
-        bool, typer.Option("--all", help="Run every method that the backbone allows.", rich_help_panel=WHAT)
+        bool, typer.Option("--all", help="Run every method that can use the backbone.", rich_help_panel=WHAT)
     ] = False,
     protocol: Annotated[
         list[str] | None,
         typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Run this one seed; 0 by default.", rich_help_panel=WHAT)
+        int | None, typer.Option(min=0, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)] = None,
     plugin: shared.RunPlugins = None,
@@ -39,16 +41,25 @@ def run(
     data_root: shared.RunDataRoot = None,
     image_size: Annotated[
         int | None,
-        typer.Option(min=8, help="Side in pixels of a folder's images; 96 by default.", rich_help_panel=DATA),
+        typer.Option(
+            min=8,
+            help="Size in pixels to which the images of a folder are resized; 96 by default.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     no_flip: Annotated[
         bool,
-        typer.Option("--no-flip", help="A mirrored image of this folder is of another class.", rich_help_panel=DATA),
+        typer.Option(
+            "--no-flip",
+            help="Images of this folder must not be mirrored, because a mirrored image would belong to another class.",
+            rich_help_panel=DATA,
+        ),
     ] = False,
     on: Annotated[
         Literal["test", "val"],
         typer.Option(
-            help="val measures on the development task, which is stored apart and never ranked.", rich_help_panel=DATA
+            help="val measures on validation images (the development task); these records are stored separately and never ranked.",
+            rich_help_panel=DATA,
         ),
     ] = "test",
     budget: Annotated[
@@ -65,25 +76,25 @@ def run(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Change a setting of the method (or recipe.KEY); makes a marked row.",
+            help="Change a setting of the method (or recipe.KEY). " + UNRANKED,
             rich_help_panel=TRAINED,
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=2, help="Images per step; makes a marked row.", rich_help_panel=TRAINED)
+        int | None, typer.Option(min=2, help="Images per step. " + UNRANKED, rich_help_panel=TRAINED)
     ] = None,
     share: Annotated[
         float | None,
         typer.Option(
-            help="Pretrain on this share of the images (0.8), the same images for all methods; makes a marked row.",
+            help="Pretrain on this share of the images, for example 0.8; the same images for all methods. " + UNRANKED,
             rich_help_panel=TRAINED,
         ),
     ] = None,
     views: Annotated[
         Literal["auto", "batched", "per-sample"],
         typer.Option(
-            help="batched: draw views in batches on the device, or stop with an error; per-sample: image by image in workers, "
-            "which makes a marked row.",
+            help="auto: in batches on the device if possible; batched: in batches, or stop with an error; "
+            "per-sample: image by image in worker processes, and the row is marked and not ranked.",
             rich_help_panel=TRAINED,
         ),
     ] = "auto",
@@ -91,8 +102,8 @@ def run(
         str | None,
         typer.Option(
             metavar="BUDGET",
-            help="Continue the finished runs of --budget to this longer budget (100ep): their rates follow the schedule of the "
-            "new length from there on; makes a marked row.",
+            help="Continue the finished runs of --budget to this longer budget, for example 100ep; from there on their learning "
+            "rates follow the schedule of the new length. " + UNRANKED,
             rich_help_panel=TRAINED,
         ),
     ] = None,
@@ -101,7 +112,7 @@ def run(
         typer.Option(
             min=1,
             metavar="N",
-            help="Store features of 500 images of val every N epochs of pretraining.",
+            help="Store features of 500 validation images every N epochs of pretraining.",
             rich_help_panel=CARRIED_OUT,
         ),
     ] = None,
@@ -111,7 +122,7 @@ def run(
     force: shared.Force = False,
     dry_run: shared.DryRun = False,
 ) -> None:
-    """Run methods on a data set, record what the protocols measure, and show the leaderboard."""
+    """Run methods on a data set, record the results of the protocols, and show the leaderboard."""
     if bool(methods) == all_methods:
         raise SslbenchError(
             "name methods or --all, not both"
@@ -119,7 +130,7 @@ def run(
             else "nothing to run: name methods (`sslbench list methods` shows them), or --all"
         )
     if seed is not None and seeds is not None:
-        raise SslbenchError("--seed names one seed, --seeds a number of seeds: give one of the two")
+        raise SslbenchError("--seed is one seed, --seeds a number of seeds: give one of the two")
     from bench.data.spec import DatasetSpec
     from bench.execution.session import perform
     from bench.planning.request import Request

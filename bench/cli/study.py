@@ -11,7 +11,7 @@ from bench.cli.options import DATA, TRAINED, WHAT
 from bench.errors import SslbenchError
 
 SHOW_TAKES = ("name", "show", "format", "results")
-"""Parameters that go with ``--show``."""
+"""Parameters that can be given with ``--show``."""
 
 
 def study(
@@ -20,7 +20,9 @@ def study(
     show: Annotated[
         bool,
         typer.Option(
-            "--show", help="Run nothing: show the table and the conclusion of the records.", rich_help_panel=WHAT
+            "--show",
+            help="Run nothing; show the table and the conclusion of the existing records.",
+            rich_help_panel=WHAT,
         ),
     ] = False,
     format: Annotated[
@@ -50,13 +52,15 @@ def study(
         sources = {parameter: context.get_parameter_source(parameter) for parameter in context.params}
         given = {parameter for parameter, source in sources.items() if source and source.name == "COMMANDLINE"}
         if given - set(SHOW_TAKES):
-            raise SslbenchError("study --show runs nothing: of the other options it takes only --format and --results")
+            raise SslbenchError("study --show runs nothing; it can be combined only with --format and --results")
         from bench.studies.show import show as show_study
 
         show_study(name, results, format, shared.console())
         return
     if format != "table":
-        raise SslbenchError("study --format: only with --show; a run always shows the table and writes the files")
+        raise SslbenchError(
+            "study --format: works only with --show; without it the table is shown and all files are written"
+        )
     from bench.data.spec import DatasetSpec
     from bench.studies.requests import StudyOptions
     from bench.studies.run import run_study

@@ -117,12 +117,12 @@ def pretraining_set(
     """Return the images for pretraining, or a share of them; a method that needs labels gets ``train`` without ``val``."""
     positions = seen(dataset, share, labels=method.needs.labels)
     train = len(dataset.train_labels)
-    inside = positions[positions < train]
-    images = dataset.train_images if len(inside) == train else dataset.train_images[inside]
-    if len(inside) < len(positions):
+    in_train = positions[positions < train]
+    images = dataset.train_images if len(in_train) == train else dataset.train_images[in_train]
+    if len(in_train) < len(positions):
         assert dataset.unlabelled_images is not None
-        images = torch.cat([images, dataset.unlabelled_images[positions[len(inside) :] - train]])
-    return _on_device(images, dataset.train_labels[inside] if method.needs.labels else None, device)
+        images = torch.cat([images, dataset.unlabelled_images[positions[len(in_train) :] - train]])
+    return _on_device(images, dataset.train_labels[in_train] if method.needs.labels else None, device)
 
 
 def _on_device(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:

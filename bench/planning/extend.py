@@ -37,7 +37,7 @@ def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
             f"--extend: {len(finished)} finished runs of {name} have reached {budget}; delete the unwanted one: {files}"
         )
     raise SslbenchError(
-        f"--extend: no finished run of {name} at {budget} has a final checkpoint in {store.root}; "
+        f"--extend: no finished run of {name} at {budget} has a last checkpoint in {store.root}; "
         "run it first, with --force if it is already recorded"
     )
 

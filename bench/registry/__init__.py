@@ -1,1 +1,1 @@
-"""From a name to a method, protocol or plugin."""
+"""Registry: find methods by name, and load plugins."""

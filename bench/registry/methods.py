@@ -1,4 +1,4 @@
-"""Find methods by name: the name of the file in ``methods/`` is the id; others come by entry points and plugins."""
+"""Find methods by name: the file name in ``methods/`` is the id; entry points and plugins add others."""
 
 import importlib
 import inspect
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 CONTRACT_FILES = {"base", "traits"}
+"""Files of ``methods/`` that are not methods."""
 _modules: dict[str, ModuleType] = {}
-"""Plugins of this process that define a method."""
+"""Plugins loaded in this process that define a method, by method id."""
 _encoders: dict[str, "Origin"] = {}
-"""Plugins of this process that are a function that returns an encoder."""
+"""Encoders returned by a function of a plugin loaded in this process, by method id."""
 
 
 def method_names() -> list[str]:
@@ -31,7 +32,7 @@ def method_names() -> list[str]:
 
 
 def check_method(name: str) -> None:
-    """Raise SslbenchError, with the nearest name, if ``name`` is neither a method nor the form of an encoder from elsewhere."""
+    """Raise SslbenchError, with the nearest name, if ``name`` is neither a method nor a valid name of an encoder from elsewhere."""
     if is_pretrained_name(name):
         parse_name(name)
         return
@@ -40,7 +41,7 @@ def check_method(name: str) -> None:
 
 
 def load_method(name: str) -> type["Method"]:
-    """Import a method's file and return its one ``Method`` subclass."""
+    """Import a method's file and return its ``Method`` subclass."""
     check_method(name)
     if name in _encoders:
         from bench.pretrained.method import method_of
@@ -60,7 +61,7 @@ def method_of_run(identity: Identity, origin: str | None) -> type["Method"]:
 
     Args:
         identity: The run's identity.
-        origin: For an encoder from elsewhere the name that the user gave, else None.
+        origin: Name that the user gave for an encoder from elsewhere, else None.
     """
     if origin is None:
         return load_method(identity.method)
@@ -72,11 +73,11 @@ def method_of_run(identity: Identity, origin: str | None) -> type["Method"]:
 
 
 def origin_of(name: str, backbone: str | None) -> "Origin | None":
-    """Return where an encoder from elsewhere comes from; None for any other method.
+    """Return the origin of an encoder from elsewhere; None for any other method.
 
     Args:
         name: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE`` or the name of a plugin.
-        backbone: The backbone that the user named for a checkpoint, or None.
+        backbone: Value of ``--backbone``, which a checkpoint may need, or None.
     """
     if not is_pretrained_name(name):
         return _encoders.get(name)
@@ -92,12 +93,12 @@ def origin_of(name: str, backbone: str | None) -> "Origin | None":
 
 
 def add_module(name: str, module: ModuleType, source: str) -> None:
-    """Make a plugin's method known in this process.
+    """Register a plugin's method in this process.
 
     Args:
         name: The method's id.
         module: The plugin.
-        source: The plugin as the user named it, for messages.
+        source: Value of ``--plugin``, for error messages.
 
     Raises:
         SslbenchError: Another method has this name, or the class is incomplete.
@@ -108,20 +109,20 @@ def add_module(name: str, module: ModuleType, source: str) -> None:
 
 
 def add_encoder(name: str, origin: "Origin", module: ModuleType, source: str) -> None:
-    """Make the encoder that a plugin returns known in this process; arguments and errors as for ``add_module``."""
+    """Register the encoder that a plugin returns in this process; other arguments and errors are those of ``add_module``."""
     _check_free(name, module, source)
     _encoders[name] = origin
 
 
 def _check_free(name: str, module: ModuleType, source: str) -> None:
-    """Raise SslbenchError if another method than this module's has the name."""
-    ours = name in _modules or name in _encoders
-    if _modules.get(name, module) is not module or (name in method_names() and not ours):
-        raise SslbenchError(f"plugin {source}: a method named '{name}' exists already; rename the file")
+    """Raise SslbenchError if a method of another module has this name."""
+    from_plugin = name in _modules or name in _encoders
+    if _modules.get(name, module) is not module or (name in method_names() and not from_plugin):
+        raise SslbenchError(f"plugin {source}: a method named '{name}' already exists; rename the file")
 
 
 def load_entry_point(point: EntryPoint) -> Any:
-    """Load what an installed package declares.
+    """Load an entry point of an installed package.
 
     Raises:
         SslbenchError: Its import fails.

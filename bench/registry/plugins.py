@@ -1,4 +1,4 @@
-"""Load plugins: files, modules and installed packages that bring methods and protocols."""
+"""Load plugins: files, modules and installed packages that define methods and protocols."""
 
 import importlib
 import importlib.util
@@ -12,20 +12,20 @@ from bench.registry.methods import add_encoder, add_module, load_entry_point, me
 
 
 def load_plugin(source: str) -> list[str]:
-    """Import a plugin, a file or a module name, and return the ids of the methods and protocols that it brings.
+    """Import a plugin, a file or a module name, and return the ids of the methods and protocols that it defines.
 
-    A method's id is the name of its file or module, also if the plugin is a function that returns an encoder. Protocols are the
-    ``Entry`` objects in the module's ``PROTOCOLS``.
+    A method's id is the name of its file or module, also for a function that returns an encoder. Protocols are the ``Entry`` objects
+    in the module's ``PROTOCOLS``.
 
     Raises:
-        SslbenchError: It cannot be imported, brings nothing, or its name is taken.
+        SslbenchError: It cannot be imported, it defines nothing, or its name is already used.
     """
     module = _import(source)
     name = module.__name__.rpartition(".")[2]
-    brought = []
+    defined = []
     if method_classes(module):
         add_module(name, module, source)
-        brought.append(name)
+        defined.append(name)
     entries = getattr(module, "PROTOCOLS", ())
     if entries:
         from protocols.catalogue import add
@@ -35,8 +35,8 @@ def load_plugin(source: str) -> list[str]:
                 add(entry)
             except ValueError as error:
                 raise SslbenchError(f"plugin {source}: {error}") from error
-            brought.append(entry.id)
-    if not brought:
+            defined.append(entry.id)
+    if not defined:
         from bench.pretrained.plugin_function import find_encoder_function
 
         encoder = find_encoder_function(module)
@@ -45,12 +45,12 @@ def load_plugin(source: str) -> list[str]:
                 f"plugin {source}: defines neither a Method subclass, nor PROTOCOLS entries, nor a function that returns an encoder"
             )
         add_encoder(name, encoder, module, source)
-        brought.append(name)
-    return brought
+        defined.append(name)
+    return defined
 
 
 def load_installed_protocols() -> None:
-    """Register the protocols that installed packages bring by the entry point ``sslbench.protocols``."""
+    """Register the protocols of installed packages, by the entry point ``sslbench.protocols``."""
     from protocols.catalogue import add
 
     for point in entry_points(group="sslbench.protocols"):
@@ -68,7 +68,7 @@ def _import(source: str) -> ModuleType:
         if known is not None and getattr(known, "__file__", None) == str(path.resolve()):
             return known
         if known is not None:
-            raise SslbenchError(f"plugin {source}: a module named '{path.stem}' is loaded already; rename the file")
+            raise SslbenchError(f"plugin {source}: a module named '{path.stem}' is already loaded; rename the file")
         spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
         if spec is None or spec.loader is None:
             raise SslbenchError(f"plugin {source}: is not a Python file")

@@ -1,1 +1,1 @@
-"""Pretraining: the loop, optimisers, batches, loss history."""
+"""Pretraining: the training loop, optimisers, batches, loss history, and the options of runs."""

@@ -1,4 +1,4 @@
-"""Which images each step of training sees, and how they reach the device."""
+"""Batches of training: draw the order of the images, and load them onto the device."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,18 +13,25 @@ from bench import seeds
 Images = UInt8[Tensor, "batch channels size size"]
 Indices = Int[Tensor, " batch"]
 AHEAD = 2
-"""Batches that are gathered before the one that the device is at."""
+"""Number of batches that are read ahead of the current one."""
 
 
 def steps_an_epoch(images: int, batch: int) -> int:
-    """Return the steps of one epoch; the last incomplete batch is dropped."""
+    """Return the number of steps per epoch; the last incomplete batch is dropped."""
     return images // batch
 
 
 def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.device) -> Iterator[Indices]:
-    """Yield the indices of each of ``steps`` on ``device``; an epoch's order depends on the seed and its number alone.
+    """Yield the indices of each step's batch, on ``device``; the order of an epoch depends only on the seed and the epoch's number.
 
-    They go to the device an epoch at a time: a copy a step would let the host wait for all work before it.
+    The indices are copied to the device once per epoch: with a copy per step, the host would wait for all earlier work.
+
+    Args:
+        images: Number of images.
+        batch: Images per step.
+        seed: The run's seed.
+        steps: Steps to yield, counted over all epochs from 0.
+        device: Device of the indices.
     """
     per_epoch = steps_an_epoch(images, batch)
     order = torch.empty(0, dtype=torch.int64)
@@ -36,7 +43,7 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
 
 
 def gathered(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
-    """Yield each step's indices and images on ``device``, read ahead where the images lie elsewhere."""
+    """Yield each step's indices and images on ``device``; images that are stored on another device are read ahead."""
     if images.device.type != device.type:
         yield from read_ahead(images, indices, device)
         return
@@ -45,33 +52,33 @@ def gathered(images: Images, indices: Iterator[Indices], device: torch.device) -
 
 
 def read_ahead(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
-    """Yield each step's indices and images on ``device``.
+    """Yield each step's indices and images on ``device``; a thread reads them while the device computes earlier steps.
 
-    A thread gathers them while the device computes the steps before: the images may be mapped from a file that has to be read.
+    Reading may be slow, because the images may be a memory-mapped file.
     """
 
-    def gather(chosen: Indices) -> tuple[Indices, Images]:
+    def read(chosen: Indices) -> tuple[Indices, Images]:
         return _pinned(chosen, device), _pinned(images[chosen], device)
 
     waiting: deque[Future[tuple[Indices, Images]]] = deque()
     with ThreadPoolExecutor(1, "gather") as reader:
         try:
             for chosen in indices:
-                waiting.append(reader.submit(gather, chosen))
+                waiting.append(reader.submit(read, chosen))
                 if len(waiting) > AHEAD:
-                    yield _sent(waiting.popleft(), device)
+                    yield _on_device(waiting.popleft(), device)
             while waiting:
-                yield _sent(waiting.popleft(), device)
+                yield _on_device(waiting.popleft(), device)
         finally:
             for future in waiting:
                 future.cancel()
 
 
 def _pinned(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return it in memory from which a copy to the GPU does not hold up the host."""
+    """Copy to pinned memory if ``device`` is a GPU, so that the host does not wait for the copy to the GPU."""
     return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
-def _sent(read: Future[tuple[Indices, Images]], device: torch.device) -> tuple[Indices, Images]:
-    indices, images = read.result()
+def _on_device(batch: Future[tuple[Indices, Images]], device: torch.device) -> tuple[Indices, Images]:
+    indices, images = batch.result()
     return indices.to(device, non_blocking=True), images.to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""The options of a run, opened in the process that carries it out."""
+"""What a run needs in its process: options, results folder, device and callbacks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bench.training.options import RunOptions
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
         stage: ``pretrain``, ``features`` or a protocol's id.
@@ -19,8 +19,8 @@ class Progress:
         total: Number of steps, images or protocols of the stage.
         epoch: Current epoch of pretraining, from 1.
         epochs: Number of epochs.
-        loss: The last mean loss that was read from the device.
-        images_per_s: Speed of pretraining.
+        loss: Latest mean loss, or None.
+        images_per_s: Images per second of pretraining, or None.
     """
 
     stage: str
@@ -34,15 +34,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run needs to be carried out in this process.
+    """What a run needs in the process that carries it out.
 
     Attributes:
         options: The options of all runs.
         store: The results folder.
-        torch_device: Where this run computes.
-        keep_going: Asked after every step; False stops the run after it has written a checkpoint.
-        on_progress: Receives the progress.
-        on_message: Receives lines that the user should read.
+        torch_device: Device of this run.
+        keep_going: Called after every step; if it returns False, the run writes a checkpoint and stops.
+        on_progress: Receives the run's progress.
+        on_message: Receives lines for the user.
     """
 
     options: RunOptions

@@ -1,4 +1,4 @@
-"""The losses of a training: every step's, read from the device a window at a time, and the curve of their means."""
+"""Losses of a training: one per step, read from the device in windows of steps, and a curve of the windows' means."""
 
 import math
 
@@ -10,83 +10,89 @@ from bench.errors import Diverged
 from methods.base import Loss
 
 CURVE_POINTS = 200
+"""Largest number of points of the curve."""
 
 
 class LossHistory:
-    """The total and the named parts of every step's loss.
+    """The total loss and its named parts for every step.
+
+    Args:
+        steps: Number of steps of the training.
+        per_epoch: Number of steps per epoch.
 
     Attributes:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
-        done: Steps so far.
+        done: Number of steps so far.
     """
 
-    def __init__(self, steps: int, an_epoch: int) -> None:
-        self.steps, self.an_epoch = steps, an_epoch
+    def __init__(self, steps: int, per_epoch: int) -> None:
+        self.steps, self.per_epoch = steps, per_epoch
         self.window = max(1, math.ceil(steps / CURVE_POINTS))
         self.curve: dict[str, list[float]] = {}
         self.done = 0
-        self._known: dict[str, Float[Tensor, " steps"]] = {}
-        self._waiting: list[dict[str, Tensor]] = []
-        self._told = 0
+        self._read_losses: dict[str, Float[Tensor, " steps"]] = {}
+        self._window_losses: list[dict[str, Tensor]] = []
+        self._reported_epochs = 0
 
     @property
     def last(self) -> float | None:
-        """The last mean that was read, or None."""
+        """The latest mean loss of the curve, or None."""
         return self.curve["loss"][-1] if self.curve else None
 
     def add(self, loss: Loss) -> None:
-        """Take in one step's loss; it stays on its device until its window is full.
+        """Add one step's loss; it stays on its device until the window is full.
 
         Raises:
-            Diverged: A mean of the window is not finite.
+            Diverged: The mean of a window is not finite.
         """
-        self._waiting.append({"loss": loss.total.detach(), **{k: v.detach() for k, v in loss.parts.items()}})
+        self._window_losses.append({"loss": loss.total.detach(), **{k: v.detach() for k, v in loss.parts.items()}})
         self.done += 1
-        if len(self._waiting) == self.window or self.done == self.steps:
+        if len(self._window_losses) == self.window or self.done == self.steps:
             self._read()
 
     def _read(self) -> None:
-        first = self.done - len(self._waiting)
-        for name in self._waiting[0]:
+        first = self.done - len(self._window_losses)
+        for name in self._window_losses[0]:
             values = self._stacked(name)
             mean = values.mean().item()
             if not math.isfinite(mean):
                 raise Diverged(f"{name} became {mean} within the {len(values)} steps before step {self.done}")
             self.curve.setdefault(name, []).append(mean)
-            self._known.setdefault(name, torch.empty(self.steps))[first : self.done] = values.cpu()
+            self._read_losses.setdefault(name, torch.empty(self.steps))[first : self.done] = values.cpu()
         self.curve.setdefault("step", []).append(self.done)
-        self._waiting = []
+        self._window_losses = []
 
     def _stacked(self, name: str, first: int = 0) -> Float[Tensor, " waiting"]:
-        return torch.stack([losses[name].float() for losses in self._waiting[first:]])
+        return torch.stack([losses[name].float() for losses in self._window_losses[first:]])
 
     def new_epochs(self) -> list[tuple[int, float]]:
-        """Return (epoch, from 1; mean loss) of each epoch that has been read whole since the last call."""
-        whole = (self.done - len(self._waiting)) // self.an_epoch
-        found = [(epoch, self.mean_of(epoch)) for epoch in range(self._told + 1, whole + 1)]
-        self._told = whole
+        """Return (epoch, mean loss) of each epoch that was completed and read since the last call; epochs count from 1."""
+        complete = (self.done - len(self._window_losses)) // self.per_epoch
+        found = [(epoch, self.mean_of(epoch)) for epoch in range(self._reported_epochs + 1, complete + 1)]
+        self._reported_epochs = complete
         return found
 
     def mean_of(self, epoch: int) -> float:
-        """Return the mean loss of an epoch that is done, from 1; waits for the device where it is not read yet."""
-        first, stop, known = (epoch - 1) * self.an_epoch, epoch * self.an_epoch, self.done - len(self._waiting)
-        parts = [self._known["loss"][first : min(stop, known)]] if first < known else []
-        if stop > known:
-            parts.append(self._stacked("loss", max(0, first - known)).cpu())
+        """Return the mean loss of a completed epoch, counted from 1; waits for the device if the losses are not read yet."""
+        first, stop = (epoch - 1) * self.per_epoch, epoch * self.per_epoch
+        read = self.done - len(self._window_losses)
+        parts = [self._read_losses["loss"][first : min(stop, read)]] if first < read else []
+        if stop > read:
+            parts.append(self._stacked("loss", max(0, first - read)).cpu())
         return torch.cat(parts).double().mean().item()
 
     def state(self) -> dict[str, Float[Tensor, " done"]]:
-        """Return every step's losses, by name, on the CPU."""
-        known = self.done - len(self._waiting)
-        found = {name: values[:known].clone() for name, values in self._known.items()}
-        for name in self._waiting[0] if self._waiting else ():
-            found[name] = torch.cat([found.get(name, torch.empty(0)), self._stacked(name).cpu()])
-        return found
+        """Return the losses of all steps so far by name, on the CPU."""
+        read = self.done - len(self._window_losses)
+        losses = {name: values[:read].clone() for name, values in self._read_losses.items()}
+        for name in self._window_losses[0] if self._window_losses else ():
+            losses[name] = torch.cat([losses.get(name, torch.empty(0)), self._stacked(name).cpu()])
+        return losses
 
     def load(self, state: dict[str, Float[Tensor, " done"]], device: torch.device) -> None:
-        """Take in the losses of steps that were done before, perhaps of a shorter training with smaller windows."""
+        """Add the losses of earlier steps; they may be from a shorter training, whose windows were smaller."""
         columns = {name: values.to(device).unbind() for name, values in state.items()}
         for values in zip(*columns.values(), strict=True):
             parts = dict(zip(columns, values, strict=True))
             self.add(Loss(parts.pop("loss"), parts))
-        self._told = self.done // self.an_epoch
+        self._reported_epochs = self.done // self.per_epoch

@@ -1,4 +1,4 @@
-"""Optimisers and their schedules: a method's recipe becomes steps, with every group's own multipliers kept."""
+"""Optimisers and learning-rate schedules of a method's recipe."""
 
 import math
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from methods.base import Recipe
 
 REFERENCE_BATCH = 256
-"""The batch for which recipes state their rate [Goyal 2017: the rate is scaled linearly]."""
+"""Batch size of the learning rates in recipes; for other batch sizes they are scaled linearly [Goyal 2017]."""
 
 
 class LARS(Optimizer):
-    """SGD whose step is bounded layer by layer, in the clipped form of solo-learn.
+    """LARS: SGD with a limit on the learning rate of each layer, in the clipped form of solo-learn.
 
-    A layer's gradient g plus decay λw is scaled by min(η·‖w‖ / (‖g‖ + λ‖w‖) / rate, 1), so that it is plain SGD while the
-    trusted rate exceeds the rate. Groups with ``adapt`` False are plain SGD throughout.
+    A layer's gradient with decay, g + λw, is scaled by min(η·‖w‖ / (‖g‖ + λ‖w‖) / rate, 1): the step is that of SGD if the layer's
+    trust rate η·‖w‖ / (‖g‖ + λ‖w‖) is above the learning rate. Groups with ``adapt`` False always use SGD.
 
     Source: You et al. 2017 (https://arxiv.org/abs/1708.03888, equation 6) and solo-learn's ``utils/lars.py`` with
     ``clip_lars_lr`` and ``exclude_bias_n_norm_lars``.
@@ -46,7 +46,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Take one step."""
+        """Update the weights."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -74,18 +74,20 @@ class LARS(Optimizer):
     def _scales(self, group: dict[str, Any], weights: list[Tensor], gradients: list[Tensor]) -> Tensor:
         weight_norms = torch.stack(torch._foreach_norm(weights))
         gradient_norms = torch.stack(torch._foreach_norm(gradients))
-        trusted = group["eta"] * weight_norms / (gradient_norms + group["weight_decay"] * weight_norms + group["eps"])
-        scales = (trusted / group["lr"]).clamp(max=1.0)
-        # A layer of zeros has no norm to trust and takes the plain step; one without a gradient is not decayed either.
+        trust_rates = (
+            group["eta"] * weight_norms / (gradient_norms + group["weight_decay"] * weight_norms + group["eps"])
+        )
+        scales = (trust_rates / group["lr"]).clamp(max=1.0)
+        # A layer whose weights are all zero takes the SGD step; a layer without a gradient has no decay.
         scales = torch.where(weight_norms > 0, scales, torch.ones_like(scales))
         return torch.where(gradient_norms > 0, scales, torch.zeros_like(scales))
 
 
 def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int, device: torch.device) -> Optimizer:
-    """Return the recipe's optimiser over a method's parameter groups, fused where torch has that on ``device``.
+    """Return the recipe's optimiser for a method's parameter groups; torch's optimisers are fused on the CPU and on GPUs.
 
-    A group may carry ``weight_decay`` (instead of the recipe's), ``adapt`` (False: LARS leaves it plain), ``rate_scale``
-    (a factor on the rate) and ``schedule`` (``constant``: neither warm-up nor cosine, as SimSiam's predictor).
+    A group may set ``weight_decay`` (instead of the recipe's), ``adapt`` (False: LARS uses SGD for it), ``rate_scale``
+    (a factor on the learning rate) and ``schedule`` (``constant``: no warm-up and no cosine, as for SimSiam's predictor).
     """
     peak = recipe.rate * batch_size / REFERENCE_BATCH
     prepared = []
@@ -118,9 +120,9 @@ def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int, device:
 
 
 def factor(recipe: Recipe, step: int, steps: int) -> float:
-    """Return the fraction of the peak rate at ``step`` of ``steps``: linear warm-up, then the recipe's schedule.
+    """Return the fraction of the peak learning rate at ``step`` of ``steps``: linear warm-up, then the recipe's schedule.
 
-    The first step of a warm-up of n steps takes 1/n of the peak; the cosine would reach zero one step after the last.
+    The first of n warm-up steps uses 1/n of the peak; the cosine would reach zero one step after the last step.
     """
     warmup = round(recipe.warmup * steps)
     if step < warmup:
@@ -131,7 +133,7 @@ def factor(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def schedule(optimizer: Optimizer, recipe: Recipe, step: int, steps: int) -> float:
-    """Set every group's rate and weight decay for ``step`` of ``steps``; returns the fraction of the peak rate."""
+    """Set each group's learning rate and weight decay for ``step`` of ``steps``; return the fraction of the peak rate."""
     fraction = factor(recipe, step, steps)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * (fraction if _follows(group, recipe) else 1.0)

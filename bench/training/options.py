@@ -1,4 +1,4 @@
-"""How runs are carried out: what ``sslbench run`` decides once and hands on to every process."""
+"""How runs are carried out: the options that all runs of a command share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from bench.data.spec import DatasetSpec
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of all runs of one command. Small and picklable: every run's process receives them as they are.
+    """Options of all runs of one command; small and picklable, because the process of every run receives them.
 
     Attributes:
         results: The results folder.
-        dataset: The data set; every run loads it itself.
-        device: As given to ``--device``: ``auto``, ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``.
-        threads: CPU threads per run; the session sets them by a rule on the image size.
+        dataset: The data set, which the process of every run loads.
+        device: Value of ``--device``: ``auto``, ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``.
+        threads: CPU threads per run; the session sets this number by the image size.
         checkpoint_seconds: Shortest time between two checkpoints of a run.
         snapshots: Epochs between two snapshots of the features, or None for no snapshots.
-        plugins: Files and modules that bring methods and protocols.
-        jobs: Runs at a time: ``auto`` or a number.
+        plugins: Files and modules that define methods and protocols.
+        jobs: Number of runs at the same time: ``auto`` or a number.
     """
 
     results: Path

@@ -22,12 +22,12 @@ from bench.training.context import Progress, RunContext
 from bench.training.loss_history import LossHistory
 from methods.base import Batch, Method, Recipe
 
-logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # hides its message about the precision
 
 
 @dataclass(frozen=True)
 class PretrainingSet:
-    """The images of pretraining, on the device if they fit there, and for ``supervised`` their labels, on the device."""
+    """The images for pretraining, on the device if they fit there, and the labels for ``supervised``, always on the device."""
 
     images: Images
     labels: Int[Tensor, " images"] | None = None
@@ -37,28 +37,28 @@ class PretrainingSet:
 
 
 class EpochObserver(Protocol):
-    """Looks at the encoder every few epochs without changing the training."""
+    """Observes the encoder every few epochs without changing the training."""
 
     every: int
 
     def begin(self, epoch: int) -> None:
-        """Forget what was seen after an epoch (0: all): training continues from there."""
+        """Discard what was observed after an epoch (0: discard all), because training continues from there."""
 
     def take(self, method: Method, epoch: int, loss: float) -> None:
-        """Look at the encoder after an epoch, from 1, with its mean loss."""
+        """Observe the encoder after an epoch, counted from 1, with the epoch's mean loss."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What the loop needs to know of one run.
+    """What the training loop needs for one run.
 
     Attributes:
         identity: The run's identity; a checkpoint of another identity is not resumed.
-        recipe: How the method is optimised.
+        recipe: Optimiser, learning rate and schedule.
         views: (uint8 images, generator) -> normalised float32 views.
         precision: bf16 or float32.
         extends: The finished run whose training this one continues, or None.
-        observer: Looks at the encoder every few epochs, or None.
+        observer: Observes the encoder every few epochs, or None.
         log: Receives lines for the run's log.
     """
 
@@ -73,14 +73,14 @@ class TrainingJob:
 
 @dataclass
 class Trained:
-    """What training leaves behind, besides the weights.
+    """Results of training, besides the weights.
 
     Attributes:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
         seconds: Seconds of training, summed over all sessions of a resumed run.
-        images_per_s: Images per second over that time.
-        threads: Threads that were used.
-        resumed_at: The step at which a checkpoint was resumed, 0 for a fresh start.
+        images_per_s: Images per second in that time.
+        threads: Number of CPU threads.
+        resumed_at: Number of steps done before this session; 0 if it started from the beginning.
     """
 
     curve: dict[str, list[float]] = field(default_factory=dict)
@@ -93,15 +93,15 @@ class Trained:
 def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: RunContext) -> Trained:
     """Train a method in place.
 
-    Every random number is drawn from a generator that is derived from the run's seed, a purpose and the step. So a run that was
-    killed resumes from its checkpoint with the numbers that it would have had. A finished run that is extended resumes in the same
-    way, with the rates and the progress that a training of the new length has from that step on: with a constant rate, and a
-    method that does not depend on the progress, it ends like a run that had the new length from the start.
+    Every random number is drawn from a generator that is derived from the run's seed, a purpose and the step. A killed run therefore
+    resumes from its checkpoint and ends with the same numbers. An extended run resumes from the finished run in the same way; from
+    that step on, its learning rate and its progress are those of a training of the new length. With a constant learning rate, and a
+    method that does not use the progress, it ends with the numbers of a run that had the new length from the start.
 
     Raises:
         Diverged: The loss became NaN or infinite.
         Stopped: ``context.keep_going`` returned False.
-        SslbenchError: The finished run to continue has left no state.
+        SslbenchError: The last checkpoint of the run to extend is missing.
         StorageError: A checkpoint cannot be read or written.
     """
     identity, device = job.identity, context.torch_device
@@ -121,7 +121,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     first = losses.done
     if job.observer is not None:
         job.observer.begin(first // per_epoch)
-    model, stepper = fabric.setup(method, optimizer)
+    model, fabric_optimizer = fabric.setup(method, optimizer)
     collate = method.collate(method.settings, method.traits)
 
     started = time.monotonic() - trained.seconds
@@ -138,9 +138,9 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss.total)
         if job.recipe.clip is not None:
-            fabric.clip_gradients(model, stepper, max_norm=job.recipe.clip)
+            fabric.clip_gradients(model, fabric_optimizer, max_norm=job.recipe.clip)
         method.before_step(progress)
-        stepper.step()
+        fabric_optimizer.step()
         method.after_step((step + 1) / steps)
 
         losses.add(loss)
@@ -188,7 +188,7 @@ def _batch(
 
 
 def _observe(observer: EpochObserver, method: Method, epoch: int, epochs: int, losses: LossHistory) -> float:
-    """Let the observer look at the encoder if it is due; return the seconds that it took."""
+    """Call the observer if this epoch is one of its epochs or the last one; return the seconds that it took."""
     if epoch % observer.every and epoch != epochs:
         return 0.0
     began = time.monotonic()
@@ -199,14 +199,14 @@ def _observe(observer: EpochObserver, method: Method, epoch: int, epochs: int, l
 def _resume(
     method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, job: TrainingJob, context: RunContext
 ) -> Trained:
-    """Resume from the run's own checkpoint, or from the finished run that it extends; return what is known of the training."""
+    """Resume from the run's own checkpoint, or from the finished run that it extends; return the training's results so far."""
     state = load_checkpoint(context.store.checkpoint_path(job.identity), job.identity)
     source = "checkpoint"
     if state is None and job.extends is not None:
         state = load_checkpoint(context.store.last_path(job.extends), job.extends)
         source = f"finished training of {job.extends.epochs} epochs"
     if state is None and EXTENDED_FROM in job.identity.settings:
-        raise SslbenchError("the state of the finished training to continue is missing; run that again")
+        raise SslbenchError("the last checkpoint of the run to extend is missing; run it again with --force")
     if state is None:
         set_threads(context.options.threads)
         return Trained(losses.curve, threads=context.options.threads)
@@ -219,7 +219,7 @@ def _resume(
 
 
 def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, trained: Trained) -> dict[str, Any]:
-    """Return what a checkpoint holds."""
+    """Return the content of a checkpoint."""
     return {
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),

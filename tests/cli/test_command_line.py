@@ -1,4 +1,4 @@
-"""The command line as a user types it: errors of one line and exit code 2, and a quick start."""
+"""The command line: one-line errors with exit code 2, quick start, and old spellings."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
-def test_a_mistake_is_one_line_and_exit_code_2(recorded, arguments, message, tmp_path, monkeypatch, capfd):
+def test_a_mistake_is_a_one_line_error_with_exit_code_2(recorded, arguments, message, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "argv", ["sslbench", *(str(recorded) if a == "RECORDED" else a for a in arguments)])
@@ -66,7 +66,7 @@ def test_a_mistake_shows_no_traceback(sslbench):
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["run", "--help"], ["study", "--help"], ["leaderboard"], ["show", "simclr"]]
 )
-def test_what_starts_quickly_imports_no_torch(recorded, arguments):
+def test_help_and_tables_do_not_import_torch(recorded, arguments):
     code = f"""
 import sys
 from bench.cli import main
@@ -83,7 +83,7 @@ except SystemExit:
 
 
 @pytest.mark.parametrize("kind", ["methods", "protocols", "datasets", "backbones"])
-def test_lists_are_json_on_request(sslbench, kind):
+def test_lists_can_be_printed_as_json(sslbench, kind):
     rows = json.loads(sslbench("list", kind, "--format", "json").stdout)
     assert len(rows) >= 5
     assert all(row.keys() == rows[0].keys() for row in rows)
@@ -102,11 +102,11 @@ def test_lists_are_json_on_request(sslbench, kind):
         ("", ""),
     ],
 )
-def test_old_spellings_are_today_s_commands(old, new):
+def test_old_spellings_are_translated_to_current_commands(old, new):
     assert translated(old.split()) == new.split()
 
 
-def test_an_old_spelling_still_works_and_refuses_other_options(sslbench, recorded):
+def test_an_old_spelling_works_with_the_options_of_its_command_only(sslbench, recorded):
     folders = ("--results", str(recorded), "--compare", str(recorded))
     done = sslbench("leaderboard", *folders)
     assert done.returncode == 0, done.stderr

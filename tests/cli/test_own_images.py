@@ -1,4 +1,4 @@
-"""A folder of one's own images, from the command line to the leaderboard."""
+"""Runs on a user's own folder of images, from the command line to the leaderboard."""
 
 import json
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of real digits as PNG files, split into train and test, and some without a class."""
+    """A folder with PNG files of real digits: two classes in train and test, and unlabelled images."""
     images, labels = load_digits(return_X_y=True)
     for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
         if label > 1 and number > 300:
@@ -23,13 +23,13 @@ def folder(tmp_path):
     return tmp_path / "my images"
 
 
-def test_methods_run_on_a_folder_and_the_board_shows_them(sslbench, folder):
+def test_runs_on_a_folder_appear_in_the_leaderboard(sslbench, folder):
     options = ("--image-size", "12", "--no-flip", "--backbone", "resnet9_slim", "--budget", "2ep")
     protocols = ("--protocol", "knn", "--protocol", "lowshot-1-frozen")
     done = sslbench("run", "simclr", "random_init", "--dataset", f"folder:{folder}", *options, *protocols)
     assert done.returncode == 0, done.stderr
-    boards = json.loads(sslbench("leaderboard", "--format", "json").stdout)
-    (table,) = boards["tables"]
+    leaderboard = json.loads(sslbench("leaderboard", "--format", "json").stdout)
+    (table,) = leaderboard["tables"]
     assert table["dataset"].startswith("folder-my-images-")
     assert {row["method"] for row in table["rows"]} == {"simclr", "random_init"}
     assert all(row["scores"]["knn"]["mean"] > 50 for row in table["rows"])
@@ -40,10 +40,10 @@ def test_methods_run_on_a_folder_and_the_board_shows_them(sslbench, folder):
     tuned = sslbench("run", "simclr", "--dataset", f"folder:{folder}", *options, *protocols, "--on", "val")
     assert tuned.returncode == 0, tuned.stderr
     (table,) = json.loads(sslbench("leaderboard", "--format", "json").stdout)["tables"]
-    assert len(table["rows"]) == 2, "what is measured on val stays out of the leaderboard"
+    assert len(table["rows"]) == 2, "runs on val must not appear in the leaderboard"
 
 
-def test_changed_settings_make_a_marked_row(sslbench, folder):
+def test_changed_settings_make_a_marked_row_without_a_rank(sslbench, folder):
     options = ("--dataset", f"folder:{folder}", "--image-size", "8", "--backbone", "resnet9_slim", "--budget", "1ep")
     changed = ("--set", "temperature=0.2", "--batch-size", "32")
     for more in ((), changed):

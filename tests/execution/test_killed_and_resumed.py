@@ -1,4 +1,4 @@
-"""A run that is killed at any moment continues to the same record; two commands share a folder without harm."""
+"""A killed run resumes and ends with the same record, and two commands can share a results folder."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 PROTOCOLS = ("--protocol", "knn", "--protocol", "lowshot-1-frozen", "--protocol", "lowshot-1")
 RUN = ("run", "byol", "--budget", "20ep", *PROTOCOLS)
 TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "peak_memory_mb", "seconds", "finished", "commit"}
-PATIENCE_S = 240
+TIMEOUT_S = 240
 
 
 def start(results: Path, *run: str) -> subprocess.Popen[str]:
@@ -34,14 +34,14 @@ def start(results: Path, *run: str) -> subprocess.Popen[str]:
 
 def finish(results: Path, *run: str) -> str:
     process = start(results, *run)
-    out, err = process.communicate(timeout=PATIENCE_S)
+    out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, out + err
     return out
 
 
 def wait_for_a_checkpoint(process: subprocess.Popen[str], results: Path, newer_than: float) -> float:
-    """Wait until the run has written a checkpoint after a time; return when it was written."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Wait for a checkpoint that was written after ``newer_than``; return the time when it was written."""
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         written = [path.stat().st_mtime for path in (results / "checkpoints").rglob("*.pt")]
         if written and max(written) > newer_than:
@@ -52,7 +52,7 @@ def wait_for_a_checkpoint(process: subprocess.Popen[str], results: Path, newer_t
 
 
 def numbers(value):
-    """All of a record but its times."""
+    """A record without the fields that differ between equal runs: times, memory, commit."""
     if isinstance(value, dict):
         return {key: numbers(entry) for key, entry in value.items() if key not in TIMES}
     return [numbers(entry) for entry in value] if isinstance(value, list) else value
@@ -64,7 +64,7 @@ def record_of(results: Path, method: str = "byol"):
 
 
 def everything_in(results: Path):
-    """All records of a folder but their times, by where they stand."""
+    """All records of a results folder by path, as returned by ``numbers``."""
     folder = results / "records"
     return {path.relative_to(folder): numbers(json.loads(path.read_text())) for path in folder.rglob("*.json")}
 
@@ -76,8 +76,8 @@ def straight(tmp_path_factory):
     return record_of(results)
 
 
-@pytest.mark.parametrize("whole_group", [True, False], ids=["all processes", "the parent alone"])
-def test_a_killed_run_continues_to_the_same_numbers_bit_for_bit(straight, tmp_path, whole_group):
+@pytest.mark.parametrize("whole_group", [True, False], ids=["all processes", "only the parent"])
+def test_a_killed_run_resumes_to_the_same_numbers_bit_for_bit(straight, tmp_path, whole_group):
     moments = random.Random(f"kill {whole_group}")
     seen = 0.0
     for _ in range(3):
@@ -92,13 +92,13 @@ def test_a_killed_run_continues_to_the_same_numbers_bit_for_bit(straight, tmp_pa
     assert record_of(tmp_path) == straight
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_leaves_no_half_record(straight, tmp_path):
+def test_ctrl_c_keeps_the_checkpoint_and_writes_an_interrupted_record(straight, tmp_path):
     process = start(tmp_path)
     wait_for_a_checkpoint(process, tmp_path, 0.0)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.strip() == "sslbench: stopped; the same command continues"
+    assert err.strip() == "sslbench: stopped; run the same command again to continue"
     assert "Traceback" not in out
     assert list((tmp_path / "checkpoints").rglob("*.pt"))
     records, problems = Store(tmp_path).read_all()
@@ -109,28 +109,28 @@ def test_ctrl_c_keeps_the_checkpoint_and_leaves_no_half_record(straight, tmp_pat
     assert [path.name for path in (tmp_path / "checkpoints").rglob("*.pt")] == ["seed-0.last.pt"]
 
 
-def test_a_later_protocol_keeps_what_was_measured_and_trains_nothing_again(straight, tmp_path):
+def test_a_protocol_that_is_added_later_keeps_the_encoder_and_earlier_results(straight, tmp_path):
     run = ("run", "byol", "--budget", "20ep")
     finish(tmp_path, *run, *PROTOCOLS)
     (encoder,) = (tmp_path / "encoders").rglob("*.safetensors")
-    trained = encoder.stat().st_mtime_ns
+    written = encoder.stat().st_mtime_ns
     finish(tmp_path, *run, "--protocol", "lowshot-2-frozen")
     after = record_of(tmp_path)
-    assert encoder.stat().st_mtime_ns == trained
+    assert encoder.stat().st_mtime_ns == written
     assert "lowshot-2-frozen" in after["protocols"]
     del after["protocols"]["lowshot-2-frozen"]
     assert after == straight
 
 
-def test_two_commands_on_one_folder_do_each_run_once_and_get_what_one_alone_gets(tmp_path):
+def test_two_commands_on_one_folder_do_each_run_once_with_the_results_of_one_command(tmp_path):
     run = ("run", "random_init", "pixels", "autoencoder", "--budget", "2ep", "--seeds", "2", "--protocol", "knn")
     both = [start(tmp_path, *run) for _ in range(2)]
-    outputs = [process.communicate(timeout=PATIENCE_S) for process in both]
+    outputs = [process.communicate(timeout=TIMEOUT_S) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     records, problems = Store(tmp_path).read_all()
     assert problems == []
     assert [record.status for record in records] == ["ok"] * 6
-    # Whoever comes second finds the record and does nothing: each encoder is written once.
+    # Each encoder is written once: the second command finds the record and skips the run.
     written = [path.name for path in (tmp_path / "encoders").rglob("*") if path.is_file()]
     assert len(written) == 6
     before = {record.identity.method: record.environment["finished"] for record in records}

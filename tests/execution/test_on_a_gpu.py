@@ -1,4 +1,4 @@
-"""What only a GPU can show; skipped where there is none."""
+"""Tests that need a GPU; skipped if there is none."""
 
 import json
 
@@ -12,10 +12,10 @@ from bench.execution.encoder import build_method
 from bench.records.record import Identity
 from bench.views.prepare import prepare
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
 
-def test_features_of_a_gpu_are_those_of_the_cpu():
+def test_features_on_a_gpu_equal_those_on_the_cpu():
     digits = load("digits")
     identity = Identity("digits", "f", "test", "random_init", 1, "resnet9_slim", 1, 1, "smoke", 2, 256, 0)
     seeds.seed_everything(0, "init")

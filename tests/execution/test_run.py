@@ -1,4 +1,4 @@
-"""One run in this process: what it reports to the user."""
+"""One run in the test's process: what it does with files that it cannot use."""
 
 import pytest
 from support.in_process import context_of, options_of, perform
@@ -13,7 +13,7 @@ from bench.records.record import Identity
 from bench.records.store import Store
 
 
-def test_a_run_reports_where_a_foreign_file_with_its_name_was_kept(tmp_path):
+def test_an_unknown_file_with_the_record_s_name_is_renamed_and_reported(tmp_path):
     dataset = load("digits")
     identity = Identity(
         "digits", dataset.fingerprint, "test", "pixels", 1, "resnet9_slim", 1, HARNESS_VERSION, "smoke", 2, 256, 0
@@ -33,7 +33,7 @@ def test_a_run_reports_where_a_foreign_file_with_its_name_was_kept(tmp_path):
     assert (path.parent / "seed-0.json.kept-1").read_text() == "not mine"
 
 
-def test_a_stored_encoder_of_another_form_is_refused_in_one_line(tmp_path, monkeypatch):
+def test_a_stored_encoder_of_another_file_format_is_a_one_line_error(tmp_path, monkeypatch):
     store = Store(tmp_path)
     monkeypatch.setattr(checkpoints, "FORM", checkpoints.FORM - 1)
     record = perform(store, "random_init", budget="smoke")

@@ -1,4 +1,4 @@
-"""The log of a run: what happened and when; it is the only place of tracebacks."""
+"""The log of a run: its events with times, and the tracebacks, which are written nowhere else."""
 
 import re
 
@@ -19,16 +19,16 @@ RUN = {"method": "autoencoder", "budget": "3ep", "protocols": ("knn", "lowshot-1
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("whole"))
+def uninterrupted(tmp_path_factory):
+    store = Store(tmp_path_factory.mktemp("uninterrupted"))
     return store, perform(store, **RUN)
 
 
-def test_a_log_shows_a_run_from_start_to_end(whole):
-    store, record = whole
+def test_a_log_shows_a_run_from_start_to_end(uninterrupted):
+    store, record = uninterrupted
     path = store.log_path(record.identity)
     assert path.relative_to(store.root).as_posix() == "logs/digits/resnet9_slim/3ep/autoencoder/seed-0.log"
-    start, *epochs, knn, frozen, end = lines_of(path)
+    start, *epochs, knn, lowshot, end = lines_of(path)
     assert re.match(
         r"start \(new\): autoencoder on digits \(test\), resnet9_slim, 3ep: 3 epochs, batch 256, seed 0", start
     )
@@ -37,11 +37,11 @@ def test_a_log_shows_a_run_from_start_to_end(whole):
     losses = record.curve["loss"]
     assert epochs == [f"epoch {e}/3: loss {sum(losses[5 * e - 5 : 5 * e]) / 5:.6g}" for e in (1, 2, 3)]
     assert knn.startswith(f"knn: top1 {record.protocols['knn'].metrics['top1']:.4g}, ")
-    assert frozen.startswith("lowshot-1-frozen: top1 ")
+    assert lowshot.startswith("lowshot-1-frozen: top1 ")
     assert end == "end: ok"
 
 
-def test_a_later_session_is_appended(whole, tmp_path):
+def test_a_later_session_is_appended(uninterrupted, tmp_path):
     store = Store(tmp_path)
     stopped(store, stop_at=7, **RUN)
     record = perform(store, **RUN)
@@ -53,16 +53,16 @@ def test_a_later_session_is_appended(whole, tmp_path):
         "start (interrupted before)", "checkpoint resumed after step 7 of 15", "epoch 2/3", "epoch 3/3", "knn", "lowshot-1-frozen", "end",
         "start (protocols missing)", "encoder stored", "lowshot-2-frozen", "end",
     ]  # fmt: skip
-    of_one_session = [line for line in lines_of(whole[0].log_path(record.identity)) if line.startswith("epoch")]
+    of_one_session = [line for line in lines_of(uninterrupted[0].log_path(record.identity)) if line.startswith("epoch")]
     assert [line for line in log if line.startswith("epoch")] == of_one_session
 
 
-def attempt(tmp_path, say=lambda _: None):
+def carry_out_a_run(tmp_path, on_message=lambda _: None):
     dataset = load("digits")
     identity = Identity("digits", dataset.fingerprint, "test", "autoencoder", 1, "resnet9_slim", 1, 1, "1ep", 1, 256, 0)
     store = Store(tmp_path)
     (run,) = plan([Wanted(identity, {"knn": 1})], [])
-    record = execute(run, dataset, context_of(options_of(tmp_path), on_message=say))
+    record = execute(run, dataset, context_of(options_of(tmp_path), on_message=on_message))
     return record, store.log_path(identity)
 
 
@@ -71,7 +71,7 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_and_one_line_in_the
         raise ValueError("a bad line")
 
     monkeypatch.setattr(Autoencoder, "forward", forward)
-    record, path = attempt(tmp_path)
+    record, path = carry_out_a_run(tmp_path)
     assert (record.status, record.cause) == ("failed", "ValueError: a bad line")
     _, failed, end = lines_of(path)
     assert failed.startswith("failed\nTraceback (most recent call last):\n")
@@ -80,22 +80,22 @@ def test_an_unexpected_error_leaves_its_traceback_in_the_log_and_one_line_in_the
     assert end == "end: failed, ValueError: a bad line"
 
 
-def test_a_protocol_that_fails_leaves_its_traceback_too(tmp_path, monkeypatch):
+def test_a_failed_protocol_leaves_its_traceback_in_the_log(tmp_path, monkeypatch):
     def measure(self, name, already_measured=()):
         raise ZeroDivisionError("nothing to divide by")
 
     monkeypatch.setattr(evaluate.Evaluation, "measure", measure)
-    record, path = attempt(tmp_path)
+    record, path = carry_out_a_run(tmp_path)
     assert record.status == "failed"
     failed, end = lines_of(path)[-2:]
     assert failed.startswith("knn: failed\nTraceback")
     assert end.startswith("end: failed, knn: ZeroDivisionError")
 
 
-def test_a_log_that_cannot_be_written_stops_no_run_and_is_reported_once(tmp_path):
+def test_a_log_that_cannot_be_written_is_reported_once_and_the_run_continues(tmp_path):
     (tmp_path / "logs").write_text("a file in the place of the folder")
     messages = []
-    record, path = attempt(tmp_path, messages.append)
+    record, path = carry_out_a_run(tmp_path, messages.append)
     assert record.status == "ok"
     (line,) = messages
     assert line.startswith(f"log {path} cannot be written: ")

@@ -1,4 +1,4 @@
-"""What goes wrong in one run costs that run alone: a record with its cause, the others go on, exit code 1."""
+"""A failure in one run is recorded with its cause, the other runs continue, and the exit code is 1."""
 
 import json
 import re
@@ -23,18 +23,20 @@ class {name}({parent_class}):
     def forward(self, batch, progress):
         loss = super().forward(batch, progress)
         if progress > 0.4:
-            {what}
+            {statement}
         return loss
 """
 
 
-def plugin(folder, name, what):
-    source = textwrap.dedent(BROKEN).format(name=name.title(), parent="simclr", parent_class="SimCLR", what=what)
+def plugin(folder, name, statement):
+    source = textwrap.dedent(BROKEN).format(
+        name=name.title(), parent="simclr", parent_class="SimCLR", statement=statement
+    )
     (folder / f"{name}.py").write_text(source)
     return ("--plugin", f"{name}.py")
 
 
-def test_failures_become_records_and_the_others_go_on(sslbench, tmp_path):
+def test_failures_are_recorded_and_the_other_runs_continue(sslbench, tmp_path):
     plugins = [
         *plugin(tmp_path, "raising", "raise ValueError('a bad line')"),
         *plugin(tmp_path, "starving", "raise MemoryError('no room')"),
@@ -66,11 +68,11 @@ def test_failures_become_records_and_the_others_go_on(sslbench, tmp_path):
     assert "5 runs, 2 recorded, 3 to do" in again.stdout
 
 
-def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path):
+def test_a_full_disk_is_a_one_line_error_and_leaves_no_partial_file(tmp_path):
     done = subprocess.run(
         command("run", "random_init", "--budget", "smoke", "--protocol", "knn", "--results", str(tmp_path)),
         env=clean_environment(),
-        # The size limit of a file stands in for the end of the disk.
+        # A limit on the file size simulates a full disk.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
         capture_output=True,
         text=True,
@@ -82,7 +84,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(tmp_path):
     assert [path.name for path in tmp_path.rglob("*") if path.is_file() and path != log] == ["seed-0.lock"]
 
 
-def test_a_damaged_encoder_is_named_and_nothing_is_lost(sslbench, tmp_path):
+def test_a_damaged_encoder_is_reported_and_the_record_is_kept(sslbench, tmp_path):
     run = ("run", "random_init", "--budget", "smoke", "--protocol")
     assert sslbench(*run, "knn").returncode == 0
     (encoder,) = (tmp_path / "results" / "encoders").rglob("*.safetensors")

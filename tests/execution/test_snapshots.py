@@ -1,4 +1,4 @@
-"""Snapshots: what the file holds, and that taking them does not change the run."""
+"""Snapshots: the content of the file, and that taking them does not change the run."""
 
 import shutil
 from dataclasses import replace
@@ -20,7 +20,7 @@ from bench.views.prepare import prepare
 
 CPU = torch.device("cpu")
 STEPS = 5
-# BYOL: batch norm in two networks, one of which is a teacher, and state that a wrong mode would change at once.
+# BYOL has batch norm in two networks, one of them a teacher: features in train mode would change its state.
 RUN = {"method": "byol", "budget": "5ep", "protocols": ("knn", "lowshot-1-frozen")}
 
 
@@ -35,7 +35,7 @@ def watched(tmp_path_factory):
     return store, perform(store, **RUN, snapshots=2)
 
 
-def test_a_run_with_snapshots_has_the_numbers_of_one_without_bit_for_bit(watched, tmp_path):
+def test_a_run_with_snapshots_has_the_results_of_a_run_without_bit_for_bit(watched, tmp_path):
     store, record = watched
     plain = Store(tmp_path)
     unwatched = perform(plain, **RUN)
@@ -44,22 +44,22 @@ def test_a_run_with_snapshots_has_the_numbers_of_one_without_bit_for_bit(watched
     assert not plain.snapshots_path(unwatched.identity).exists()
 
 
-def test_taking_a_snapshot_leaves_modes_weights_and_random_numbers_as_they_are(watched, digits, tmp_path):
+def test_taking_a_snapshot_keeps_modes_weights_and_random_state(watched, digits, tmp_path):
     method = build_method(watched[1].identity, digits).train()
     for number, module in enumerate(method.modules()):
         module.training = number % 3 > 0
     modes = [module.training for module in method.modules()]
     before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
-    numbers = torch.get_rng_state()
-    own = SnapshotFile(tmp_path / "seed-0.npz", 1, watched[1].identity, digits, CPU)
-    own.begin(0)
-    own.take(method, 1, 0.5)
+    random_state = torch.get_rng_state()
+    snapshots = SnapshotFile(tmp_path / "seed-0.npz", 1, watched[1].identity, digits, CPU)
+    snapshots.begin(0)
+    snapshots.take(method, 1, 0.5)
     assert [module.training for module in method.modules()] == modes
     assert all(torch.equal(tensor, before[name]) for name, tensor in method.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), numbers)
+    assert torch.equal(torch.get_rng_state(), random_state)
 
 
-def test_the_file_holds_features_of_val_every_few_epochs_and_at_the_end(watched, digits):
+def test_the_file_has_features_of_val_every_few_epochs_and_at_the_end(watched, digits):
     store, record = watched
     file = np.load(store.snapshots_path(record.identity))
     assert file["epochs"].tolist() == [2, 4, 5]
@@ -72,7 +72,7 @@ def test_the_file_holds_features_of_val_every_few_epochs_and_at_the_end(watched,
     assert not np.array_equal(file["features"][0], file["features"][1])
 
 
-def test_the_last_snapshot_is_of_the_encoder_that_is_evaluated(watched, digits):
+def test_the_last_snapshot_is_from_the_encoder_that_is_evaluated(watched, digits):
     store, record = watched
     stored = stored_encoder(store.encoder_path(record.identity), record.identity)
     assert stored is not None
@@ -84,7 +84,7 @@ def test_the_last_snapshot_is_of_the_encoder_that_is_evaluated(watched, digits):
 
 
 @pytest.mark.slow
-def test_a_killed_run_continues_to_the_same_file_without_duplicates(watched, tmp_path):
+def test_a_killed_run_resumes_to_the_same_file_without_duplicates(watched, tmp_path):
     straight = np.load(watched[0].snapshots_path(watched[1].identity))
     store, identity = Store(tmp_path), watched[1].identity
     stopped(store, stop_at=STEPS + 2, **RUN, snapshots=2)
@@ -92,7 +92,7 @@ def test_a_killed_run_continues_to_the_same_file_without_duplicates(watched, tmp
     shutil.copy(store.checkpoint_path(identity), early)
     stopped(store, stop_at=3 * STEPS, **RUN, snapshots=2)
     assert np.load(store.snapshots_path(identity))["epochs"].tolist() == [2, 4]
-    # As if it had been killed before it could write a newer checkpoint.
+    # Simulates a run that was killed before it wrote a newer checkpoint.
     shutil.copy(early, store.checkpoint_path(identity))
     stopped(store, stop_at=1, **RUN, snapshots=2)
     perform(store, **RUN, snapshots=2)
@@ -102,7 +102,7 @@ def test_a_killed_run_continues_to_the_same_file_without_duplicates(watched, tmp
     }
 
 
-def test_the_images_are_spread_over_val_where_that_is_sorted_by_class(digits):
+def test_the_images_cover_all_classes_if_val_is_sorted_by_class(digits):
     labels = digits.train_labels
     by_class = replace(digits, val=torch.argsort(labels, stable=True))
     found = SnapshotFile(None, 1, identity_of(digits), by_class, CPU)
@@ -115,26 +115,33 @@ def identity_of(dataset):
     return Identity("digits", dataset.fingerprint, "test", "byol", 1, "resnet9_slim", 1, 1, "5ep", 5, 256, 0)
 
 
-def test_a_file_of_another_run_is_replaced_and_a_damaged_one_is_named(watched, digits, tmp_path):
+def test_a_file_of_another_run_is_replaced_and_a_damaged_file_is_an_error(watched, digits, tmp_path):
     path = tmp_path / "seed-0.npz"
     shutil.copy(watched[0].snapshots_path(watched[1].identity), path)
-    own = SnapshotFile(path, 2, watched[1].identity, digits, CPU)
-    own.begin(4)
-    assert list(own.taken) == [2, 4]
-    own.begin(0)
-    assert own.taken == {}
+    snapshots = SnapshotFile(path, 2, watched[1].identity, digits, CPU)
+    snapshots.begin(4)
+    assert list(snapshots.taken) == [2, 4]
+    snapshots.begin(0)
+    assert snapshots.taken == {}
     other = SnapshotFile(path, 2, replace(watched[1].identity, seed=1), digits, CPU)
     other.begin(4)
     assert other.taken == {}
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(StorageError, match=r"snapshots \S+npz: cannot be read"):
-        own.begin(4)
+        snapshots.begin(4)
 
 
-def test_what_is_trained_already_says_that_it_has_no_snapshots(tmp_path):
+def test_a_run_that_is_already_trained_reports_that_it_has_no_snapshots(tmp_path):
     store, messages = Store(tmp_path), []
     perform(store, "autoencoder", budget="1ep", protocols=("knn",))
-    perform(store, "autoencoder", budget="1ep", protocols=("knn", "lowshot-1-frozen"), snapshots=1, say=messages.append)
-    assert messages == ["autoencoder, seed 0: trained already, without snapshots; --force trains it again"]
+    perform(
+        store,
+        "autoencoder",
+        budget="1ep",
+        protocols=("knn", "lowshot-1-frozen"),
+        snapshots=1,
+        on_message=messages.append,
+    )
+    assert messages == ["autoencoder, seed 0: already trained without snapshots; use --force to train it again"]
     perform(store, "autoencoder", budget="1ep", snapshots=1, force=True)
     assert len(list((tmp_path / "snapshots").rglob("seed-0.npz"))) == 1

@@ -75,9 +75,8 @@ def test_no_gradient_reaches_the_targets(cls: Any, settings: Any) -> None:
     loss = torch.zeros(())
     for i, view in enumerate(batch.views):
         others = torch.cat([constants[:i], constants[i + 1 :]]).mean(0)
-        loss = loss - cosines(method.prediction(method.projection(method.backbone(view))), others).mean() / len(
-            constants
-        )
+        predictions = method.prediction(method.projection(method.backbone(view)))
+        loss = loss - cosines(predictions, others).mean() / len(constants)
     loss.backward()
     by_hand = [p.grad.clone() for p in method.parameters()]
     method.zero_grad()

@@ -81,7 +81,7 @@ def test_minimising_the_loss_raises_the_effective_rank_and_keeps_views_together(
 
 
 def test_lightlys_emp_ssl_loss_collapses() -> None:
-    """lightly adds the coding rate, which is why the method subtracts it instead."""
+    """lightly adds the coding rate; this is why the method does not use lightly's loss."""
     torch.manual_seed(0)
     z = torch.randn(2, 64, 16).requires_grad_()
     optimizer = torch.optim.Adam([z], lr=0.05)

@@ -1,4 +1,4 @@
-"""If no backbone is named each method gets the one of its family, and floor and ceiling are measured on both."""
+"""Choice of backbones: by default each method gets one that it can use, and baselines are measured on both kinds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +18,16 @@ def backbones_of(methods: Sequence[str], backbone: str | None = None) -> dict[st
     return found
 
 
-def test_all_runs_both_families_and_the_floors_on_both() -> None:
+def test_all_methods_get_a_backbone_of_their_kind_and_baselines_get_both() -> None:
     found = backbones_of([])
     assert found["simclr"] == {"resnet9_slim"}
     assert found["mae"] == {"vit_nano"}
-    for floor in ("pixels", "random_init", "supervised"):
-        assert found[floor] == {"resnet9_slim", "vit_nano"}
+    for baseline in ("pixels", "random_init", "supervised"):
+        assert found[baseline] == {"resnet9_slim", "vit_nano"}
 
 
 @pytest.mark.parametrize(
-    ("methods", "floor"),
+    ("methods", "expected"),
     [
         (["random_init"], {"resnet9_slim"}),
         (["random_init", "simclr"], {"resnet9_slim"}),
@@ -35,11 +35,11 @@ def test_all_runs_both_families_and_the_floors_on_both() -> None:
         (["random_init", "simclr", "mae"], {"resnet9_slim", "vit_nano"}),
     ],
 )
-def test_a_floor_is_measured_on_the_backbones_of_the_named_methods(methods: list[str], floor: set[str]) -> None:
-    assert backbones_of(methods)["random_init"] == floor
+def test_a_baseline_is_measured_on_the_backbones_of_the_other_methods(methods: list[str], expected: set[str]) -> None:
+    assert backbones_of(methods)["random_init"] == expected
 
 
-def test_a_named_backbone_is_that_of_every_run() -> None:
+def test_a_requested_backbone_is_used_by_every_run() -> None:
     found = backbones_of([], "vit_nano")
     assert set.union(*found.values()) == {"vit_nano"}
     assert {"simclr", "mae", "random_init"} <= set(found)

@@ -1,4 +1,4 @@
-"""The planner: what is recorded is not done again, what is not valid is."""
+"""Planning: valid records are not repeated, invalid or missing ones are."""
 
 from dataclasses import replace
 
@@ -13,36 +13,36 @@ def recorded(status="ok", identity=IDENTITY, **versions):
     return Record(identity, status, protocols={name: Measurement(version) for name, version in versions.items()})
 
 
-def only(found, wanted=None, **options):
-    (run,) = plan([wanted or Wanted(IDENTITY, PROTOCOLS)], found, **options)
+def planned(records, **options):
+    (run,) = plan([Wanted(IDENTITY, PROTOCOLS)], records, **options)
     return run
 
 
-def test_what_has_no_record_is_done_whole():
-    run = only([])
+def test_a_run_without_a_record_measures_all_protocols():
+    run = planned([])
     assert (run.protocols, run.reason, run.done) == (("knn", "linear"), "new", False)
 
 
-def test_what_is_recorded_is_not_done_again():
-    assert only([recorded(knn=1, linear=1)]).done
-    assert only([recorded("collapsed", knn=1, linear=1)]).done
-    assert only([recorded("diverged")]).done
+def test_a_recorded_run_is_not_repeated():
+    assert planned([recorded(knn=1, linear=1)]).done
+    assert planned([recorded("collapsed", knn=1, linear=1)]).done
+    assert planned([recorded("diverged")]).done
 
 
-def test_what_failed_or_was_interrupted_is_tried_again():
+def test_a_failed_or_interrupted_run_is_tried_again():
     for status in ("failed", "interrupted"):
-        run = only([recorded(status, knn=1)])
+        run = planned([recorded(status, knn=1)])
         assert (run.protocols, run.recorded) == (("linear",), ("knn",))
         assert not run.done
-    assert not only([recorded("failed", knn=1, linear=1)]).done
+    assert not planned([recorded("failed", knn=1, linear=1)]).done
 
 
-def test_a_new_or_changed_protocol_alone_is_measured():
-    run = only([recorded(knn=1, linear=2)])
+def test_only_a_new_or_changed_protocol_is_measured():
+    run = planned([recorded(knn=1, linear=2)])
     assert (run.protocols, run.recorded, run.reason) == (("linear",), ("knn",), "protocols missing")
 
 
-def test_another_version_of_anything_makes_a_record_stale():
+def test_any_other_version_makes_a_record_stale():
     changes = [
         {"method_version": 2},
         {"backbone_version": 2},
@@ -52,15 +52,15 @@ def test_another_version_of_anything_makes_a_record_stale():
         {"epochs": 3},
     ]
     for change in changes:
-        run = only([recorded(identity=replace(IDENTITY, **change), knn=1, linear=1)])
+        run = planned([recorded(identity=replace(IDENTITY, **change), knn=1, linear=1)])
         assert (run.protocols, run.reason) == (("knn", "linear"), "stale"), change
 
 
-def test_a_record_of_another_seed_or_setting_is_no_record_of_this_run():
+def test_a_record_of_another_seed_or_setting_is_ignored():
     for other in (replace(IDENTITY, seed=1), replace(IDENTITY, settings={"temperature": 0.1})):
-        assert only([recorded(identity=other, knn=1, linear=1)]).reason == "new"
+        assert planned([recorded(identity=other, knn=1, linear=1)]).reason == "new"
 
 
-def test_force_does_everything_again():
-    run = only([recorded(knn=1, linear=1)], force=True)
+def test_force_repeats_everything():
+    run = planned([recorded(knn=1, linear=1)], force=True)
     assert (run.protocols, run.recorded, run.reason) == (("knn", "linear"), (), "forced")

@@ -1,4 +1,4 @@
-"""``--set``: types come from the method's dataclass; a mistake is one line."""
+"""``--set``: values get the types of the method's dataclass, and an invalid one is a one-line error."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +48,7 @@ def typed(*pairs):
         ("temperature=0.2", {}),
     ],
 )
-def test_values_get_the_type_of_their_field_and_defaults_are_no_change(pair, value):
+def test_values_get_the_type_of_their_field_and_defaults_are_dropped(pair, value):
     assert typed(pair) == value
 
 
@@ -66,13 +66,13 @@ def test_values_get_the_type_of_their_field_and_defaults_are_no_change(pair, val
         ("=3", "KEY=VALUE"),
     ],
 )
-def test_a_mistake_is_named_in_one_line(pair, message):
+def test_an_invalid_setting_is_a_one_line_error(pair, message):
     with pytest.raises(SslbenchError, match=message) as caught:
         typed(pair)
     assert "\n" not in str(caught.value)
 
 
-def test_a_rate_is_changed_where_it_differs_from_the_recipe_of_this_kind_of_backbone():
+def test_a_rate_is_compared_with_the_recipe_of_this_kind_of_backbone():
     pairs = parse_settings(["recipe.rate=0.5"])
     assert typed_settings("example", Example, "convolutional", pairs) == {}
     assert typed_settings("example", Example, "transformer", pairs) == {"recipe.rate": 0.5}

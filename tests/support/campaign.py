@@ -19,7 +19,7 @@ DRAWS = {
     "lowshot-1pct-frozen": 5,
     "lowshot-10pct-frozen": 3,
 }
-EASE = {"knn": 3.5, "linear": 4.0, "lowshot-1": 1.0, "lowshot-1pct": 1.0, "lowshot-10pct": 2.6}
+EASINESS = {"knn": 3.5, "linear": 4.0, "lowshot-1": 1.0, "lowshot-1pct": 1.0, "lowshot-10pct": 2.6}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def simulate(
     environment: Mapping[str, Any] | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> list[Record]:
-    """Records of methods of known ability; each answer depends on image, draw, image × draw, seed and chance (logistic model)."""
+    """Records of methods of known ability; each prediction depends on image, draw, image × draw, seed and chance (logistic model)."""
     world = np.random.default_rng(7)
     difficulty = {name: world.normal(0, 1.5, images) for name in DRAWS}
     drawn = {name: world.normal(0, 0.4, (n, 1)) + world.normal(0, 0.8, (n, images)) for name, n in DRAWS.items()}
@@ -64,9 +64,11 @@ def simulate(
             for name in columns:
                 if method == "pixels" and name.startswith("lowshot") and not name.endswith("frozen"):
                     continue
-                ease = EASE[name.removesuffix("-frozen")]
-                z = base + ease + difficulty[name] + (drawn[name] if DRAWS[name] > 1 else np.zeros((1, images)))
-                protocols[name] = measurement(chance.random(z.shape) < 1 / (1 + np.exp(-z)), name)
+                easiness = EASINESS[name.removesuffix("-frozen")]
+                logits = (
+                    base + easiness + difficulty[name] + (drawn[name] if DRAWS[name] > 1 else np.zeros((1, images)))
+                )
+                protocols[name] = measurement(chance.random(logits.shape) < 1 / (1 + np.exp(-logits)), name)
             trained = method not in ("pixels", "random_init")
             known = {
                 "dataset": "digits",
@@ -105,17 +107,18 @@ def simulate(
     return records
 
 
-def measurement(right: np.ndarray, name: str) -> Measurement:
+def measurement(correct: np.ndarray, name: str) -> Measurement:
+    """A measurement from correct [draws, images]: whether each prediction is correct."""
     draws = [
         {"top1": float(d.mean()), "top5": float(min(1, d.mean() + 0.1)), "mean_class": float(d.mean()), "nll": 0.5}
-        for d in right
+        for d in correct
     ]
     return Measurement(
         version=1,
         metrics={key: float(np.mean([d[key] for d in draws])) for key in draws[0]},
         draws=draws,
-        correct=[base64.b64encode(np.packbits(d).tobytes()).decode() for d in right],
-        images=right.shape[1],
+        correct=[base64.b64encode(np.packbits(d).tobytes()).decode() for d in correct],
+        images=correct.shape[1],
         label_sets=f"sets of {name}" if name.startswith("lowshot") else None,
         seconds=0.8,
     )

@@ -1,4 +1,4 @@
-"""Runs carried out in the test's own process: faster than the command line, and they can be stopped at any step."""
+"""Carry out runs in the test's process: faster than the command line, and a run can be stopped at any step."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ KNN = ("knn",)
 
 
 def options_of(results: Path, dataset: str = "digits", **changed: Any) -> RunOptions:
-    """Options on the CPU with one thread and no checkpoints but those of a stop."""
+    """Options on the CPU with one thread; a checkpoint is written only when the run is stopped."""
     task = changed.pop("task", "test")
     data_root = changed.pop("data_root", None)
     spec = DatasetSpec(dataset, data_root, task=task)
@@ -32,12 +32,12 @@ def options_of(results: Path, dataset: str = "digits", **changed: Any) -> RunOpt
 
 
 def context_of(options: RunOptions, **callbacks: Any) -> RunContext:
-    """The options opened in this process."""
+    """The context of a run on the CPU in this process."""
     return RunContext(options, Store(options.results), torch.device("cpu"), **callbacks)
 
 
 def wanted_runs(request: Request, options: RunOptions) -> list[Wanted]:
-    """The runs that a request asks for, whatever is recorded."""
+    """The runs of a request; records are ignored."""
     check_names(request, options)
     return resolve(request, options).wanted
 
@@ -47,15 +47,15 @@ def perform(
     method: str,
     *,
     stop_at: int | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    on_message: Callable[[str], None] = lambda _: None,
     protocols: Sequence[str] = KNN,
     snapshots: int | None = None,
     task: str = "test",
-    **asked: Any,
+    **request: Any,
 ) -> Record:
-    """Carry out one run on digits; with ``stop_at`` it is stopped after this many steps of the session, and Stopped is raised."""
+    """Carry out one run on digits; with ``stop_at`` it stops after this number of steps in this session and raises Stopped."""
     options = options_of(store.root, task=task, snapshots=snapshots)
-    (run,) = plan_runs(Request(methods=[method], protocols=protocols, **asked), options).runs
+    (run,) = plan_runs(Request(methods=[method], protocols=protocols, **request), options).runs
     steps: list[int] = []
 
     def on_progress(progress: Progress) -> None:
@@ -66,7 +66,7 @@ def perform(
         options,
         keep_going=lambda: stop_at is None or len(steps) < stop_at,
         on_progress=on_progress,
-        on_message=say,
+        on_message=on_message,
     )
     record = execute(run, options.dataset.load(), context)
     assert record is not None
@@ -74,23 +74,23 @@ def perform(
     return record
 
 
-def stopped(store: Store, method: str, stop_at: int, **asked: Any) -> None:
-    """Carry out one run and stop it after this many steps."""
+def stopped(store: Store, method: str, stop_at: int, **request: Any) -> None:
+    """Carry out one run and stop it after this number of steps."""
     try:
-        perform(store, method, stop_at=stop_at, **asked)
+        perform(store, method, stop_at=stop_at, **request)
     except Stopped:
         return
     raise AssertionError("the run was not stopped")
 
 
-def same(store: Store, one: Record, other_store: Store, other: Record) -> bool:
+def same(store: Store, record: Record, other_store: Store, other: Record) -> bool:
     """Whether two runs ended with the same weights, the same curve and the same measurements, bit for bit."""
-    weights = [load_file(s.encoder_path(r.identity)) for s, r in ((store, one), (other_store, other))]
-    measured = [{name: (m.draws, m.correct, m.variants) for name, m in r.protocols.items()} for r in (one, other)]
+    weights = [load_file(s.encoder_path(r.identity)) for s, r in ((store, record), (other_store, other))]
+    measured = [{name: (m.draws, m.correct, m.variants) for name, m in r.protocols.items()} for r in (record, other)]
     return (
         weights[0].keys() == weights[1].keys()
         and all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
-        and one.curve == other.curve
+        and record.curve == other.curve
         and measured[0] == measured[1]
     )
 

@@ -1,4 +1,4 @@
-"""The command line and environment of tests that start sslbench in a process, and the folder of real images."""
+"""For tests that start sslbench as a process: its command, its environment, and the folder of real data sets."""
 
 import os
 import sys

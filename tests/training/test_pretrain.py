@@ -1,4 +1,4 @@
-"""The training loop: a stopped run resumes to the same numbers bit for bit, a diverged one raises an error."""
+"""The training loop: a stopped run resumes to the same numbers bit for bit, and a loss that is not finite raises an error."""
 
 from typing import ClassVar
 
@@ -80,7 +80,7 @@ def test_a_checkpoint_of_another_run_is_not_resumed(digits, tmp_path):
     assert trained.resumed_at == 0
 
 
-def test_a_corrupt_checkpoint_is_named(digits, tmp_path):
+def test_a_corrupt_checkpoint_is_an_error_with_its_path(digits, tmp_path):
     path = Store(tmp_path).checkpoint_path(identity())
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK\x03\x04 no checkpoint")
@@ -88,7 +88,7 @@ def test_a_corrupt_checkpoint_is_named(digits, tmp_path):
         train(SimCLR, digits, tmp_path)
 
 
-def test_a_checkpoint_of_another_form_is_refused_in_one_line(digits, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_file_format_is_a_one_line_error(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "FORM", checkpoints.FORM - 1)
     with pytest.raises(Stopped):
         train(SimCLR, digits, tmp_path, 3)
@@ -97,21 +97,22 @@ def test_a_checkpoint_of_another_form_is_refused_in_one_line(digits, tmp_path, m
         train(SimCLR, digits, tmp_path)
 
 
-def test_seeds_differ_and_a_seed_repeats(digits, tmp_path):
+def test_different_seeds_differ_and_the_same_seed_repeats(digits, tmp_path):
     curves = [train(SimCLR, digits, tmp_path, epochs=1, seed=seed)[1].curve["loss"] for seed in (0, 0, 1)]
     assert curves[0] == curves[1] != curves[2]
 
 
 def test_the_last_incomplete_batch_is_dropped_and_each_image_is_seen_once_per_epoch(digits, tmp_path):
-    class Watching(SimCLR):
+    class RecordingSimCLR(SimCLR):
         seen: ClassVar[list[int]] = []
 
         def forward(self, batch, progress):
             self.seen.extend(batch.indices.tolist())
             return super().forward(batch, progress)
 
-    train(Watching, digits, tmp_path, epochs=1)
-    assert len(Watching.seen) == 1797 // 256 * 256 == len(set(Watching.seen))
+    train(RecordingSimCLR, digits, tmp_path, epochs=1)
+    seen = RecordingSimCLR.seen
+    assert len(seen) == 1797 // 256 * 256 == len(set(seen))
 
 
 @pytest.mark.slow
