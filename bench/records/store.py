@@ -49,7 +49,7 @@ class Store:
         return self._path("checkpoints", identity, ".pt")
 
     def last_path(self, identity: Identity) -> Path:
-        """Return the path of a finished run's last state, from which ``--extend`` continues."""
+        """Return the path of a finished run's last checkpoint, from which ``--extend`` continues."""
         return self._path("checkpoints", identity, ".last.pt")
 
     def log_path(self, identity: Identity) -> Path:

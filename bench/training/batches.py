@@ -16,7 +16,7 @@ AHEAD = 2
 """Number of batches that are read ahead of the current one."""
 
 
-def steps_an_epoch(images: int, batch: int) -> int:
+def steps_per_epoch(images: int, batch: int) -> int:
     """Return the number of steps per epoch; the last incomplete batch is dropped."""
     return images // batch
 
@@ -33,7 +33,7 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
         steps: Steps to yield, counted over all epochs from 0.
         device: Device of the indices.
     """
-    per_epoch = steps_an_epoch(images, batch)
+    per_epoch = steps_per_epoch(images, batch)
     order = torch.empty(0, dtype=torch.int64)
     for step in steps:
         epoch, position = divmod(step, per_epoch)

@@ -17,7 +17,7 @@ from bench.errors import SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import EXTENDED_FROM, Identity
 from bench.training import optimizers
-from bench.training.batches import Images, Indices, gathered, shuffled, steps_an_epoch
+from bench.training.batches import Images, Indices, gathered, shuffled, steps_per_epoch
 from bench.training.context import Progress, RunContext
 from bench.training.loss_history import LossHistory
 from methods.base import Batch, Method, Recipe
@@ -106,7 +106,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     """
     identity, device = job.identity, context.torch_device
     checkpoint = context.store.checkpoint_path(identity)
-    per_epoch = steps_an_epoch(len(data), identity.batch)
+    per_epoch = steps_per_epoch(len(data), identity.batch)
     steps = per_epoch * identity.epochs
 
     fabric = Fabric(

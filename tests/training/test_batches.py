@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.training.batches import read_ahead, shuffled, steps_an_epoch
+from bench.training.batches import read_ahead, shuffled, steps_per_epoch
 
 CPU = torch.device("cpu")
 
 
 def test_an_epoch_has_each_image_at_most_once_and_its_own_order() -> None:
-    batches = list(shuffled(103, 10, 7, range(2 * steps_an_epoch(103, 10)), CPU))
+    batches = list(shuffled(103, 10, 7, range(2 * steps_per_epoch(103, 10)), CPU))
     first, second = torch.cat(batches[:10]), torch.cat(batches[10:])
     assert len(first) == len(first.unique()) == 100
     assert len(second) == len(second.unique()) == 100
