@@ -1,4 +1,4 @@
-"""I-JEPA: the student sees only the context, the teacher sees the whole image, and no gradient reaches the teacher."""
+"""I-JEPA: the student sees only the context, and the teacher sees the whole image and has no gradient."""
 
 import pytest
 import torch
@@ -64,10 +64,10 @@ def test_predictions_have_the_order_of_the_targets() -> None:
 
 
 def test_the_loss_is_smooth_l1_over_all_targets() -> None:
-    method, drawn = ijepa(), masks()
-    distance = (method.predict(digits(), *drawn) - method.target_features(digits(), drawn[1])).abs()
+    method, (context, targets) = ijepa(), masks()
+    distance = (method.predict(digits(), context, targets) - method.target_features(digits(), targets)).abs()
     by_hand = torch.where(distance < 1, distance.square() / 2, distance - 0.5).mean()
-    batch = Batch([digits()], drawn, torch.arange(32), None, torch.Generator())
+    batch = Batch([digits()], (context, targets), torch.arange(32), None, torch.Generator())
     torch.testing.assert_close(method(batch, 0.0).total, by_hand)
 
 

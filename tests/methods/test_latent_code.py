@@ -1,4 +1,4 @@
-"""``layer=latent``: the code is evaluated, under every protocol and from scratch; the default is the backbone."""
+"""``layer=latent`` evaluates the code, under every protocol and from scratch; the default is the backbone."""
 
 from typing import Any
 
@@ -107,8 +107,8 @@ def test_a_code_of_two_dimensions_reconstructs_mnist_without_constant_pixels(
     method = cls(build("mlp", traits), settings(dim=2), traits)
     optimizer = torch.optim.Adam(method.parameters(), 2e-3)
     for step in range(40):
-        part = images[torch.arange(step * 64, (step + 1) * 64) % 512]
-        loss = method(Batch([part], None, torch.arange(64), None, torch.Generator().manual_seed(step)), 0.0).total
+        batch = images[torch.arange(step * 64, (step + 1) * 64) % 512]
+        loss = method(Batch([batch], None, torch.arange(64), None, torch.Generator().manual_seed(step)), 0.0).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

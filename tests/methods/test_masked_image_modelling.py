@@ -55,16 +55,16 @@ def test_mae_masks_three_quarters_of_the_patches() -> None:
     assert torch.equal(method.predict(digits(), kept, hidden), method.predict(changed, kept, hidden))
 
 
-def test_mae_predicts_only_masked_patches_normalised_per_patch() -> None:
+def test_mae_predicts_only_the_masked_patches_normalised_per_patch() -> None:
     method = method_of(MAE, MAESettings())
     kept, hidden = masks_of(method)
     images = digits()
     predicted, errors = method.predict(images, kept, hidden), []
-    for image, guesses, patches in zip(images, predicted, hidden, strict=True):
-        for guess, patch in zip(guesses, patches.tolist(), strict=True):
+    for image, predictions, patches in zip(images, predicted, hidden, strict=True):
+        for prediction, patch in zip(predictions, patches.tolist(), strict=True):
             row, column = 2 * (patch // 4), 2 * (patch % 4)
             pixels = image[0, row : row + 2, column : column + 2].flatten()
-            errors.append(((guess - (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()) ** 2).mean())
+            errors.append(((prediction - (pixels - pixels.mean()) / (pixels.var() + 1e-6).sqrt()) ** 2).mean())
     torch.testing.assert_close(method(batch_of(images, (kept, hidden)), 0.0).total, torch.stack(errors).mean())
 
 
@@ -95,7 +95,7 @@ def test_simmim_predicts_only_masked_patches_and_does_not_see_them() -> None:
 
 
 @pytest.mark.parametrize(("size", "square"), [(8, 1), (28, 1), (32, 1), (96, 2), (224, 2)])
-def test_simmim_masks_two_by_two_patches_on_fine_grids(size: int, square: int) -> None:
+def test_simmim_masks_squares_of_two_by_two_patches_on_large_images(size: int, square: int) -> None:
     traits = Traits(3, size, 10, (0.5,) * 3, (0.25,) * 3, True, 1000, 1000)
     draw = SimMIM.collate(SimMIMSettings(), traits)
     hidden = draw(16, torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""Masks depend only on one generator, and masked patches do not reach the network."""
+"""Masks depend only on their generator, and masked patches do not reach the network."""
 
 import copy
 import random
@@ -48,11 +48,11 @@ def test_a_mask_depends_only_on_the_generator() -> None:
 
 
 def test_drawing_a_mask_does_not_change_the_global_generators() -> None:
-    before, python = torch.get_rng_state(), random.getstate()
+    before, python_before = torch.get_rng_state(), random.getstate()
     random_patches(8, 16, 0.75, torch.Generator().manual_seed(0))
     with drawing_from(torch.Generator()):
         random_block_mask((8, 8, 8))
-    assert torch.equal(before, torch.get_rng_state()) and python == random.getstate()
+    assert torch.equal(before, torch.get_rng_state()) and python_before == random.getstate()
 
 
 @pytest.mark.parametrize(("patches", "kept"), [(16, 4), (49, 12), (64, 16), (144, 36)])
@@ -60,8 +60,8 @@ def test_every_patch_is_kept_or_masked_and_all_are_masked_equally_often(patches:
     keep, masked = random_patches(4000, patches, 0.75, torch.Generator().manual_seed(0))
     assert keep.shape == (4000, kept)
     assert torch.equal(torch.cat([keep, masked], 1).sort(1).values, torch.arange(patches).expand(4000, -1))
-    shares = torch.bincount(masked.flatten(), minlength=patches) / 4000
-    assert (shares - (1 - kept / patches)).abs().max() < 5 * (0.75 * 0.25 / 4000) ** 0.5
+    frequencies = torch.bincount(masked.flatten(), minlength=patches) / 4000
+    assert (frequencies - (1 - kept / patches)).abs().max() < 5 * (0.75 * 0.25 / 4000) ** 0.5
 
 
 def test_masked_pixels_do_not_change_the_kept_tokens() -> None:
@@ -86,11 +86,11 @@ def test_pixels_replaced_by_a_mask_token_do_not_reach_the_network() -> None:
 def test_tokens_without_a_mask_equal_the_backbones() -> None:
     backbone = backbone_of()
     vit, images = vit_of(backbone, TRAITS), digits()
-    whole = backbone.tokens(images)  # type: ignore[operator]
+    expected = backbone.tokens(images)  # type: ignore[operator]
     keep = torch.arange(16).expand(16, -1)
-    nothing = torch.zeros(16, 16, dtype=torch.bool)
-    torch.testing.assert_close(encode_kept(vit, images, keep), whole)
-    torch.testing.assert_close(encode_masked(vit, images, nothing, nn.Parameter(torch.randn(1, 1, 64))), whole)
+    no_mask = torch.zeros(16, 16, dtype=torch.bool)
+    torch.testing.assert_close(encode_kept(vit, images, keep), expected)
+    torch.testing.assert_close(encode_masked(vit, images, no_mask, nn.Parameter(torch.randn(1, 1, 64))), expected)
 
 
 def test_masked_encoding_does_not_change_weights_positions_or_names() -> None:

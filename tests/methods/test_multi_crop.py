@@ -1,4 +1,4 @@
-"""Multi-crop: views have the right order, size and augmentations, and obey the data set's traits."""
+"""Multi-crop: views have the right order, size and augmentations, and respect the data set's traits."""
 
 from typing import Any
 
@@ -51,8 +51,8 @@ def test_global_crops_come_first_and_local_crops_fit_the_transformers_patches(
 ) -> None:
     traits = traits_of(size, channels, False)
     views = cls.views(cls.Settings(), traits)(image_of(size, channels))
-    small = 0 if cls in (DINO, SimSiam, FastSiam) else 2
-    assert [v.shape[-1] for v in views] == [size] * (count - small) + [local_size(traits)] * small
+    local = 0 if cls in (DINO, SimSiam, FastSiam) else 2
+    assert [v.shape[-1] for v in views] == [size] * (count - local) + [local_size(traits)] * local
     backbone = build("vit_nano", traits)
     for view in views:
         assert view.shape == (channels, view.shape[-1], view.shape[-1]) and view.min() >= 0 and view.max() <= 1
@@ -65,13 +65,13 @@ def test_a_local_crop_is_about_half_as_large_as_the_image(size: int) -> None:
 
 
 def test_dino_has_local_crops_on_a_transformer_by_default() -> None:
-    def small(backbone: str, local_views: int | None) -> int:
+    def local_crops(backbone: str, local_views: int | None) -> int:
         traits = traits_of(8, 1, False)
         method = DINO(build(backbone, traits), DINOSettings(local_views=local_views), traits)
         return len(DINO.views(method.settings, traits)(image_of(8, 1))) - 2
 
-    assert [small("resnet9_slim", None), small("vit_nano", None)] == [0, 2]
-    assert [small("resnet9_slim", 3), small("vit_nano", 0)] == [3, 0]
+    assert [local_crops("resnet9_slim", None), local_crops("vit_nano", None)] == [0, 2]
+    assert [local_crops("resnet9_slim", 3), local_crops("vit_nano", 0)] == [3, 0]
 
 
 def test_every_view_has_the_requested_colour_jitter() -> None:

@@ -37,12 +37,12 @@ def test_a_code_of_ten_dimensions_works_on_every_backbone_and_size(
     name: str, backbone: str, size: int, channels: int
 ) -> None:
     traits = Traits(channels, size, 10, (0.5,) * channels, (0.25,) * channels, False, 1000, 1000)
-    backbone = build(backbone, traits)
+    network = build(backbone, traits)
     method: Method
     if name == "autoencoder":
-        method = Autoencoder(backbone, AutoencoderSettings(dim=10), traits)
+        method = Autoencoder(network, AutoencoderSettings(dim=10), traits)
     else:
-        method = VAE(backbone, VAESettings(dim=10), traits)
+        method = VAE(network, VAESettings(dim=10), traits)
     loss = method(batch_of(torch.randn(2, channels, size, size)), 0.0)
     loss.total.backward()
     trained = [p for p in method.parameters() if p.requires_grad]
@@ -56,21 +56,21 @@ def test_the_divergence_equals_torchs() -> None:
     torch.testing.assert_close(divergence(mean, variance), expected)
 
 
-@pytest.mark.parametrize("spread", [-1e30, -1e4, -100.0, 0.0, 100.0, 1e4, 1e30])
-def test_the_divergence_and_its_gradient_are_finite_for_any_variance_output(spread: float) -> None:
+@pytest.mark.parametrize("output", [-1e30, -1e4, -100.0, 0.0, 100.0, 1e4, 1e30])
+def test_the_divergence_and_its_gradient_are_finite_for_any_variance_output(output: float) -> None:
     """An exponential of 100 would overflow float32, and infinity minus infinity is NaN."""
     assert torch.isinf(torch.tensor(100.0).exp())
-    leaf = torch.full((4, 3), spread, requires_grad=True)
-    loss = divergence(torch.zeros(4, 3), variance_of(leaf))
+    outputs = torch.full((4, 3), output, requires_grad=True)
+    loss = divergence(torch.zeros(4, 3), variance_of(outputs))
     loss.backward()  # type: ignore[no-untyped-call]
     assert torch.isfinite(loss)
-    assert leaf.grad is not None and torch.isfinite(leaf.grad).all()
+    assert outputs.grad is not None and torch.isfinite(outputs.grad).all()
 
 
-@pytest.mark.parametrize("spread", [-1e4, 100.0, 1e4])
-def test_a_vae_with_extreme_variance_outputs_stays_finite_in_bf16(spread: float) -> None:
+@pytest.mark.parametrize("output", [-1e4, 100.0, 1e4])
+def test_a_vae_with_extreme_variance_outputs_stays_finite_in_bf16(output: float) -> None:
     method = vae_of(8, 1)
-    nn.init.constant_(method.spread.bias, spread)
+    nn.init.constant_(method.spread.bias, output)
     with torch.autocast("cpu", torch.bfloat16):
         loss = method(batch_of(torch.randn(16, 1, 8, 8)), 0.0)
     loss.total.backward()

@@ -21,7 +21,7 @@ from methods.vicregl import VICRegL, VICRegLSettings, cell_centres
 TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1000, 1000)
 
 
-def built(cls: Any, backbone: str = "resnet9_slim", traits: Traits = TRAITS) -> Any:
+def method_of(cls: Any, backbone: str = "resnet9_slim", traits: Traits = TRAITS) -> Any:
     torch.manual_seed(0)
     return cls(build(backbone, traits), cls.Settings(), traits)
 
@@ -65,8 +65,8 @@ def test_tico_equals_the_published_loss_with_a_covariance_started_at_the_first_b
         torch.manual_seed(seed)
         views = [torch.randn(32, 16), torch.randn(32, 16)]
         a, b = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in views)
-        own = a.T @ a / 32
-        covariance = own if covariance is None else 0.9 * covariance + 0.1 * own
+        current = a.T @ a / 32
+        covariance = current if covariance is None else 0.9 * covariance + 0.1 * current
         expected = np.mean([1 - a[i] @ b[i] + 8 * a[i] @ covariance @ a[i] for i in range(32)])
         assert method(batch_of(views), 0.0).total.item() == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(method.covariance.numpy(), covariance, rtol=1e-4, atol=1e-6)
@@ -82,7 +82,7 @@ def test_ticos_covariance_is_saved_loaded_and_converted_with_the_network() -> No
 
 
 def test_ticos_teacher_has_no_gradient_and_moves_after_a_step() -> None:
-    method = built(TiCo)
+    method = method_of(TiCo)
     images = torch.from_numpy(load_digits().images[:32, None]).float() / 16
     method(batch_of([images, images.flip(3)]), 0.0).total.backward()
     assert all(p.grad is None and not p.requires_grad for p in method.teacher.parameters())
@@ -98,8 +98,8 @@ def test_ticos_teacher_has_no_gradient_and_moves_after_a_step() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (4, 4), (1, 1), (6, 6)])
 @pytest.mark.parametrize("flip", [False, True])
-def test_vicregl_positions_are_where_the_pixels_come_from(height: int, width: int, flip: bool) -> None:
-    """In one image the pixel values are the columns, in the other the rows."""
+def test_vicregl_positions_are_the_coordinates_of_the_pixels_in_the_image(height: int, width: int, flip: bool) -> None:
+    """The pixel values of one image are its column numbers, those of the other its row numbers."""
     size, traits = 96, Traits(1, 96, 10, (0.3,), (0.37,), flip, 1000, 1000)
     pipeline: Any = VICRegL.views(VICRegLSettings(), traits)
     for transform in pipeline.transforms:
@@ -123,7 +123,7 @@ def test_vicregl_positions_are_where_the_pixels_come_from(height: int, width: in
 @pytest.mark.parametrize("backbone", ["resnet9_slim", "vit_nano"])
 def test_vicregl_works_with_feature_maps_of_any_size(size: int, channels: int, backbone: str) -> None:
     traits = Traits(channels, size, 10, (0.3,) * channels, (0.37,) * channels, True, 1000, 1000)
-    method = built(VICRegL, backbone, traits)
+    method = method_of(VICRegL, backbone, traits)
     images = torch.randint(0, 256, (4, channels, size, size), dtype=torch.uint8)
     views = compile_views(
         VICRegL.views(method.settings, traits),
@@ -140,9 +140,9 @@ def test_vicregl_works_with_feature_maps_of_any_size(size: int, channels: int, b
 
 
 def test_vicregl_attracts_positions_that_show_the_same_part_of_the_image() -> None:
-    """The views are parts of an image, one shifted by a cell: the loss is smallest with the true positions."""
+    """The views are crops of one image, one cell apart: the loss is smallest with the true positions."""
     torch.manual_seed(0)
-    method = built(VICRegL)
+    method = method_of(VICRegL)
     image_map = torch.randn(16, 4, 6, 8)
     first, second = image_map[:, :, 0:4], image_map[:, :, 1:5]
 
@@ -157,6 +157,6 @@ def test_vicregl_attracts_positions_that_show_the_same_part_of_the_image() -> No
     assert location_loss(1.0) < min(location_loss(0.0), location_loss(2.0), location_loss(-1.0))
 
 
-def test_vicregl_on_a_perceptron_is_an_error() -> None:
+def test_vicregl_on_an_mlp_is_an_error() -> None:
     with pytest.raises(ValueError, match="none: use another backbone"):
-        built(VICRegL, "mlp")
+        method_of(VICRegL, "mlp")

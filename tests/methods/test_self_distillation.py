@@ -1,4 +1,4 @@
-"""SimSiam, FastSiam, MSN, PMSN on digits: stopped gradients, moving teachers and losses."""
+"""SimSiam, FastSiam, MSN and PMSN on digits: losses, stopped gradients and teachers with momentum."""
 
 import math
 from typing import Any
@@ -24,7 +24,7 @@ from methods.traits import Traits
 TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1000, 1000)
 
 
-def built(cls: Any, settings: Any, backbone: str) -> Any:
+def method_of(cls: Any, settings: Any, backbone: str) -> Any:
     torch.manual_seed(0)
     return cls(build(backbone, TRAITS), settings, TRAITS)
 
@@ -47,7 +47,7 @@ def cosines(first: Tensor, second: Tensor) -> Tensor:
 
 
 def test_simsiam_is_the_mean_negative_cosine_of_both_directions() -> None:
-    method = built(SimSiam, SimSiamSettings(), "resnet9_slim")
+    method = method_of(SimSiam, SimSiamSettings(), "resnet9_slim")
     batch = batch_of(method)
     first, second = (method.projection(method.backbone(view)) for view in batch.views)
     by_hand = -(cosines(method.prediction(first), second) + cosines(method.prediction(second), first)).mean() / 2
@@ -55,7 +55,7 @@ def test_simsiam_is_the_mean_negative_cosine_of_both_directions() -> None:
 
 
 def test_fastsiam_compares_each_prediction_with_the_mean_of_the_three_others() -> None:
-    method = built(FastSiam, FastSiamSettings(), "resnet9_slim")
+    method = method_of(FastSiam, FastSiamSettings(), "resnet9_slim")
     batch = batch_of(method)
     embeddings = [method.projection(method.backbone(view)) for view in batch.views]
     distances = []
@@ -68,7 +68,7 @@ def test_fastsiam_compares_each_prediction_with_the_mean_of_the_three_others() -
 @pytest.mark.parametrize(("cls", "settings"), [(SimSiam, SimSiamSettings()), (FastSiam, FastSiamSettings())])
 def test_no_gradient_reaches_the_targets(cls: Any, settings: Any) -> None:
     """The gradients are the same if the targets are constants."""
-    method = built(cls, settings, "resnet9_slim")
+    method = method_of(cls, settings, "resnet9_slim")
     batch = batch_of(method)
     with torch.no_grad():
         constants = torch.stack([method.projection(method.backbone(view)) for view in batch.views])
@@ -85,24 +85,24 @@ def test_no_gradient_reaches_the_targets(cls: Any, settings: Any) -> None:
         torch.testing.assert_close(p.grad, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_simsiams_predictor_has_a_constant_rate_and_the_same_weight_decay() -> None:
-    method = built(SimSiam, SimSiamSettings(), "resnet9_slim")
+def test_simsiams_predictor_has_a_constant_learning_rate_and_the_same_weight_decay() -> None:
+    method = method_of(SimSiam, SimSiamSettings(), "resnet9_slim")
     optimizer = optimizers.build(method.parameter_groups(), method.recipe, 256, torch.device("cpu"))
     optimizers.schedule(optimizer, method.recipe, 99, 100)
     predictor = {id(p) for p in method.prediction.parameters()}
     seen = 0
     for group in optimizer.param_groups:
-        inside = {id(p) in predictor for p in group["params"]}
-        assert len(inside) == 1
+        in_predictor = {id(p) in predictor for p in group["params"]}
+        assert len(in_predictor) == 1
         seen += len(group["params"])
-        assert (group["lr"] == method.recipe.rate) == inside.pop()
+        assert (group["lr"] == method.recipe.rate) == in_predictor.pop()
         weights = group["params"][0].ndim > 1
         assert group["weight_decay"] == (method.recipe.weight_decay if weights else 0.0)
     assert seen == len(list(method.parameters()))
 
 
 def msn(**changes: Any) -> MSN:
-    return built(MSN, MSNSettings(prototypes=32, **changes), "vit_nano")
+    return method_of(MSN, MSNSettings(prototypes=32, **changes), "vit_nano")
 
 
 def test_msn_equals_lightlys_loss_if_that_is_finite() -> None:
@@ -115,7 +115,7 @@ def test_msn_equals_lightlys_loss_if_that_is_finite() -> None:
 
 def test_msn_is_finite_if_no_target_is_near_a_prototype() -> None:
     """One prototype is opposite to all targets: its probability to the power of four is zero in float32."""
-    method = built(MSN, MSNSettings(prototypes=1024, dim=2), "vit_nano")
+    method = method_of(MSN, MSNSettings(prototypes=1024, dim=2), "vit_nano")
     prototypes = torch.tensor([[1.0, 0.0]] * 1023 + [[-1.0, 0.0]], requires_grad=True)
     vectors = torch.tensor([[1.0, 0.0], [1.0, 0.01]])
     assert not torch.isfinite(MSNLoss()(vectors, vectors, prototypes))
@@ -136,7 +136,7 @@ def test_msns_prototypes_are_trained_without_weight_decay() -> None:
 
 @pytest.mark.parametrize(("cls", "settings"), [(MSN, MSNSettings()), (PMSN, PMSNSettings())])
 def test_msns_teacher_has_no_gradient_and_is_evaluated(cls: Any, settings: Any) -> None:
-    method = built(cls, settings, "vit_nano")
+    method = method_of(cls, settings, "vit_nano")
     method(batch_of(method), 0.0).total.backward()
     teachers = [p for key, p in method.named_parameters() if key.startswith("teacher")]
     assert all(p.grad is None and not p.requires_grad for p in teachers)
@@ -174,7 +174,7 @@ def test_msns_masks_depend_only_on_the_generator() -> None:
 
 
 def test_pmsns_prior_is_smallest_if_prototypes_follow_its_power_law() -> None:
-    method = built(PMSN, PMSNSettings(prototypes=100, exponent=0.25), "vit_nano")
+    method = method_of(PMSN, PMSNSettings(prototypes=100, exponent=0.25), "vit_nano")
     weights = np.arange(1, 101) ** -0.25
     law = torch.from_numpy(weights / weights.sum()).float()
     torch.testing.assert_close(method.power_law(torch.full((100,), 0.01)), law)
@@ -187,8 +187,8 @@ def test_pmsns_prior_is_smallest_if_prototypes_follow_its_power_law() -> None:
 def test_msns_prior_is_smallest_if_all_prototypes_are_used_equally() -> None:
     criterion = msn().criterion
     assert float(criterion.regularization_loss(torch.full((32,), 1 / 32))) == pytest.approx(0.0, abs=1e-5)
-    one = torch.tensor([1.0, *[1e-12] * 31])
-    assert float(criterion.regularization_loss(one)) == pytest.approx(math.log(32), abs=1e-4)
+    collapsed = torch.tensor([1.0, *[1e-12] * 31])
+    assert float(criterion.regularization_loss(collapsed)) == pytest.approx(math.log(32), abs=1e-4)
 
 
 def test_the_temperature_rises_during_its_warmup_and_stays_constant() -> None:

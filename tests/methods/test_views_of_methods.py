@@ -1,4 +1,4 @@
-"""A method's augmentation pipeline obeys the data set's traits."""
+"""The views of each method respect the data set's traits."""
 
 import random
 from typing import Any

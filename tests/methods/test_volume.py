@@ -1,4 +1,4 @@
-"""Losses that spread embeddings over all directions equal their papers' and do spread them."""
+"""Losses against collapse equal their papers' formulas and raise the effective rank of embeddings."""
 
 import importlib
 import math
@@ -106,31 +106,31 @@ def test_emp_ssl_equals_minus_the_coding_rate_minus_200_times_the_similarity() -
 
 
 def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_number_of_threads() -> None:
-    """At this size, that of images of 28 pixels, torch's batched LU fails with two threads."""
+    """At the size of 28-pixel images, torch's batched LU fails with two threads."""
     method = on_embeddings(EMPSSL)
     torch.manual_seed(0)
     patches = torch.randn(8, 256, 512)
-    found = []
+    results = []
     threads = torch.get_num_threads()
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
             inputs = patches.clone().requires_grad_()
-            rate = method.coding_rate(inputs)
-            rate.backward()
-            found.append((rate.item(), inputs.grad))
+            loss = method.coding_rate(inputs)
+            loss.backward()
+            results.append((loss.item(), inputs.grad))
     finally:
         torch.set_num_threads(threads)
-    (one, slope), (two, other) = found
+    (rate, gradient), (other_rate, other_gradient) = results
     gram = torch.einsum("vbd,vbe->vde", *[nn.functional.normalize(patches, dim=2).double()] * 2).numpy()
     exact = 0.5 * np.linalg.slogdet(np.eye(512) + 512 / (256 * 0.2) * gram)[1].mean()
-    assert one == pytest.approx(exact, rel=1e-5)
-    assert two == pytest.approx(exact, rel=1e-5)
-    torch.testing.assert_close(slope, other, rtol=1e-3, atol=1e-3 * float(slope.abs().max()))
+    assert rate == pytest.approx(exact, rel=1e-5)
+    assert other_rate == pytest.approx(exact, rel=1e-5)
+    torch.testing.assert_close(gradient, other_gradient, rtol=1e-3, atol=1e-3 * float(gradient.abs().max()))
 
 
 def test_emp_ssl_patches_are_square_and_a_quarter_of_the_image() -> None:
-    """If pixel values are the columns, the values of each patch span half of them."""
+    """If pixel values are column numbers, the values of each patch span half of them."""
     traits = Traits(1, 32, 10, (0.0,), (1.0,), False, 1000, 1000)
     settings = EMPSSLSettings()
     pipeline: Any = EMPSSL.views(settings, traits)
@@ -200,7 +200,7 @@ def test_lejepa_equals_the_distance_to_the_mean_plus_epps_pulley_tests_along_ran
     assert total == pytest.approx(0.98 * invariance + 0.02 * np.mean(statistics), rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["constant", "along a line", "too wide", "two clumps"])
+@pytest.mark.parametrize("kind", ["constant", "along a line", "too wide", "two clusters"])
 def test_lejepas_regulariser_is_smaller_for_a_gaussian_than_for_other_distributions(kind: str) -> None:
     torch.manual_seed(0)
     method = on_embeddings(LeJEPA)
@@ -209,7 +209,7 @@ def test_lejepas_regulariser_is_smaller_for_a_gaussian_than_for_other_distributi
         "constant": torch.ones(1, 256, 16),
         "along a line": torch.randn(1, 256, 1).expand(1, 256, 16),
         "too wide": 3 * gaussian,
-        "two clumps": torch.randn(1, 256, 1).sign().expand(1, 256, 16) + 0.1 * gaussian,
+        "two clusters": torch.randn(1, 256, 1).sign().expand(1, 256, 16) + 0.1 * gaussian,
     }[kind]
     assert method.regulariser(other) > 3 * method.regulariser(gaussian)
 
@@ -249,8 +249,8 @@ def test_all_weights_stay_finite_on_constant_images_in_bf16(name: str, kind: str
     cls = class_of(name)
     torch.manual_seed(0)
     method = cls(build("resnet9_slim", TRAITS), cls.Settings(), TRAITS)
-    program = compile_views(cls.views(method.settings, TRAITS), size=8, channels=1, device="cpu", workers=0)
-    views = program(torch.zeros(64, 1, 8, 8, dtype=torch.uint8), torch.Generator().manual_seed(0))
+    pipeline = compile_views(cls.views(method.settings, TRAITS), size=8, channels=1, device="cpu", workers=0)
+    views = pipeline(torch.zeros(64, 1, 8, 8, dtype=torch.uint8), torch.Generator().manual_seed(0))
     noise = 0.0 if kind == "constant" else 1e-4
     views = [
         torch.full_like(v, -0.8) + noise * torch.randn(v.shape) if v.shape[-1] == 8 else v.contiguous() for v in views
@@ -273,8 +273,8 @@ def test_a_batch_of_two_images_works(name: str) -> None:
     torch.manual_seed(0)
     method = cls(build("resnet9_slim", TRAITS), cls.Settings(), TRAITS)
     pixels = torch.from_numpy(load_digits().images[:2, None] * 15).to(torch.uint8)
-    program = compile_views(cls.views(method.settings, TRAITS), size=8, channels=1, device="cpu", workers=0)
-    loss = loss_of(method, *program(pixels, torch.Generator().manual_seed(0)))
+    pipeline = compile_views(cls.views(method.settings, TRAITS), size=8, channels=1, device="cpu", workers=0)
+    loss = loss_of(method, *pipeline(pixels, torch.Generator().manual_seed(0)))
     loss.backward()  # type: ignore[no-untyped-call]
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)

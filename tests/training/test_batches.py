@@ -11,7 +11,7 @@ from bench.training.batches import read_ahead, shuffled, steps_per_epoch
 CPU = torch.device("cpu")
 
 
-def test_an_epoch_has_each_image_at_most_once_and_its_own_order() -> None:
+def test_each_image_occurs_at_most_once_per_epoch_and_the_order_differs_between_epochs() -> None:
     batches = list(shuffled(103, 10, 7, range(2 * steps_per_epoch(103, 10)), CPU))
     first, second = torch.cat(batches[:10]), torch.cat(batches[10:])
     assert len(first) == len(first.unique()) == 100
@@ -21,9 +21,9 @@ def test_an_epoch_has_each_image_at_most_once_and_its_own_order() -> None:
 
 @pytest.mark.parametrize("start", [0, 1, 9, 10, 13])
 def test_a_resumed_run_sees_the_same_batches(start: int) -> None:
-    whole = list(shuffled(103, 10, 7, range(20), CPU))
-    later = list(shuffled(103, 10, 7, range(start, 20), CPU))
-    assert all(a.equal(b) for a, b in zip(whole[start:], later, strict=True))
+    uninterrupted = list(shuffled(103, 10, 7, range(20), CPU))
+    resumed = list(shuffled(103, 10, 7, range(start, 20), CPU))
+    assert all(a.equal(b) for a, b in zip(uninterrupted[start:], resumed, strict=True))
 
 
 def test_images_of_a_memory_mapped_file_are_read_in_order(tmp_path) -> None:

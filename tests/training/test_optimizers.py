@@ -49,21 +49,21 @@ def published_lars_step(
 @pytest.mark.parametrize("rate", [0.001, 0.4, 4.0])
 def test_lars_follows_the_published_equation(rate: float) -> None:
     recipe = Recipe(version=1, optimizer="lars", rate=rate, weight_decay=1e-3)
-    ours, theirs = network(), network()
+    ours, reference = network(), network()
     with torch.no_grad():
         ours[4].weight.zero_()
-        theirs[4].weight.zero_()
+        reference[4].weight.zero_()
     optimizer = optimizers.build(groups_of(ours), recipe, 256, CPU)
-    velocities = [torch.zeros_like(p) for p in theirs.parameters()]
+    velocities = [torch.zeros_like(p) for p in reference.parameters()]
     for step in range(6):
-        for model in (ours, theirs):
+        for model in (ours, reference):
             model.zero_grad()
             loss_of(model, step).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         with torch.no_grad():
-            for p, velocity in zip(theirs.parameters(), velocities, strict=True):
+            for p, velocity in zip(reference.parameters(), velocities, strict=True):
                 published_lars_step(p, velocity, rate, 1e-3, 0.9, 0.02, 1e-8)
-        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        for a, b in zip(ours.parameters(), reference.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
@@ -80,21 +80,21 @@ def test_lars_does_not_change_a_layer_with_zero_gradient() -> None:
 @pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
 def test_an_optimiser_resumes_from_its_state_bit_for_bit(name: Any) -> None:
     recipe = Recipe(version=1, optimizer=name, rate=0.01, weight_decay=0.01, warmup=0.2)
-    straight = network()
-    optimizer = optimizers.build(groups_of(straight), recipe, 256, CPU)
+    uninterrupted = network()
+    optimizer = optimizers.build(groups_of(uninterrupted), recipe, 256, CPU)
     saved: tuple[Any, Any] | None = None
     for step in range(8):
         if step == 4:
-            saved = copy.deepcopy((straight.state_dict(), optimizer.state_dict()))
-        train_step(straight, optimizer, recipe, step)
+            saved = copy.deepcopy((uninterrupted.state_dict(), optimizer.state_dict()))
+        train_step(uninterrupted, optimizer, recipe, step)
     assert saved is not None
     resumed = network()
-    again = optimizers.build(groups_of(resumed), recipe, 256, CPU)
+    resumed_optimizer = optimizers.build(groups_of(resumed), recipe, 256, CPU)
     resumed.load_state_dict(saved[0])
-    again.load_state_dict(saved[1])
+    resumed_optimizer.load_state_dict(saved[1])
     for step in range(4, 8):
-        train_step(resumed, again, recipe, step)
-    assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True))
+        train_step(resumed, resumed_optimizer, recipe, step)
+    assert all(torch.equal(a, b) for a, b in zip(uninterrupted.parameters(), resumed.parameters(), strict=True))
 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
@@ -104,7 +104,7 @@ def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recip
     optimizer.step()
 
 
-def test_the_rate_rises_linearly_then_falls_on_a_cosine_to_zero() -> None:
+def test_the_learning_rate_rises_linearly_then_falls_on_a_cosine_to_zero() -> None:
     recipe = Recipe(version=1, warmup=0.1)
     factors = [optimizers.factor(recipe, step, 100) for step in range(100)]
     assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
@@ -119,7 +119,7 @@ def test_a_constant_schedule_is_constant_after_its_warmup() -> None:
     assert [optimizers.factor(recipe, step, 10) for step in range(10)] == [0.5, *[1.0] * 9]
 
 
-def test_the_rate_is_scaled_by_the_batch_size_and_per_group() -> None:
+def test_the_learning_rate_is_scaled_by_the_batch_size_and_per_group() -> None:
     first, second, third = (nn.Parameter(torch.ones(2, 2)) for _ in range(3))
     recipe = Recipe(version=1, rate=0.2, warmup=0.5)
     groups = [
