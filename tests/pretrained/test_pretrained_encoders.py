@@ -325,7 +325,7 @@ def test_a_timm_model_runs_under_protocols_that_train_its_network(sslbench, tmp_
 MISTAKES = [
     (["timm:resnet19"], "did you mean 'resnet18'"),
     (["timm:"], "timm:NAME"),
-    (["timm:test_resnet@weights.pth", "--backbone", "resnet18"], "leave --backbone out"),
+    (["timm:test_resnet@weights.pth", "--backbone", "resnet18"], "remove --backbone"),
     (["checkpoint:weights.pth"], "add --backbone NAME"),
     (["checkpoint:nowhere.pth", "--backbone", "resnet18"], "there is no file nowhere.pth"),
     (["checkpoint:"], "checkpoint:FILE"),
