@@ -3,14 +3,15 @@
 Recipe: the authors' for ViT-S on ImageNet (https://github.com/bytedance/ibot, README). AdamW, weight decay rising from
 0.04 to 0.4, gradients clipped at norm 3. Class token and patches share one head, whose prototypes are not normalised.
 The student's temperature is 0.1; the teacher's rises from 0.04 to 0.07 over 30 of 800 epochs. Half of the global crops
-are masked in blocks. Global and local crops are separated at 0.25 of the area. Blocks have at least four patches, or at
-least one if the least masked crop has fewer than four masked patches. The teacher is evaluated, with its class token.
+are masked in blocks. Global crops cover at least 0.25 of the area, local crops at most 0.25. Blocks have at least
+four patches, or at least one if the least masked crop has fewer than four masked patches. The teacher is evaluated,
+with its class token.
 
 Deviations: as in ``dino``, the head keeps its ratio to the backbone and has batch norm and Xavier initialisation, the
-prototypes are frozen for a fifth of the training, and the teacher's momentum starts at 0.99 (theirs: 0.996). The
-learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at least 0.15 of
-the area (theirs: 0.05). Images of up to 32 pixels are not blurred. The centre of the patches follows only the masked
-ones, as in lightly. The recipe was not chosen by scores.
+prototypes are frozen for a fifth of the training, and the teacher's momentum rises from 0.99 to 1 (theirs: from
+0.996). The learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at
+least 0.15 of the area (theirs: 0.05). Images of up to 32 pixels are not blurred. The centre of the patches follows only
+the masked ones, as in lightly. The recipe was not chosen by scores.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """MSN: a student that sees only some patches assigns an image to the same prototypes as a teacher that sees all.
 
 Recipe: lightly's on Imagenette (https://github.com/lightly-ai/lightly,
-docs/source/getting_started/benchmarks/imagenette_benchmark.py). AdamW with betas 0.9 and 0.95 and weight decay 0.05; a
-fraction of 0.15 of each anchor's patches dropped; 1024 prototypes; temperature 0.1, sharpened by 0.25; weight 1 of the
-mean entropy; global crops of at least 0.3 of the area. As in the authors' code
+docs/source/getting_started/benchmarks/imagenette_benchmark.py). AdamW with betas 0.9 and 0.95 and weight decay 0.05;
+15 % of each anchor's patches dropped; 1024 prototypes; temperature 0.1, sharpened by 0.25; weight 1 of the mean
+entropy; global crops of at least 0.3 of the area. As in the authors' code
 (https://github.com/facebookresearch/msn), the prototypes are trained without weight decay, the class tokens of all
 anchors pass through the projector as one batch, gradients are clipped at norm 3, and the teacher is evaluated, with its
 class token.
@@ -38,7 +38,7 @@ from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.traits import Traits
 
 SMALLEST_PROBABILITY = 1e-8
-"""Sharpening raises probabilities to the power of four: smaller ones become zero, and Sinkhorn divides by them."""
+"""Sharpening raises probabilities to the power of four: smaller ones become zero, and Sinkhorn's division gives NaN."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 Recipe: the authors' on ImageNet (https://github.com/facebookresearch/vissl,
 configs/config/pretrain/pirl/pirl_jigsaw_4node_resnet50.yaml). SGD with learning rate 0.03 at batch size 256 and weight
 decay 1e-4, except for biases and norms. Linear projectors to 128 dimensions; the embeddings of the tiles are
-concatenated and projected to 128 dimensions again. Temperature 0.07, 32000 negatives, a memory bank with momentum 0.5,
-equal weights of the two losses. The image is a crop of at least 0.08 of the area, the jigsaw one of at least 0.6. Each
-tile is jittered and mirrored independently.
+concatenated and projected to 128 dimensions again. The temperature is 0.07. There are 32000 negatives. The memory bank
+has momentum 0.5. The two losses have equal weights. The image is a crop of at least 0.08 of the area; the crop that is
+cut into tiles has at least 0.6. Each tile is jittered and mirrored independently.
 
 Deviations: there are 3×3 tiles if the image has at least 24 pixels per side, otherwise 2×2. A tile is its whole cell,
 because cells are small (lightly's jigsaw by itself neither resizes tiles nor leaves gaps between them). The negatives

@@ -10,7 +10,7 @@ those of the backbone's last layer, as for every method here; the paper's are be
 transformer, AdamW as in ``simclr``.
 
 The task is ambiguous if a rotated image looks like another image of the data set. In digits, a 6 upside down is a 9,
-and 0, 1 and 8 look the same upside down. This limits the accuracy, and it makes the features of 6 and 9 equal up to the
+and 0, 1 and 8 look the same upside down. This limits the accuracy, and it makes the features of 6 and 9 alike, up to the
 rotation. On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label
 per class and a frozen encoder: AdamW with learning rate 0.002 74.5 / 37.8; untrained network 93.1 / 47.2. The published
 SGD, which remains the recipe, was not measured.

@@ -11,8 +11,8 @@ There are ten resets per training instead of one every 300 steps of a far longer
 would have none. Cluster centres are computed by spherical k-means on the device. The bank holds at most a quarter of
 the training images; the number of groups keeps its ratio to the bank and is at least 32. Embeddings are normalised
 before they move a group or enter the bank (lightly's have length eleven, and move a new group ten times as far as its
-momentum says). Groups start in random directions; lightly's start in one orthant. The two views are swapped at random
-in half of the steps, not in every second step. Hidden layers keep their ratio to the backbone (four times its
+momentum implies). Groups start in random directions; lightly's start in one orthant. The two views are swapped at
+random in half of the steps, not in every second step. Hidden layers keep their ratio to the backbone (four times its
 features). Crops are bilinear. Images of up to 32 pixels are not blurred. The warm-up is a tenth of the training,
 because the training is short. Biases and norms have no weight decay. On a transformer, AdamW as in ``simclr``.
 

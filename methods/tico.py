@@ -12,8 +12,8 @@ and weight decay 5e-4 replaces SGD with learning rate 0.3. The warm-up is a tent
 AdamW as in ``simclr``.
 
 Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label
-per class and a frozen encoder: untrained 93.1 / 47.2; SGD 88.3 / 64.3, AdamW 95.2 / 66.5 (both before the covariance
-started at that of the first batch).
+per class and a frozen encoder: untrained 93.1 / 47.2; SGD 88.3 / 64.3, AdamW 95.2 / 66.5 (measured before the
+covariance started at that of the first batch).
 
 lightly keeps the covariance outside ``state_dict`` and on the device of its first batch; here it is a buffer. The
 teacher's batch norm uses the statistics of its batch, as in ``byol``.
