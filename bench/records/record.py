@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Version of the JSON form that is written; records of version 1 have fewer fields and are read too."""
 Status = Literal["ok", "failed", "diverged", "collapsed", "interrupted"]
 TaskName = Literal["test", "val"]
+DeclaredGroup = Literal["methods", "floor and ceiling", "elsewhere"]
+"""``floor and ceiling``: the method declares that it uses labels or is not trained. Only ``methods`` are ranked."""
 NO_BUDGET = "none"
 """Budget of an encoder that was pretrained elsewhere."""
 OWN_NETWORK = "own"
@@ -33,6 +36,7 @@ class Identity:
         seed: The run's seed.
         settings: What ``--set``, ``--batch-size``, ``--share``, ``--views`` and ``--extend`` changed from the defaults; empty for a
             ranked row. Tuples become lists, as in JSON.
+        plugin: Hash of the plugin that defines the method: its file and what it imports from its folder. None for a method of sslbench.
     """
 
     dataset: str
@@ -48,6 +52,7 @@ class Identity:
     batch: int
     seed: int
     settings: dict[str, Any] = field(default_factory=dict)
+    plugin: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", _with_lists(self.settings))
@@ -71,6 +76,9 @@ class Measurement:
         label_sets: Hex hash of the label sets, or None if the protocol uses none.
         same_as: The protocol that uses the very same label sets and holds the result of both, or None. If it is set, all else is empty.
         seconds: Duration in seconds.
+        plugin: Hash of the plugin that defines the protocol, as ``Identity.plugin``; None for a protocol of sslbench.
+        largest_class: Share of the largest class among the test images, in [0, 1]: the top-1 of a constant answer. None if no answers
+            were compared, and in records of version 1.
     """
 
     version: int
@@ -85,6 +93,27 @@ class Measurement:
     label_sets: str | None = None
     same_as: str | None = None
     seconds: float = 0.0
+    plugin: str | None = None
+    largest_class: float | None = None
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data set of a run, in numbers of images.
+
+    Attributes:
+        train: Labelled training images, ``val`` included.
+        val: Those of ``train`` that are kept for choices.
+        test: Test images.
+        unlabelled: Images without a label that pretraining uses.
+        duplicates: Test images whose decoded pixels are equal to those of a training image.
+    """
+
+    train: int
+    val: int
+    test: int
+    unlabelled: int
+    duplicates: int
 
 
 @dataclass(frozen=True)
@@ -121,6 +150,10 @@ class Record:
         cost: Times, speed, memory and size.
         environment: Versions of Python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
         classes: Number of classes of the data set, which gives chance for top-1 and top-5; None if the run failed before it was known.
+        group: Group that the method declares; None in records of version 1.
+        recipe: What the training used: optimiser, learning rate, weight decay, warm-up and all other fields of the recipe, and all settings.
+        data: Numbers of images of the data set; None in records of version 1.
+        notes: What a reader of the row must know, one line each, for example that running statistics were measured again.
         schema_version: Version of the JSON form.
     """
 
@@ -132,6 +165,10 @@ class Record:
     cost: Cost = field(default_factory=Cost)
     environment: dict[str, Any] = field(default_factory=dict)
     classes: int | None = None
+    group: DeclaredGroup | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    data: DataFacts | None = None
+    notes: list[str] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
 

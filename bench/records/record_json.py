@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import SslbenchError
-from bench.records.record import SCHEMA_VERSION, Cost, Identity, Measurement, Record
+from bench.records.record import SCHEMA_VERSION, Cost, DataFacts, Identity, Measurement, Record
 
 
 class UnreadableRecord(SslbenchError):
@@ -48,15 +48,15 @@ def from_json(text: str) -> Record:
         raise UnreadableRecord(
             f"written by a newer sslbench (schema version {version}; this one reads {SCHEMA_VERSION})"
         )
-    if version != SCHEMA_VERSION or type(version) is not int:
-        raise UnreadableRecord(f"unknown schema version ({version!r}; this sslbench reads {SCHEMA_VERSION})")
+    if type(version) is not int or version < 1:
+        raise UnreadableRecord(f"unknown schema version ({version!r}; this sslbench reads 1 to {SCHEMA_VERSION})")
     record = _reader(Record)(data, "record")
     assert isinstance(record, Record)
     return record
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Record | Identity | Measurement | Cost):
+    if isinstance(value, Record | Identity | Measurement | Cost | DataFacts):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
@@ -127,7 +127,7 @@ def _reader(form: Any) -> Reader:
         return _list_of(_reader(arguments[0]))
     if origin is dict:
         return _dict_of(_reader(arguments[1]))
-    if form in (Record, Identity, Measurement, Cost):
+    if form in (Record, Identity, Measurement, Cost, DataFacts):
         return _object(form)
     return _exactly(form)
 
