@@ -1,12 +1,13 @@
-"""Ties with the best score of a column, mean ranks, and the order of rows."""
+"""Ties with the best score of a column, comparison with the untrained network, mean ranks, and the order of rows."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from fractions import Fraction
 
 from bench.errors import unknown
-from bench.leaderboard.significance import tied_with_best
-from bench.leaderboard.tables import GROUPS, Column, Row
+from bench.leaderboard.significance import LEVEL, difference, holm, tied_with_best
+from bench.leaderboard.tables import GROUPS, NOISE, UNTRAINED, Column, Row
 from bench.records.record import Cost
 
 COSTS = tuple(field.name for field in fields(Cost))
@@ -33,11 +34,41 @@ def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     return rows
 
 
+def with_untrained(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    """Return the rows, each accuracy with whether it is significantly above that of ``random_init`` in the same table.
+
+    The two are compared by their stored answers, paired by image and draw, and Holm's correction counts the compared rows of the
+    column. ``pixels`` and rows that are not ``ok`` are not compared, nor is any row of a table without ``random_init``.
+    """
+    rows = list(rows)
+    (untrained,) = [r for r in rows if r.label == UNTRAINED and r.status == "ok"] or [None]
+    if untrained is None:
+        return rows
+    for column in columns:
+        known = untrained.answers.get(column.id)
+        if known is None or not column.percent:
+            continue
+        compared = [
+            i
+            for i, r in enumerate(rows)
+            if r.label not in (UNTRAINED, "pixels")
+            and r.status == "ok"
+            and column.id in r.answers
+            and r.answers[column.id].paired(known)
+        ]
+        found = [difference(rows[i].answers[column.id], known) for i in compared]
+        for i, d, p in zip(compared, found, holm([d.p for d in found]), strict=True):
+            above = replace(rows[i].scores[column.id], above_untrained=d.value > 0 and p < LEVEL)
+            rows[i] = replace(rows[i], scores=rows[i].scores | {column.id: above})
+    return rows
+
+
 def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
     """Return the rows with their ranks: the mean of the ranks on ``knn``, ``linear`` and the low-shot family.
 
     The rank on the low-shot family is the mean over its columns with different label sets. A row that lacks a value has no rank and
-    does not count in the ranks of the others. Equal scores share the mean of their ranks.
+    does not count in the ranks of the others. Equal scores share the mean of their ranks: scores with the same share of right answers
+    are equal; if the answers of a row are not stored, scores that are equal after rounding.
     """
     counted = [column.id for column in default if column.same_as is None]
     low_shot = [name for name in counted if name.startswith(LOW_SHOT)]
@@ -45,7 +76,7 @@ def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
     complete = [i for i, r in enumerate(rows) if _can_be_ranked(r) and all(name in r.scores for name in counted)]
     if len(parts) < 3 or not complete:
         return list(rows)
-    ranks = {name: _ranks([rows[i].scores[name].mean for i in complete]) for name in counted}
+    ranks = {name: _ranks(_comparable([rows[i].exact(name) for i in complete])) for name in counted}
     result = list(rows)
     for position, i in enumerate(complete):
         means = [math.fsum(ranks[name][position] for name in part) / len(part) for part in parts]
@@ -67,9 +98,9 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
         if by == "method":
             found = None
         elif by == "rank":
-            found = r.rank
+            found = None if r.rank is None else round(r.rank, NOISE)
         elif by in ids:
-            found = r.scores[by].mean if by in r.scores else None
+            found = r.exact(by)[1] if by in r.scores else None
             if found is not None and ids[by].higher_is_better is not False:
                 found = -found
         else:
@@ -79,7 +110,8 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
         overall = (
             math.fsum(score.mean for name, score in r.scores.items() if ids[name].percent) if by == "rank" else 0.0
         )
-        return (math.inf if found is None else found, -overall, r.label)
+        missing = found is None or math.isnan(found)
+        return (math.inf if missing else found, -round(overall, NOISE), r.label)
 
     return sorted(rows, key=lambda r: (GROUPS.index(r.group), *value(r)))
 
@@ -88,6 +120,12 @@ def _can_be_ranked(r: Row) -> bool:
     return r.group == "methods" and r.status == "ok"
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def _comparable(scores: Sequence[tuple[Fraction | None, float]]) -> list[Fraction] | list[float]:
+    """Return the exact shares of right answers, or the rounded means if one row has no stored answers."""
+    shares = [share for share, _ in scores if share is not None]
+    return shares if len(shares) == len(scores) else [rounded for _, rounded in scores]
+
+
+def _ranks(values: Sequence[Fraction] | Sequence[float]) -> list[float]:
     """Return the rank of each value, the highest first; equal values share the mean of their ranks."""
     return [sum(v > value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]
