@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 
-LONGEST = 1000
+LONGEST = 2000
 """Longer texts are shortened in the middle."""
 
 
@@ -64,9 +64,9 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
 }
 
 
-def latex(text: str) -> str:
+def latex(text: str, longest: int = LONGEST) -> str:
     r"""Return a printable text for LaTeX without commands, comments or formulas; symbols such as † become their commands."""
-    return "".join(_LATEX.get(character, character) for character in printable(text))
+    return "".join(_LATEX.get(character, character) for character in printable(text, longest))
 
 
 def csv_cell(text: str) -> str:

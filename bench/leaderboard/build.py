@@ -293,7 +293,9 @@ def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list
         )
     if duplicates:
         of = f" of {table.images:,}" if table.images else ""
-        notes.append(f"{duplicates:,}{of} test images are also training images (equal pixels): scores are too high.")
+        notes.append(
+            f"{duplicates:,}{of} test images are also training images (equal pixels), which makes scores too high."
+        )
     if other_data_of_this_name:
         notes.append(
             f"There are different data sets of this name; this table is for fingerprint {table.fingerprint[:8]}."

@@ -35,31 +35,32 @@ def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
 
 
 def with_untrained(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Return the rows, each accuracy with whether it is significantly above that of ``random_init`` in the same table.
+    """Return the rows with their accuracies compared with those of ``random_init`` in the same table: higher, and by more than noise.
 
-    The two are compared by their stored answers, paired by image and draw, and Holm's correction counts the compared rows of the
-    column. ``pixels`` and rows that are not ``ok`` are not compared, nor is any row of a table without ``random_init``.
+    The test is that of ties, paired by image and draw; Holm's correction counts the tested rows of a column. ``pixels`` and rows that
+    are not ``ok`` are not compared, nor is any row of a table without ``random_init``.
     """
     rows = list(rows)
-    (untrained,) = [r for r in rows if r.label == UNTRAINED and r.status == "ok"] or [None]
+    untrained = next((r for r in rows if r.label == UNTRAINED and r.status == "ok"), None)
     if untrained is None:
         return rows
+    others = [i for i, r in enumerate(rows) if r.label not in (UNTRAINED, "pixels") and r.status == "ok"]
     for column in columns:
-        known = untrained.answers.get(column.id)
-        if known is None or not column.percent:
+        name = column.id
+        if not column.percent or name not in untrained.scores:
             continue
-        compared = [
-            i
-            for i, r in enumerate(rows)
-            if r.label not in (UNTRAINED, "pixels")
-            and r.status == "ok"
-            and column.id in r.answers
-            and r.answers[column.id].paired(known)
-        ]
-        found = [difference(rows[i].answers[column.id], known) for i in compared]
-        for i, d, p in zip(compared, found, holm([d.p for d in found]), strict=True):
-            above = replace(rows[i].scores[column.id], above_untrained=d.value > 0 and p < LEVEL)
-            rows[i] = replace(rows[i], scores=rows[i].scores | {column.id: above})
+        compared = [i for i in others if name in rows[i].scores]
+        known = untrained.answers.get(name)
+        tested = {}
+        if known is not None:
+            answers = {i: rows[i].answers[name] for i in compared if name in rows[i].answers}
+            tested = {i: difference(own, known) for i, own in answers.items() if own.paired(known)}
+        corrected = dict(zip(tested, holm([d.p for d in tested.values()]), strict=True))
+        for i in compared:
+            own, base = _comparable([rows[i].exact(name), untrained.exact(name)])
+            surely = tested[i].value > 0 and corrected[i] < LEVEL if i in tested else None
+            score = replace(rows[i].scores[name], above_untrained=own > base, surely_above_untrained=surely)
+            rows[i] = replace(rows[i], scores=rows[i].scores | {name: score})
     return rows
 
 

@@ -29,7 +29,8 @@ class Score:
         draw_std: Standard deviation over draws (n - 1); None for a single draw.
         interval: 95 % interval over images, draws and seeds; None for a label-free metric.
         tied_with_best: Whether it does not differ from the best score of the column; None if it was not compared.
-        above_untrained: Whether it is significantly above the score of ``random_init`` in the column; None if it was not compared.
+        above_untrained: Whether it is higher than the score of ``random_init`` in the column; None if it was not compared.
+        surely_above_untrained: Whether it is higher by more than noise; None if it was not tested.
         metrics: Means of the other metrics: ``top5`` and ``mean_class`` in percent, ``nll`` in nats.
         seeds: Number of seeds in the mean.
     """
@@ -40,6 +41,7 @@ class Score:
     interval: tuple[float, float] | None = None
     tied_with_best: bool | None = None
     above_untrained: bool | None = None
+    surely_above_untrained: bool | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seeds: int = 1
 
@@ -95,9 +97,9 @@ class Row:
 
     @property
     def nothing_above_untrained(self) -> bool:
-        """Whether the row was compared with ``random_init`` and is significantly above it in no column."""
-        compared = [score.above_untrained for score in self.scores.values() if score.above_untrained is not None]
-        return bool(compared) and not any(compared)
+        """Whether the row was tested against ``random_init`` and is above it by more than noise in no column."""
+        tested = [s.surely_above_untrained for s in self.scores.values() if s.surely_above_untrained is not None]
+        return bool(tested) and not any(tested)
 
 
 def row_name(method: str, settings: dict[str, Any], plugin: str | None) -> str:
