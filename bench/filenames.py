@@ -22,6 +22,12 @@ def slug(name: str, digest: str) -> str:
     return "-".join(part for part in (start, end, digest[:8].lower()) if part)
 
 
+def is_slug_of(slugged: str, name: str) -> bool:
+    """Return whether ``slugged`` is the slug of ``name`` with any digest."""
+    start, _, digest = slugged.rpartition("-")
+    return start == slug(name, "") and re.fullmatch(r"[0-9a-f]{8}", digest) is not None
+
+
 def file_name(name: str) -> str:
     """Return ``name`` if it is a safe file name, otherwise its slug with a hash of the name."""
     if len(name) <= _LONGEST and _SAFE.fullmatch(name) and not name.endswith("."):

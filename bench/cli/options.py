@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from bench.errors import SslbenchError
+from bench.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +87,7 @@ def load_plugins(plugins: Sequence[str] | None) -> None:
 def report_problems(problems: "Iterable[Problem]") -> None:
     """Print to the error stream each file of a results folder that was skipped."""
     for problem in problems:
-        print(f"sslbench: {problem}", file=sys.stderr)
+        print(f"sslbench: {printable(str(problem))}", file=sys.stderr)
 
 
 def end(work: Callable[[], Sequence[object]]) -> NoReturn:
