@@ -13,7 +13,9 @@ from bench.reports.numbers import COST_COLUMNS, CostColumn
 
 
 def leaderboard(
-    dataset: Annotated[str | None, typer.Option(help="Only this data set, named as in the records.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only this data set, named as for `sslbench run` or in the records.")
+    ] = None,
     budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
     on: Annotated[
@@ -50,6 +52,8 @@ def leaderboard(
     chosen: tuple[CostColumn, ...] = COST_COLUMNS if costs in (True, None) and (costs or format != "latex") else ()
     tables, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=check, sort=sort)
     shared.report_problems(problems)
+    if meaning := selection.meaning(table.dataset for table in tables.tables):
+        typer.echo(f"sslbench: {printable(meaning)}", err=True)
     if format == "table":
         from bench.reports.leaderboard import to_screen
 

@@ -1,6 +1,6 @@
 """Read the records of a results folder, and build the tables or the comparison that a user asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,6 +56,13 @@ class Selection:
         path = Path(wanted.removeprefix(FOLDER))
         # A folder is named by its name, an archive by its name without the suffix.
         return any(is_slug_of(recorded, FOLDER + name) for name in {path.resolve().name, path.stem})
+
+    def meaning(self, datasets: Iterable[str]) -> str | None:
+        """Return which of the shown data sets ``folder:PATH`` selected, in one line; None for any other name."""
+        if self.dataset is None or not self.dataset.startswith(FOLDER):
+            return None
+        shown = ", ".join(dict.fromkeys(datasets))
+        return f"--dataset {self.dataset}: shows {shown}; records keep only the last part of a folder's path"
 
 
 def read_records(results: Path, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
