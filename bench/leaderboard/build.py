@@ -153,7 +153,7 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], list[Stale]]:
     highest: dict[str, tuple[int, int]] = {}
     for record in records:
         name = _row_name(record)
-        highest[name] = max(highest.get(name, (0, 0)), _versions(record))
+        highest[name] = max(highest.get(name, _versions(record)), _versions(record))
     stale = []
     for record in records:
         identity, best = record.identity, highest[_row_name(record)]
