@@ -1,5 +1,6 @@
 """Estimate of how long runs take: from earlier records of the same method, else by a short rule."""
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -198,8 +199,9 @@ def _views(run: PlannedRun, traits: Traits) -> int:
     if not method.needs.training:
         return 0
     try:
-        pipeline = method.views(settings_of(method, run.identity.settings), traits)
-        return len(pipeline(Image.new("L" if traits.channels == 1 else "RGB", (traits.size, traits.size))))
+        with warnings.catch_warnings(action="ignore"):
+            pipeline = method.views(settings_of(method, run.identity.settings), traits)
+            return len(pipeline(Image.new("L" if traits.channels == 1 else "RGB", (traits.size, traits.size))))
     except Exception:  # a plugin's mistake: the run itself reports it
         return VIEWS
 
