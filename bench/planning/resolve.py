@@ -70,7 +70,7 @@ def resolve(request: Request, options: RunOptions, *, download: bool = True) -> 
     complete = download or not must_be_downloaded(options.dataset)
     dataset = options.dataset.load() if complete else placeholder(options.dataset)
     entries = [protocol_of(name) for name in request.protocols or protocols.DEFAULT]
-    _check_label_sets(entries, dataset)
+    _check_protocols(entries, dataset)
     named = list(request.methods) or method_names()
     if len(named) * len(request.seeds) > MOST_RUNS:
         raise SslbenchError(
@@ -229,10 +229,15 @@ def _only_trained(request: Request, named: Sequence[str]) -> tuple[list[str], di
     return trained, left_out
 
 
-def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:
+def _check_protocols(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:
+    """Raise SslbenchError if a protocol's constants do not fit together, or its label sets cannot be drawn."""
     from bench.data.label_sets import label_set
 
     for entry in entries:
+        try:
+            protocols.load(entry)
+        except (ValueError, TypeError) as error:
+            raise SslbenchError(f"protocol {entry.id}: {error}") from error
         sets = protocols.label_sets_of(entry, dataset.traits.classes)
         if sets is None:
             continue

@@ -55,10 +55,9 @@ def outlook_of(study: Study, options: RunOptions, *, force: bool, dry_run: bool)
         names = shortened([f'"{system.name}"' for system in pretraining.systems], 20)
         before = _before(study, pretraining)
         when = f"about {duration(seconds)}" if seconds else "recorded"
-        what = (
-            f"{name_of(first)} {first.backbone}, {first.epochs} epochs, {seeds_text(range(pretraining.seeds(study)))}"
-        )
-        lines.append(f"{what}{search}: {when}; for the row{'s' if len(pretraining.systems) > 1 else ''} {names}")
+        epochs = f"{first.epochs} epoch{'s' if first.epochs != 1 else ''}"
+        what = f"{name_of(first)} {first.backbone}, {epochs}, {seeds_text(range(pretraining.seeds(study)))}{before}"
+        lines.append(f"{what}: {when}; for {names}")
         total += seconds
     return Outlook(dataset, lines, total, 0 < todo == measured)
 
