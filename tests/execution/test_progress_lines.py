@@ -107,7 +107,7 @@ def test_the_time_left_follows_how_long_the_ended_runs_took():
         (3600, "1 h"),
         (4800, "1 h 20 min"),
         (86400, "1 day 0 h"),
-        (200000, "2 days 8 h"),
+        (200000, "2 days 7 h"),
     ],
 )
 def test_durations_are_written_in_words(seconds, text):
