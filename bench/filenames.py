@@ -4,7 +4,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from bench.errors import SslbenchError
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LONGEST = 64
@@ -56,3 +59,17 @@ def method_folder(method: str, settings: Mapping[str, Any]) -> str:
 def _digest(text: str) -> str:
     """Return a hash of any text, also of one with lone surrogates (a file name that is not Unicode)."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
+
+    Raises:
+        SslbenchError: There is no such user, or the user has no home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SslbenchError(
+            f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
+        ) from None

@@ -15,8 +15,8 @@ class Traits:
         std: Standard deviation of each channel over ``train``, for pixels scaled to [0, 1].
         horizontal_flip: Whether a mirrored image keeps its class.
         images: Number of pretraining images, ``train`` and ``unlabelled``; the length of a memory bank with one entry
-            per image.
-        train: Number of images in ``train``; queues are at most a quarter as long.
+            per image. Queues are at most a quarter as long.
+        train: Number of images in ``train``.
     """
 
     channels: int

@@ -9,7 +9,7 @@ from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.parts.labels import Labels, parse_labels
 from protocols.parts.training import Training
-from protocols.parts.variants import SIGN, variant
+from protocols.parts.variants import LONGEST_ID, SIGN, variant
 
 
 class UnknownProtocol(ValueError):
@@ -188,6 +188,8 @@ def resolve(id: str) -> Entry:
     """
     if id in ENTRIES:
         return ENTRIES[id]
+    if len(id) > LONGEST_ID:
+        raise UnknownProtocol(f"protocol '{id[:40]}…': an id has at most {LONGEST_ID} characters, not {len(id):,}")
     if SIGN in id:
         base = resolve(id.partition(SIGN)[0])
         try:

@@ -1,5 +1,6 @@
 """What several commands share: options, the console, and exit codes."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -57,19 +58,25 @@ def with_environment(options: "RunOptions") -> "RunOptions":
     """Return the options with the checkpoint interval of ``SSLBENCH_CHECKPOINT_SECONDS``, if that is set.
 
     Raises:
-        SslbenchError: It is not a number.
+        SslbenchError: It is not a number of seconds.
     """
     text = os.environ.get("SSLBENCH_CHECKPOINT_SECONDS")
     if text is None:
         return options
     try:
-        return replace(options, checkpoint_seconds=float(text))
+        seconds = float(text)
     except ValueError:
-        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds") from None
+        seconds = math.nan
+    if not seconds >= 0:
+        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds")
+    return replace(options, checkpoint_seconds=seconds)
 
 
 def console() -> "Console":
-    """Return the console: as wide as the terminal; without a terminal ``COLUMNS`` characters, or 160 by default."""
+    """Return the console: as wide as the terminal; without a terminal ``COLUMNS`` characters, or 160 by default.
+
+    The program has checked that ``COLUMNS`` is a number.
+    """
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))

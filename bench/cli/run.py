@@ -30,9 +30,11 @@ def run(
         typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)
+    ] = None,
     plugin: shared.RunPlugins = None,
     dataset: Annotated[
         str,
@@ -43,6 +45,7 @@ def run(
         int | None,
         typer.Option(
             min=8,
+            max=1024,
             help="Size in pixels to which the images of a folder are resized; 96 by default.",
             rich_help_panel=DATA,
         ),

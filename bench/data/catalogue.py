@@ -274,6 +274,6 @@ def default_backbone(name: str, *, transformer: bool = False) -> str:
     return TRANSFORMER[backbone] if transformer else backbone
 
 
-def batch_size(train_images: int) -> int:
-    """Return the number of images per step: 256, but at most a quarter of ``train``."""
-    return min(256, train_images // 4)
+def batch_size(images: int) -> int:
+    """Return the number of images per step: 256, but at most a quarter of the images that pretraining sees."""
+    return min(256, images // 4)

@@ -13,7 +13,7 @@ from bench.data.download import download
 from bench.data.locate import find, roots
 from bench.data.raw import RawData
 from bench.errors import SslbenchError
-from bench.filenames import slug
+from bench.filenames import expanded, slug
 
 SIZES = range(8, 1025)
 """Values of ``--image-size``, in pixels."""
@@ -50,7 +50,7 @@ def load(
     flips = entry.horizontal_flip if flip is None else flip
     try:
         if is_folder:
-            path = Path(name.removeprefix(FOLDER)).expanduser()
+            path = expanded(Path(name.removeprefix(FOLDER)))
             dataset = assemble(name, _read(entry, name, path, size), flips)
             dataset = replace(dataset, name=_folder_name(path, dataset.fingerprint))
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench.data.catalogue import FOLDER, Form, resolve
+from bench.filenames import expanded
 
 
 def cache_folder() -> Path:
@@ -23,7 +24,7 @@ def download_folder() -> Path:
 def roots(data_root: Path | None) -> list[Path]:
     """Return the folders to search: ``data_root``, or ``SSLBENCH_DATA`` if that is None; then the downloads."""
     chosen = data_root or os.environ.get("SSLBENCH_DATA") or None
-    return [*([Path(chosen).expanduser()] if chosen else []), download_folder()]
+    return [*([expanded(Path(chosen))] if chosen else []), download_folder()]
 
 
 def present(path: Path) -> Path | None:
@@ -62,7 +63,7 @@ def available(name: str, data_root: Path | None = None) -> str | None:
     if entry.package is not None:
         return f"in {entry.package}"
     if name.startswith(FOLDER):
-        path = Path(name.removeprefix(FOLDER)).expanduser()
+        path = expanded(Path(name.removeprefix(FOLDER)))
         return str(path) if path.exists() else None
     found = find(name, roots(data_root))
     return str(found) if found else None

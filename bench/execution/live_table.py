@@ -8,6 +8,8 @@ from bench.planning.plan import PlannedRun
 
 _MIN_WIDTH = 6
 """Smallest width of a column in characters."""
+_END_WIDTH = len("  ok (1234 s)")
+"""Width of the end of a line in characters."""
 
 
 class LiveTable:
@@ -24,7 +26,8 @@ class LiveTable:
         self.ended = 0
         self._width = max(len(label(run.identity)) for run in runs)
         self._count = len(str(self.total))
-        self._fits = self._count * 2 + 4 + self._width + len(self._row([""] * len(self.columns))) <= width
+        needed = self._count * 2 + 4 + self._width + len(self._row([""] * len(self.columns))) + _END_WIDTH
+        self._fits = needed <= width
 
     def heading(self) -> list[str]:
         """Return the heading, with one line for each part of the protocols' ids; nothing if the columns do not fit."""

@@ -31,9 +31,16 @@ class Assignment:
 
 
 def start_fork_server() -> None:
-    """Start the process from which runs are forked, so that it imports torch while the runs are planned."""
+    """Start the process from which runs are forked, so that it imports torch while the runs are planned.
+
+    It ignores Ctrl-C from its first instruction; otherwise it would print a traceback while it imports.
+    """
     _fork_server()
-    forkserver.ensure_running()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class Worker:

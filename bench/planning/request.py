@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_type_hints
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.errors import SslbenchError
+from bench.planning.ranges import fits, out_of_range, type_name
 from bench.planning.settings import parse_settings
 from bench.registry.methods import check_method
 from bench.registry.plugins import load_installed_protocols, load_plugin
 from bench.training.options import RunOptions
 from protocols import catalogue as protocols
+from protocols.parts.ranges import RANGES
+from protocols.parts.training import Training
 
 ViewsEngine = Literal["auto", "batched", "per-sample"]
 
@@ -65,6 +68,8 @@ def check_names(request: Request, options: RunOptions) -> None:
     load_installed_protocols()
     for name in request.protocols:
         protocol_of(name)
+    if len(set(request.protocols)) < len(request.protocols):
+        raise SslbenchError("a protocol is given twice; give each protocol once")
     if len(set(request.methods)) < len(request.methods):
         raise SslbenchError("a method is given twice; give each method once")
     parse_settings(request.settings)
@@ -81,9 +86,24 @@ def protocol_of(name: str) -> "protocols.Entry":
     """Return a protocol by its id.
 
     Raises:
-        SslbenchError: The id is unknown; the message suggests the nearest one.
+        SslbenchError: The id is unknown (the message suggests the nearest one), or a changed constant is out of its range.
     """
     try:
-        return protocols.resolve(name)
+        entry = protocols.resolve(name)
     except ValueError as error:
         raise SslbenchError(str(error)) from error
+    for constant, value in entry.constants.items():
+        if isinstance(value, Training):
+            for field, expected in get_type_hints(Training, include_extras=True).items():
+                _check_constant(entry, f"{constant}.{field}", getattr(value, field), expected)
+        elif constant in RANGES and value is not None:
+            _check_constant(entry, constant, value, RANGES[constant])
+    return entry
+
+
+def _check_constant(entry: "protocols.Entry", constant: str, value: Any, expected: Any) -> None:
+    if not fits(value, expected):
+        raise SslbenchError(f"protocol {entry.id}: {constant} takes {type_name(expected)}, not {value!r}")
+    reason = out_of_range(value, expected)
+    if reason is not None:
+        raise SslbenchError(f"protocol {entry.id}: {constant}={value} {reason}")

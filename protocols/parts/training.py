@@ -1,7 +1,13 @@
 """Constants of the training of a classifier: steps, learning rates, optimiser; imports no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Interval
+
+from protocols.parts.ranges import Count, NotNegative
+
+Passes = Annotated[int, Interval(ge=0, le=1_000_000)]
 
 
 @dataclass(frozen=True)
@@ -18,12 +24,12 @@ class Training:
         augmentation: Augmentation of every image in every step.
     """
 
-    steps: int
-    passes: int
-    batch: int
+    steps: Count
+    passes: Passes
+    batch: Count
     # The name is fixed: the protocol ids in committed records contain it (training.trunk_rate).
-    trunk_rate: float
-    head_rate: float
+    trunk_rate: NotNegative
+    head_rate: NotNegative
     optimizer: Literal["sgd", "adamw"] = "sgd"
     augmentation: Literal["shift", "crop"] = "shift"
 
