@@ -42,7 +42,7 @@ def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema_version": 2}, "newer sslbench"),
+        ({"schema_version": 3}, "newer sslbench"),
         ({"schema_version": "1"}, "unknown schema version"),
         ({"status": "fine"}, "status is 'fine'"),
         ({"identity": {"dataset": "digits"}}, "identity is incomplete"),
