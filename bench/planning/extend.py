@@ -44,10 +44,10 @@ def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
 
 def _has_begun(identity: Identity, store: Store) -> bool:
     """Return whether a checkpoint or an encoder of the run is stored."""
-    from bench.records.checkpoints import is_checkpoint, stored_encoder
+    from bench.records.checkpoints import is_checkpoint, is_encoder
 
     has_checkpoint = is_checkpoint(store.checkpoint_path(identity), identity)
-    return has_checkpoint or stored_encoder(store.encoder_path(identity), identity) is not None
+    return has_checkpoint or is_encoder(store.encoder_path(identity), identity)
 
 
 def _finished(identity: Identity, budget: str, store: Store) -> list[Identity]:
