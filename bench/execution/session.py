@@ -55,6 +55,7 @@ def perform(request: Request, options: RunOptions, console: "Console", *, dry_ru
         resolve_device(options.device)
         if not dry_run:
             store.check_writable()
+            store.remove_abandoned()
             start_fork_server()
 
     plan = plan_runs(request, options, prepare)

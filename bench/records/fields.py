@@ -35,7 +35,7 @@ def _number(value: Any) -> float:
 def _numbers(value: Any) -> list[float]:
     if type(value) is not list or len(value) > CURVE_POINTS:
         raise ValueError(f"is not a list of at most {CURVE_POINTS} numbers")
-    if value and set(map(type, value)) <= {int, float} and -LARGEST <= min(value) and max(value) <= LARGEST:
+    if value and set(map(type, value)) <= {int, float} and min(value) >= -LARGEST and max(value) <= LARGEST:
         return value
     return [_number(entry) for entry in value]
 

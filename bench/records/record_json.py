@@ -13,7 +13,6 @@ from bench.records.consistency import disagreement, disagreement_within
 from bench.records.fields import text_of
 from bench.records.record import SCHEMA_VERSION, Cost, DataFacts, Identity, Measurement, Record
 
-
 _SHOWN = 200
 """Largest number of characters of a value of a file in a message."""
 
@@ -60,27 +59,31 @@ def from_json(text: str | bytes) -> Record:
     return record
 
 
-def checked(measurement: Measurement) -> Measurement:
-    """Return a measurement as it is read back from a record.
+def check(measurement: Measurement) -> None:
+    """Check that a measurement can be recorded.
 
     Raises:
         UnreadableRecord: It could not be read back, because a value is out of bounds or its parts contradict each other.
     """
     try:
         text = json.dumps(_plain(measurement), allow_nan=False)
-        found = TypeAdapter(Measurement).validate_json(text)
+        found = _measurement_validator().validate_json(text)
     except ValidationError as error:
         raise UnreadableRecord(_reason(error)) from None
     except (TypeError, ValueError, RecursionError) as error:
         raise UnreadableRecord(_shown(str(error))) from None
     if (reason := disagreement_within(found)) is not None:
         raise UnreadableRecord(_printable(reason))
-    return found
 
 
 @cache
 def _validator() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
+
+
+@cache
+def _measurement_validator() -> TypeAdapter[Measurement]:
+    return TypeAdapter(Measurement)
 
 
 def _reason(error: ValidationError) -> str:

@@ -111,16 +111,18 @@ class Store:
             One line for the user if a file was renamed, otherwise None.
 
         Raises:
+            UnreadableRecord: The record could not be read back.
             StorageError: The disk is full or the folder is not writable; an existing record stays unchanged.
         """
         path = self.record_path(record.identity)
+        text = _readable(record)
         found = self.read_file(path)
         message = (
             f"{path} could not be read ({found.reason}): renamed to {set_aside(path, 'kept')}"
             if isinstance(found, Problem)
             else None
         )
-        write_text(path, to_json(record))
+        write_text(path, text)
         return message
 
     def files(self, identity: Identity) -> list[Path]:
@@ -219,6 +221,16 @@ def read_record(path: Path) -> Record | Problem | None:
         return Problem(path, str(error))
     except OSError as error:
         return Problem(path, error.strerror or str(error))
+
+
+def _readable(record: Record) -> str:
+    """Return the JSON text of a record; raise UnreadableRecord if it could not be read back."""
+    try:
+        text = to_json(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnreadableRecord(str(error).partition("\n")[0]) from None
+    from_json(text)
+    return text
 
 
 def _delete(paths: list[Path]) -> list[Path]:
