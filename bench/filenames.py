@@ -56,11 +56,6 @@ def method_folder(method: str, settings: Mapping[str, Any]) -> str:
     return f"{file_name(method)}+{text}"
 
 
-def _digest(text: str) -> str:
-    """Return a hash of any text, also of one with lone surrogates (a file name that is not Unicode)."""
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
 def expanded(path: Path) -> Path:
     """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
 
@@ -73,3 +68,8 @@ def expanded(path: Path) -> Path:
         raise SslbenchError(
             f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
         ) from None
+
+
+def _digest(text: str) -> str:
+    """Return a hash of any text, also of one with lone surrogates (a file name that is not Unicode)."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

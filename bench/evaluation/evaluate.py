@@ -1,5 +1,6 @@
 """Evaluates an encoder: extracts its features once, runs protocols on them and scores their predictions."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -13,6 +14,7 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set, label_sets_hash
 from bench.device import exact_float32
+from bench.errors import Diverged
 from bench.evaluation.features import extract, fresh_copy
 from bench.evaluation.score import score
 from bench.pretrained.method import RestartableEncoder
@@ -91,11 +93,17 @@ class Evaluation:
         """Return why the features have collapsed, or None if they have not.
 
         The thresholds are in the protocol catalogue; untrained encoders and raw pixels pass them.
+
+        Raises:
+            Diverged: The features are not finite, or too large to be measured.
         """
         values = {
             name: catalogue.load(catalogue.resolve(name)).predict(self.task(name)).metrics[name]
             for name in catalogue.COLLAPSED
         }
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} of the features is not finite")
         for name, threshold in catalogue.COLLAPSED.items():
             if values[name] < threshold:
                 return f"{name} {values[name]:.3g} is below {threshold:g}"

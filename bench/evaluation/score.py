@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.data.dataset import SealedLabels
+from bench.errors import Diverged
 from protocols.base import Predictions
 
 TOP = 5
@@ -38,7 +39,8 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
     """Compare predictions with the test labels, which are opened once.
 
     Raises:
-        ValueError: Scores have the wrong shape or are not finite, or there are predictions during training on another task than
+        Diverged: Scores are not finite.
+        ValueError: Scores have the wrong shape, or there are predictions during training on another task than
             the development task.
     """
     if predictions.trail and not sealed.development:
@@ -105,5 +107,5 @@ def _validated(block: Tensor, images: int, classes: int) -> Tensor:
     if tuple(block.shape) != (images, classes):
         raise ValueError(f"predictions have shape {tuple(block.shape)}, expected {(images, classes)}")
     if not bool(torch.isfinite(block).all()):
-        raise ValueError("predictions are not finite")
+        raise Diverged("the predictions are not finite")
     return block

@@ -6,8 +6,12 @@ from multiprocessing.connection import Connection
 
 from bench.errors import Stopped, StorageError
 from bench.execution.events import RunEnded, RunLocked, RunUpdate, metrics_of
+from bench.execution.failures import cause_of, record_failure, with_log
 from bench.execution.orphan import end_with_session
 from bench.planning.plan import PlannedRun
+from bench.records.record import Record
+from bench.records.run_log import RunLog
+from bench.records.store import Store
 from bench.training.context import Progress, RunContext
 from bench.training.options import RunOptions
 
@@ -39,12 +43,34 @@ class _Child:
 
     def carry_out(self, slot: int, wait: bool) -> RunEnded | RunLocked:
         """Carry out the run and return how it ended."""
-        from bench.device import device_of_slot
-        from bench.execution.run import execute
-        from bench.records.store import Store
-        from bench.registry.plugins import load_installed_protocols, load_plugin
+        from bench.execution.run import DataChanged
 
         identity = self.run.identity
+        log = Store(self.options.results).log_path(identity)
+        try:
+            record = self._execute(slot, wait)
+        except Stopped as error:
+            return RunEnded(identity, "interrupted", str(error))
+        except DataChanged as error:
+            return RunEnded(identity, "failed", str(error))
+        except StorageError:
+            raise
+        except BaseException as error:  # what a plugin or the loading of the data raises is the trouble of this run
+            RunLog(log, self._send).failure("failed", error)
+            message = record_failure(identity, cause_of(error), self.options)
+            shown = with_log(cause_of(error), log)
+            return RunEnded(identity, "failed", f"{shown}; {message}" if message else shown)
+        if record is None:
+            return RunLocked(identity)
+        cause = with_log(record.cause, log) if record.status == "failed" else record.cause
+        return RunEnded(identity, record.status, cause, metrics_of(record.protocols))
+
+    def _execute(self, slot: int, wait: bool) -> Record | None:
+        """Load what the run needs in this process, and carry it out."""
+        from bench.device import device_of_slot
+        from bench.execution.run import execute
+        from bench.registry.plugins import load_installed_protocols, load_plugin
+
         for plugin in self.options.plugins:
             load_plugin(plugin)
         load_installed_protocols()
@@ -56,13 +82,7 @@ class _Child:
             on_progress=self._on_progress,
             on_message=self._send,
         )
-        try:
-            record = execute(self.run, self.options.dataset.load(), context, wait=wait)
-        except Stopped as error:
-            return RunEnded(identity, "interrupted", str(error))
-        if record is None:
-            return RunLocked(identity)
-        return RunEnded(identity, record.status, record.cause, metrics_of(record.protocols))
+        return execute(self.run, self.options.dataset.load(), context, wait=wait)
 
     def _on_sigterm(self, *_: object) -> None:
         self.terminated = True

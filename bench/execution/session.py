@@ -92,7 +92,9 @@ def prepare(options: RunOptions, *, dry_run: bool) -> None:
     number_of_jobs(options.jobs, 1, 1)
     resolve_device(options.device)
     if not dry_run:
-        Store(options.results).check_writable()
+        store = Store(options.results)
+        store.check_writable()
+        store.remove_abandoned()
         start_fork_server()
 
 

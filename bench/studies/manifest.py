@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import SslbenchError
 from bench.records.record import Record
-from bench.records.store import Problem, read_record
+from bench.records.store import Problem, Store
 from bench.studies.results import SearchResult, StudyResults, SystemResult
 
 SCHEMA_VERSION = 1
@@ -113,7 +113,8 @@ def load_results(results: Path, runs: StudyRuns) -> StudyResults:
 
 def records_of(results: Path, row: SystemRecords) -> list[Record]:
     """Return the records of a row that can be read."""
-    found = [read_record(results / path) for path in row.records]
+    store = Store(results)
+    found = [store.read_file(results / path) for path in row.records]
     return [record for record in found if record is not None and not isinstance(record, Problem)]
 
 
