@@ -77,6 +77,8 @@ class Encoder(nn.Module):
         code: Linear layer whose outputs are the features, or None if the backbone's features are used.
         dim: Number of features.
         map_dim: Number of channels of the feature map, if there is one.
+        notes: What a reader of its row must know, one line each, for example how an encoder from elsewhere expects its images.
+        lacks_statistics: Whether its batch norms get running statistics from one pass over ``train``, because its weights came without.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class Encoder(nn.Module):
         self.code = code
         self.dim = backbone.dim if code is None else code.out_features
         self.map_dim = backbone.dim
+        self.notes: tuple[str, ...] = ()
+        self.lacks_statistics = False
 
     def untrained(self, backbone: Backbone) -> "Encoder":
         """Return the same encoder on another backbone; a code layer is initialised from torch's global generator."""

@@ -17,6 +17,7 @@ class Traits:
         images: Number of pretraining images, ``train`` and ``unlabelled``; the length of a memory bank with one entry
             per image. Queues are at most a quarter as long.
         train: Number of images in ``train``.
+        taken_from: Data set from which the images were taken, if it is one that encoders are often pretrained on; else None.
     """
 
     channels: int
@@ -27,3 +28,4 @@ class Traits:
     horizontal_flip: bool
     images: int
     train: int
+    taken_from: str | None = None

@@ -62,7 +62,8 @@ def load(
         raise SslbenchError(
             f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its permissions"
         ) from cause
-    return development_task(dataset) if development else dataset
+    dataset = development_task(dataset) if development else dataset
+    return replace(dataset, traits=replace(dataset.traits, taken_from=entry.taken_from))
 
 
 def _size(name: str, entry: Entry, image_size: int | None) -> int:

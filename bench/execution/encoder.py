@@ -82,7 +82,7 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         precision = choose_precision(device, method.backbone.kind)
         training, views = _train(method, run, dataset, context, log)
     network = method.encoder().to(device).eval()
-    if method.needs.statistics:
+    if method.needs.statistics or network.lacks_statistics:
         calibrate_batch_norm(network, dataset.train_images, lambda x: prepare(x, network.input, device))
     details = {
         "device": device_name(device),

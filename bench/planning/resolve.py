@@ -177,7 +177,7 @@ def _runs_of_pretrained(
     backbone = origin.backbone()
     if backbone is None and request.backbone is not None and len(request.methods) == 1:
         raise SslbenchError(f"{name} has its own network; remove --backbone")
-    built = origin.build(dataset.traits, changed.get("size"))
+    built = origin.build(dataset.traits, settings_of(method, changed))
     common = _versions(dataset, options, method, backbone) | {
         "method": record_name(origin),
         "budget": NO_BUDGET,
@@ -186,7 +186,7 @@ def _runs_of_pretrained(
         "settings": changed,
     }
     versions = {entry.id: entry.version for entry in entries}
-    return [Wanted(Identity(**common, seed=seed), versions, name) for seed in request.seeds], built.notes
+    return [Wanted(Identity(**common, seed=seed), versions, name) for seed in request.seeds], built.lines
 
 
 def _versions(dataset: "Dataset", options: RunOptions, method: type["Method"], backbone: str | None) -> dict[str, Any]:
