@@ -20,8 +20,9 @@ the batch, a plain standard deviation has an infinite derivative, and one such b
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from annotated_types import Interval
 from lightly.loss import BarlowTwinsLoss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
@@ -29,6 +30,7 @@ from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform,
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, NotNegative, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -44,11 +46,11 @@ class BarlowTwinsSettings:
         rotation: Largest rotation, in degrees, applied to half of the views; 0 for none.
     """
 
-    redundancy: float = 0.0051
-    scale: float = 0.1
-    dim: int = 4
-    min_scale: float = 0.08
-    rotation: float = 0.0
+    redundancy: NotNegative = 0.0051
+    scale: Positive = 0.1
+    dim: Multiple = 4
+    min_scale: PositiveFraction = 0.08
+    rotation: Annotated[float, Interval(ge=0, le=180)] = 0.0
 
 
 class BarlowTwins(Method):

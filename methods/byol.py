@@ -37,6 +37,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction
 from methods.traits import Traits
 
 
@@ -51,10 +52,10 @@ class BYOLSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    momentum: float = 0.99
-    hidden: int = 8
-    dim: int = 256
-    min_scale: float = 0.08
+    momentum: Fraction = 0.99
+    hidden: Multiple = 8
+    dim: Count = 256
+    min_scale: PositiveFraction = 0.08
 
 
 class BYOL(Method):

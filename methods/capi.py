@@ -42,6 +42,7 @@ from methods.parts.masked import attention_heads, drawing_from, encode_kept, vit
 from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import Count, Fraction, Part, Positive, PositiveFraction
 from methods.traits import Traits
 
 CLUSTERING_RATE = 2.0
@@ -64,13 +65,13 @@ class CAPISettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    clusters: int = 32
-    masked: float = 0.65
-    momentum: float = 0.95
-    depth: float = 0.5
-    teacher_temperature: float = 0.06
-    student_temperature: float = 0.12
-    min_scale: float = 0.6
+    clusters: Count = 32
+    masked: Part = 0.65
+    momentum: Fraction = 0.95
+    depth: PositiveFraction = 0.5
+    teacher_temperature: Positive = 0.06
+    student_temperature: Positive = 0.12
+    min_scale: PositiveFraction = 0.6
 
 
 class CAPI(Method):

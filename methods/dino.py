@@ -42,6 +42,7 @@ from methods.parts.distillation import PrototypeHead, ViewLoss
 from methods.parts.multi_crop import multi_crop
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -64,18 +65,18 @@ class DINOSettings:
         min_local_scale: Smallest local crop, as a fraction of the image's area.
     """
 
-    student_temperature: float = 0.1
-    teacher_temperature: float = 0.04
-    centre: float = 0.9
-    momentum: float = 0.99
-    hidden: int = 4
-    bottleneck: float = 0.5
-    prototypes: int = 8
-    frozen: float = 0.2
-    local_views: int | None = None
-    min_scale: float = 0.08
-    border: float = 0.4
-    min_local_scale: float = 0.15
+    student_temperature: Positive = 0.1
+    teacher_temperature: Positive = 0.04
+    centre: Fraction = 0.9
+    momentum: Fraction = 0.99
+    hidden: Multiple = 4
+    bottleneck: Positive = 0.5
+    prototypes: Multiple = 8
+    frozen: Fraction = 0.2
+    local_views: LocalViews | None = None
+    min_scale: PositiveFraction = 0.08
+    border: PositiveFraction = 0.4
+    min_local_scale: PositiveFraction = 0.15
 
 
 class DINO(Method):

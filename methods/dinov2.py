@@ -18,6 +18,7 @@ from methods.base import Backbone, Batch, Loss, Recipe
 from methods.ibot import IBOT, IBOTSettings
 from methods.parts.masked import vit_of
 from methods.parts.precision import in_float32
+from methods.ranges import Fraction, NotNegative, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -31,11 +32,11 @@ class DINOv2Settings(IBOTSettings):
         patch_rate: Additional factor on the learning rate of the patch embedding.
     """
 
-    temperature_warmup: float = 0.06
-    border: float = 0.32
-    koleo: float = 0.1
-    layer_decay: float = 0.9
-    patch_rate: float = 0.2
+    temperature_warmup: Fraction = 0.06
+    border: PositiveFraction = 0.32
+    koleo: NotNegative = 0.1
+    layer_decay: PositiveFraction = 0.9
+    patch_rate: Positive = 0.2
 
 
 class DINOv2(IBOT):

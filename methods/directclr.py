@@ -22,6 +22,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -36,10 +37,10 @@ class DirectCLRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.1
-    share: float = 360 / 2048
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    temperature: Positive = 0.1
+    share: PositiveFraction = 360 / 2048
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class DirectCLR(Method):

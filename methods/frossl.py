@@ -26,6 +26,7 @@ from lightly.transforms.torchvision_v2_compatibility import torchvision_transfor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, NotNegative, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -41,11 +42,11 @@ class FroSSLSettings:
         jitter: Strength of the colour jitter.
     """
 
-    invariance: float = 1.0
-    hidden: int = 4
-    dim: int = 2
-    min_scale: float = 1.0
-    jitter: float = 1.0
+    invariance: NotNegative = 1.0
+    hidden: Multiple = 4
+    dim: Multiple = 2
+    min_scale: PositiveFraction = 1.0
+    jitter: Strength = 1.0
 
 
 class FroSSL(Method):

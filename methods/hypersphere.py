@@ -26,6 +26,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Multiple, NotNegative, Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -42,12 +43,12 @@ class HypersphereSettings:
         jitter: Strength of the colour jitter.
     """
 
-    t: float = 2.0
-    uniformity: float = 1.0
-    hidden: int = 1
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    t: Positive = 2.0
+    uniformity: NotNegative = 1.0
+    hidden: Multiple = 1
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class Hypersphere(Method):

@@ -31,6 +31,7 @@ from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
+from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 SMALLEST_BLOCK = 4
@@ -60,22 +61,22 @@ class IBOTSettings:
         min_scale: Smallest local crop, as a fraction of the image's area.
     """
 
-    student_temperature: float = 0.1
-    first_temperature: float = 0.04
-    teacher_temperature: float = 0.07
-    temperature_warmup: float = 0.0375
-    centre: float = 0.9
-    momentum: float = 0.99
-    hidden: int = 4
-    bottleneck: float = 0.5
-    prototypes: int = 8
-    frozen: float = 0.2
-    masked_images: float = 0.5
-    least_masked: float = 0.1
-    most_masked: float = 0.5
-    local_views: int = 2
-    border: float = 0.25
-    min_scale: float = 0.15
+    student_temperature: Positive = 0.1
+    first_temperature: Positive = 0.04
+    teacher_temperature: Positive = 0.07
+    temperature_warmup: Fraction = 0.0375
+    centre: Fraction = 0.9
+    momentum: Fraction = 0.99
+    hidden: Multiple = 4
+    bottleneck: Positive = 0.5
+    prototypes: Multiple = 8
+    frozen: Fraction = 0.2
+    masked_images: Fraction = 0.5
+    least_masked: Fraction = 0.1
+    most_masked: Fraction = 0.5
+    local_views: LocalViews = 2
+    border: PositiveFraction = 0.25
+    min_scale: PositiveFraction = 0.15
 
 
 class IBOT(Method):

@@ -28,6 +28,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -45,13 +46,13 @@ class LeJEPASettings:
         jitter: Strength of the colour jitter.
     """
 
-    gaussian: float = 0.02
-    directions: int = 256
-    views: int = 4
-    hidden: int = 4
-    dim: int = 16
-    min_scale: float = 0.08
-    jitter: float = 1.0
+    gaussian: Fraction = 0.02
+    directions: Count = 256
+    views: Views = 4
+    hidden: Multiple = 4
+    dim: Count = 16
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 1.0
 
 
 class LeJEPA(Method):

@@ -29,6 +29,7 @@ from torch.nn.functional import normalize
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -44,11 +45,11 @@ class MMCRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    views: int = 2
-    hidden: int = 1
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    views: Views = 2
+    hidden: Multiple = 1
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class MMCR(Method):

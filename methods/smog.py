@@ -38,6 +38,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
 from methods.parts.teacher import follow, teacher_of
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction, Whole
 from methods.traits import Traits
 
 FEWEST_GROUPS = 32
@@ -60,15 +61,15 @@ class SMoGSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    groups: int = 300
-    group_momentum: float = 0.99
-    momentum: float = 0.99
-    temperature: float = 0.1
-    bank: int = 10_000
-    resets: int = 10
-    hidden: int = 4
-    dim: int = 128
-    min_scale: float = 0.2
+    groups: Count = 300
+    group_momentum: Fraction = 0.99
+    momentum: Fraction = 0.99
+    temperature: Positive = 0.1
+    bank: Count = 10_000
+    resets: Whole = 10
+    hidden: Multiple = 4
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.2
 
 
 class SMoG(Method):

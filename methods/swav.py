@@ -38,6 +38,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 FEWEST_PROTOTYPES = 64
@@ -61,17 +62,17 @@ class SwAVSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.1
-    epsilon: float = 0.02
-    iterations: int = 3
-    prototypes: int = 3000
-    frozen: float = 0.01
-    queue: int = 3840
-    queue_from: float = 0.05
-    hidden: int = 4
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    temperature: Positive = 0.1
+    epsilon: Positive = 0.02
+    iterations: Count = 3
+    prototypes: Count = 3000
+    frozen: Fraction = 0.01
+    queue: Count = 3840
+    queue_from: Fraction = 0.05
+    hidden: Multiple = 4
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class SwAV(Method):

@@ -35,6 +35,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import Count, Fraction, Multiple, NotNegative, PositiveFraction
 from methods.traits import Traits
 
 
@@ -51,12 +52,12 @@ class TiCoSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    beta: float = 0.9
-    rho: float = 8.0
-    momentum: float = 0.996
-    hidden: int = 2
-    dim: int = 256
-    min_scale: float = 0.08
+    beta: Fraction = 0.9
+    rho: NotNegative = 8.0
+    momentum: Fraction = 0.996
+    hidden: Multiple = 2
+    dim: Count = 256
+    min_scale: PositiveFraction = 0.08
 
 
 class TiCo(Method):

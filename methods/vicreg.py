@@ -25,6 +25,7 @@ from lightly.transforms.vicreg_transform import VICRegTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, NotNegative, PositiveFraction
 from methods.traits import Traits
 
 
@@ -40,11 +41,11 @@ class VICRegSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    invariance: float = 25.0
-    variance: float = 50.0
-    covariance: float = 1.0
-    dim: int = 4
-    min_scale: float = 0.2
+    invariance: NotNegative = 25.0
+    variance: NotNegative = 50.0
+    covariance: NotNegative = 1.0
+    dim: Multiple = 4
+    min_scale: PositiveFraction = 0.2
 
 
 class VICReg(Method):

@@ -30,6 +30,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction
 from methods.traits import Traits
 
 
@@ -46,12 +47,12 @@ class VICRegLSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    alpha: float = 0.75
-    matches: int = 16
-    few_matches: int = 4
-    dim: int = 4
-    local_dim: int = 128
-    min_scale: float = 0.2
+    alpha: Fraction = 0.75
+    matches: Count = 16
+    few_matches: Count = 4
+    dim: Multiple = 4
+    local_dim: Count = 128
+    min_scale: PositiveFraction = 0.2
 
 
 class VICRegL(Method):

@@ -24,6 +24,7 @@ from lightly.transforms.vicreg_transform import VICRegViewTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -41,13 +42,13 @@ class VISRegSettings:
         jitter: Strength of the colour jitter.
     """
 
-    regularisation: float = 0.6
-    directions: int = 1024
-    views: int = 4
-    hidden: int = 4
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 1.0
+    regularisation: Fraction = 0.6
+    directions: Count = 1024
+    views: Views = 4
+    hidden: Multiple = 4
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 1.0
 
 
 class VISReg(Method):
