@@ -8,10 +8,11 @@ four patches, or at least one if the least masked crop has fewer than four maske
 with its class token.
 
 Deviations: as in ``dino``, the head keeps its ratio to the backbone and has batch norm and Xavier initialisation, the
-prototypes are frozen for a fifth of the training, and the teacher's momentum rises from 0.99 to 1 (theirs: from
-0.996). The learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at
-least 0.15 of the area (theirs: 0.05). Images of up to 32 pixels are not blurred. The centre of the patches follows only
-the masked ones, as in lightly. The recipe was not chosen by scores.
+prototypes are frozen for a fifth of the training, and the teacher's momentum rises from 0.99 to 1 (theirs: from 0.996).
+The learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at least 0.15
+of the area (theirs: 0.05). Images of up to 32 pixels are not blurred. Gradients are clipped by their norm over all
+parameters (theirs: parameter by parameter), and there is no stochastic depth (theirs: 0.1). The centre of the patches
+follows only the masked ones, as in lightly. The recipe was not chosen by scores.
 """
 
 from collections.abc import Callable
@@ -97,7 +98,11 @@ class IBOT(Method):
         features = self.backbone.dim
         prototypes = settings.prototypes * features
         self.head = PrototypeHead(
-            features, settings.hidden * features, int(settings.bottleneck * features), prototypes, fixed_length=False
+            features,
+            settings.hidden * features,
+            max(1, int(settings.bottleneck * features)),
+            prototypes,
+            fixed_length=False,
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, features))
         self.teacher_backbone = teacher_of(self.backbone)

@@ -5,10 +5,11 @@ at batch size 256; four equally augmented views (crops of at least 0.08 of the a
 solarisation 0.2); a projector of 2048, 2048 and 16 on 512 features; weight 0.02 of the Gaussian term; 256 random
 directions per step.
 
-Deviations: the projector keeps its ratio to the backbone (four times its features). The weight decay is 5e-4 on a
-convolutional backbone, and the published 0.05 on a transformer. The warm-up is a tenth of the training. The learning
-rate falls on a cosine to zero, not to half its value. Images of up to 32 pixels are not blurred. Biases and norms have
-no weight decay.
+Deviations: the projector keeps its ratio to the backbone (four times its features). The weight decay is 5e-4
+(practically none, as in ``byol``) on a convolutional backbone, and the published 0.05 on a transformer. The warm-up is
+a tenth of the training. The learning rate falls on a cosine to zero, not to half its value. Images of up to 32 pixels
+are not blurred. Biases and norms have no weight decay. On a transformer, the embedding is computed from the mean of the
+patch tokens, not from the class token, and there is no stochastic depth (theirs: 0.1).
 
 lightly's ``LeJEPALoss`` does not accept training without local views, so its two terms are combined here.
 """

@@ -12,9 +12,9 @@ Deviations: the learning rate is 0.001 at batch size 256 (theirs: 1.5e-4), and t
 1 (theirs: from 0.996), because the training is short. The prototypes are frozen for half of the training; otherwise all
 assignments become alike (see ``dino``). With learning rate 0.002, momentum 0.99 and prototypes trained from the start,
 the loss on digits stayed at the logarithm of their number. There are two focal views (theirs: ten) of at least 0.15 of
-the area (theirs: 0.05, which is only a few pixels here). The colour jitter is halved. Crops are bicubic. The
-projector's hidden layers keep their ratio to the backbone. Images of up to 32 pixels are not blurred. The recipe was
-not chosen by scores.
+the area (theirs: 0.05, which is only a few pixels here). The colour jitter is halved. Crops are bicubic. The norm at
+which gradients are clipped includes the prototypes (theirs: only the network). The projector's hidden layers keep their
+ratio to the backbone. Images of up to 32 pixels are not blurred. The recipe was not chosen by scores.
 """
 
 import math

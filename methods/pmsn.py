@@ -9,17 +9,17 @@ prior it equals MSN's. lightly's ``PMSNLoss`` is not used: it computes KL(prior 
 Deviations: as in ``msn``. The recipe was not chosen by scores.
 """
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import kl_div
 
-from methods.base import Backbone
+from methods.base import Backbone, Recipe
 from methods.msn import MSN, MSNSettings
-from methods.ranges import NotNegative
 from methods.traits import Traits
 
 
@@ -31,7 +31,7 @@ class PMSNSettings(MSNSettings):
         exponent: The target use of the k-th prototype is proportional to k to the power of minus ``exponent``.
     """
 
-    exponent: NotNegative = 0.25
+    exponent: Annotated[float, Interval(ge=0, le=10)] = 0.25
 
 
 class PMSN(MSN):
@@ -39,7 +39,10 @@ class PMSN(MSN):
 
     title: ClassVar[str] = "PMSN"
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.07277"
+    recipe: ClassVar[Recipe] = replace(MSN.recipe, version=2)
     Settings: ClassVar[type[Any]] = PMSNSettings
+
+    power_law: Tensor
 
     def __init__(self, backbone: Backbone | None, settings: PMSNSettings, traits: Traits) -> None:
         super().__init__(backbone, settings, traits)

@@ -4,11 +4,13 @@ Recipe: the authors' on Imagenette (https://github.com/HaiyuWu/visreg, imagenett
 and no local ones; a projector of 2048, 2048 and 128 on 512 features; weight 0.6 of the three regularisers; gradients
 clipped at norm 1.
 
-Deviations: AdamW with learning rate 0.002 at batch size 256 instead of 0.001 at 64. The weight decay is 5e-4 on a
-convolutional backbone, and the published 0.05 on a transformer. There are 1024 random directions per step instead of
-4096, whose sorting took longer than a small backbone. The projector keeps its ratio to the backbone (four times its
-features). The views are those of lightly's VICReg with full colour jitter. Images of up to 32 pixels are not blurred.
-The warm-up is a tenth of the training. Biases and norms have no weight decay.
+Deviations: AdamW with learning rate 0.002 at batch size 256 instead of 0.001 at 64. The weight decay is 5e-4
+(practically none, as in ``byol``) on a convolutional backbone, and the published 0.05 on a transformer. There are 1024
+random directions per step instead of 4096, whose sorting took longer than a small backbone. The projector keeps its
+ratio to the backbone (four times its features). The views are those of lightly's VICReg with full colour jitter. Images
+of up to 32 pixels are not blurred. The warm-up is a tenth of the training. Biases and norms have no weight decay. On a
+transformer, the embedding is computed from the mean of the patch tokens, not from the class token, and there is no
+stochastic depth (theirs: 0.1).
 """
 
 from collections.abc import Callable
