@@ -153,6 +153,11 @@ class Recipe:
     warmup: Fraction = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
 
+    def __post_init__(self) -> None:
+        """Check that Nesterov's momentum has a momentum."""
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0: set recipe.momentum, for example to 0.9")
+
 
 class Batch(NamedTuple):
     """One pretraining batch of B images.

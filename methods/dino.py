@@ -44,7 +44,7 @@ from methods.parts.distillation import PrototypeHead, ViewLoss
 from methods.parts.multi_crop import multi_crop
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
-from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction
+from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
 from methods.traits import Traits
 
 
@@ -79,6 +79,10 @@ class DINOSettings:
     min_scale: PositiveFraction = 0.08
     border: PositiveFraction = 0.4
     min_local_scale: PositiveFraction = 0.15
+
+    def __post_init__(self) -> None:
+        """Check that the smallest local crop is not larger than the largest."""
+        check_order(self, "min_local_scale", "border")
 
 
 class DINO(Method):

@@ -32,7 +32,7 @@ from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
-from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction
+from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
 from methods.traits import Traits
 
 SMALLEST_BLOCK = 4
@@ -78,6 +78,11 @@ class IBOTSettings:
     local_views: LocalViews = 2
     border: PositiveFraction = 0.25
     min_scale: PositiveFraction = 0.15
+
+    def __post_init__(self) -> None:
+        """Check that smallest values are not larger than largest ones."""
+        check_order(self, "min_scale", "border")
+        check_order(self, "least_masked", "most_masked")
 
 
 class IBOT(Method):

@@ -35,7 +35,7 @@ from methods.parts.multi_crop import local_size, multi_crop
 from methods.parts.patches import patch_size, patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
-from methods.ranges import (
+from methods.ranges import (, check_order
     BelowOne,
     Count,
     Fraction,
@@ -85,6 +85,10 @@ class MSNSettings:
     jitter: Strength = 0.5
     border: PositiveFraction = 0.3
     min_scale: PositiveFraction = 0.15
+
+    def __post_init__(self) -> None:
+        """Check that the smallest focal view is not larger than the largest."""
+        check_order(self, "min_scale", "border")
 
 
 class MSN(Method):

@@ -81,3 +81,22 @@ def test_values_that_make_no_sense_are_outside(name: str, key: str, value: float
 @pytest.mark.parametrize(("key", "value"), [("rate", 0.0), ("warmup", 1.1), ("betas", (0.9, 1.0)), ("clip", 0.0)])
 def test_recipes_that_make_no_sense_are_outside(key: str, value: Any) -> None:
     assert not inside(value, dict(declared(Recipe))[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("dino", {"min_local_scale": 0.5, "border": 0.4}, "min_local_scale=0.5 is larger than border=0.4"),
+        ("ibot", {"least_masked": 0.6}, "least_masked=0.6 is larger than most_masked=0.5"),
+        ("dinov2", {"min_scale": 0.33}, "min_scale=0.33 is larger than border=0.32"),
+        ("pmsn", {"border": 0.1}, "min_scale=0.15 is larger than border=0.1"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_an_error(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load_method(name).Settings(**settings)
+
+
+def test_nesterovs_momentum_without_a_momentum_is_an_error() -> None:
+    with pytest.raises(ValueError, match="needs a momentum"):
+        Recipe(version=1, nesterov=True, momentum=0.0)
