@@ -35,7 +35,7 @@ from methods.parts.multi_crop import local_size, multi_crop
 from methods.parts.patches import patch_size, patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
-from methods.ranges import (, check_order
+from methods.ranges import (
     BelowOne,
     Count,
     Fraction,
@@ -45,6 +45,7 @@ from methods.ranges import (, check_order
     Positive,
     PositiveFraction,
     Strength,
+    check_order,
 )
 from methods.traits import Traits
 
