@@ -88,8 +88,8 @@ class EMPSSL(Method):
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return minus the coding rate minus the weighted similarity, and both as parts."""
-        embeddings = in_float32(normalize, self.projection(self.backbone(torch.cat(batch.views))))
-        patches = embeddings.unflatten(0, (len(batch.views), -1))
+        embeddings = self.projection(self.backbone(torch.cat(batch.views)))
+        patches = normalize(embeddings.float().unflatten(0, (len(batch.views), -1)), dim=2)
         rate = in_float32(self.coding_rate, patches)
         similarity = -in_float32(invariance_loss, patches)
         return Loss(-rate - self.settings.similarity * similarity, {"coding_rate": rate, "similarity": similarity})
