@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from methods.ranges import BelowOne, Count, Fraction, NotNegative, Positive
 from methods.traits import Traits
 
 Pooling = Literal["average", "class", "patches", "none"]
@@ -144,17 +145,22 @@ class Recipe:
         schedule: Learning rate after the warm-up: a cosine to zero, or constant.
     """
 
-    version: int
+    version: Count
     optimizer: Literal["sgd", "lars", "adam", "adamw"] = "sgd"
-    rate: float = 0.06
-    weight_decay: float = 0.0
-    final_weight_decay: float | None = None
-    momentum: float = 0.9
+    rate: Positive = 0.06
+    weight_decay: NotNegative = 0.0
+    final_weight_decay: NotNegative | None = None
+    momentum: BelowOne = 0.9
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float | None = None
-    warmup: float = 0.0
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    clip: Positive | None = None
+    warmup: Fraction = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
+
+    def __post_init__(self) -> None:
+        """Check that Nesterov's momentum has a momentum."""
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0: set recipe.momentum, for example to 0.9")
 
 
 class Batch(NamedTuple):

@@ -31,6 +31,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
 from methods.parts.teacher import follow, teacher_of
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 LocalFeatures = Float[Tensor, "batch positions dim"]
@@ -50,13 +51,13 @@ class DenseCLSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    temperature: float = 0.2
-    queue: int = 65536
-    momentum: float = 0.999
-    dense: float = 0.5
-    hidden: int = 1
-    dim: int = 128
-    min_scale: float = 0.2
+    temperature: Positive = 0.2
+    queue: Count = 65536
+    momentum: Fraction = 0.999
+    dense: Fraction = 0.5
+    hidden: Multiple = 1
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.2
 
 
 class DenseCL(Method):

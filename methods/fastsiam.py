@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from lightly.transforms.fast_siam_transform import FastSiamTransform
 
 from methods.parts.augmentation import allowed
+from methods.ranges import Views
 from methods.simsiam import SimSiam, SimSiamSettings
 from methods.traits import Traits
 
@@ -28,7 +29,7 @@ class FastSiamSettings(SimSiamSettings):
         views: Number of views per image; the target for each view is the mean of all others.
     """
 
-    views: int = 4
+    views: Views = 4
 
 
 class FastSiam(SimSiam):

@@ -28,6 +28,7 @@ from lightly.transforms.simsiam_transform import SimSiamTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, PositiveFraction
 from methods.traits import Traits
 
 
@@ -41,9 +42,9 @@ class SimSiamSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    dim: int = 4
-    hidden: int = 1
-    min_scale: float = 0.08
+    dim: Multiple = 4
+    hidden: Multiple = 1
+    min_scale: PositiveFraction = 0.08
 
 
 class SimSiam(Method):

@@ -24,9 +24,10 @@ The bias of lightly's prototypes is removed, so that a similarity is a cosine. T
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float
 from lightly.loss import SwaVLoss
 from lightly.models.modules.heads import SwaVProjectionHead, SwaVPrototypes
@@ -37,7 +38,7 @@ from torch.nn.functional import normalize
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
-from methods.parts.queue import Queue, queue_length
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 FEWEST_PROTOTYPES = 64
@@ -49,29 +50,26 @@ class SwAVSettings:
 
     Attributes:
         temperature: Temperature of the softmax over prototypes.
-        epsilon: Epsilon of the Sinkhorn iterations; smaller values give sharper codes.
+        epsilon: Epsilon of the Sinkhorn iterations; smaller values give sharper codes. Below 0.012, the exponential of
+            a cosine divided by it is not finite in float32.
         iterations: Number of Sinkhorn iterations.
         prototypes: Largest number of prototypes; a small data set has fewer.
         frozen: Fraction of the training during which the prototypes are frozen.
-        queue: Largest number of earlier embeddings, for each view; never more than a quarter of ``train``.
-        queue_from: Fraction of the training after which the queues are used for the codes.
         hidden: Hidden units of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.1
-    epsilon: float = 0.02
-    iterations: int = 3
-    prototypes: int = 3000
-    frozen: float = 0.01
-    queue: int = 3840
-    queue_from: float = 0.05
-    hidden: int = 4
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    temperature: Positive = 0.1
+    epsilon: Annotated[float, Interval(ge=0.012, le=1)] = 0.02
+    iterations: Count = 3
+    prototypes: Count = 3000
+    frozen: Fraction = 0.01
+    hidden: Multiple = 4
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class SwAV(Method):
@@ -80,9 +78,9 @@ class SwAV(Method):
     title: ClassVar[str] = "SwAV"
     paper: ClassVar[str] = "https://arxiv.org/abs/2006.09882"
     family: ClassVar[Family] = "clustering"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = SwAVSettings
 
@@ -94,9 +92,6 @@ class SwAV(Method):
         # The bias of lightly's layer would favour some clusters.
         self.prototypes.heads[0].register_parameter("bias", None)
         self._to_unit_length()
-        length = queue_length(settings.queue, traits)
-        self.first_queue = Queue(length, settings.dim)
-        self.second_queue = Queue(length, settings.dim)
         self.criterion = SwaVLoss(settings.temperature, settings.iterations, settings.epsilon)
 
     @classmethod
@@ -110,10 +105,7 @@ class SwAV(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean of the losses of both directions."""
         embeddings = [self.projection(self.backbone(view)) for view in batch.views]
-        self.first_queue.put(embeddings[0])
-        self.second_queue.put(embeddings[1])
-        queued = progress >= self.settings.queue_from
-        return Loss(in_float32(lambda *both: self._loss(both, queued), *embeddings), {})
+        return Loss(in_float32(self._loss, *embeddings), {})
 
     def before_step(self, progress: float) -> None:
         """Freeze the prototypes at the start of the training."""
@@ -122,18 +114,12 @@ class SwAV(Method):
                 p.grad = None
 
     def after_step(self, progress: float) -> None:
-        """Normalise the prototypes and update the queues."""
+        """Normalise the prototypes."""
         self._to_unit_length()
-        self.first_queue.update()
-        self.second_queue.update()
 
-    def _loss(self, embeddings: tuple[Float[Tensor, "batch dim"], ...], queued: bool) -> Tensor:
+    def _loss(self, *embeddings: Float[Tensor, "batch dim"]) -> Tensor:
         cosines = [self.prototypes(normalize(embedding, dim=1)) for embedding in embeddings]
-        with torch.no_grad():
-            earlier = (
-                [self.prototypes(queue.keys) for queue in (self.first_queue, self.second_queue)] if queued else None
-            )
-        loss: Tensor = self.criterion(cosines, [], earlier)
+        loss: Tensor = self.criterion(cosines, [])
         return loss.squeeze()
 
     @torch.no_grad()
