@@ -18,6 +18,8 @@ class UnknownProtocol(ValueError):
 
 TOLERANCE = 1e-6
 HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
+RISE = 0.02
+"""``linear`` tries no smaller λ once the log-loss on ``val`` is 2 % above its lowest."""
 
 SHARED_NEIGHBOURS = 1
 """Our addition: one extra neighbour shared by all classes keeps the log-loss of a vote finite; accuracies do not depend on it."""
@@ -66,11 +68,11 @@ NAMED = (
     ),
     Entry(
         "linear",
-        1,
+        2,
         "logistic regression on frozen features",
         "Kornblith 2019, arXiv:1805.08974; DINOv2, arXiv:2304.07193",
         "protocols.linear",
-        {"penalties": HALF_DECADES, "tolerance": TOLERANCE},
+        {"penalties": HALF_DECADES, "tolerance": TOLERANCE, "rise": RISE},
     ),
     Entry(
         "linear-sgd",

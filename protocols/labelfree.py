@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
 from protocols.parts.chunks import images_at_once
+from protocols.parts.interruptible import interruptible
 from protocols.parts.subsets import fixed_subset
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
@@ -41,7 +42,8 @@ class LabelFree(EvaluationProtocol):
         if self.figure == "alignment":
             value = alignment(*two_views(task, chosen))
         else:
-            value = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure](features)
+            measure = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure]
+            value = interruptible(lambda: measure(features), task.check_stop, features.numel())
         return Predictions(metrics={self.figure: value}, choices={"images": len(chosen)})
 
 

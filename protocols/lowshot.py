@@ -98,7 +98,7 @@ class Lowshot(EvaluationProtocol):
                 assert self.penalty is not None
                 assert self.tolerance is not None
                 features = standardise(task.train_features[indices].to(task.device))
-                solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+                solution = probe(features, targets, task, self.penalty, self.tolerance)
                 with torch.no_grad():
                     model.last.weight[:, standardise.kept] = solution.weight.T.float()
                     model.last.bias.copy_(solution.bias)

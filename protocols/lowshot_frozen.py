@@ -39,7 +39,7 @@ class LowshotFrozen(EvaluationProtocol):
         for draw in range(self.draws):
             indices, targets = labelled(task, self.labels, draw)
             features = standardise(task.train_features[indices].to(task.device))
-            solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+            solution = probe(features, targets, task, self.penalty, self.tolerance)
             if not solution.converged:
                 predictions.choices["not_converged"].append(draw)
             predictions.scores.append(solution.log_probabilities(test).float().cpu())
@@ -48,6 +48,7 @@ class LowshotFrozen(EvaluationProtocol):
         return predictions
 
 
-def probe(features: Tensor, targets: Tensor, classes: int, penalty: float, tolerance: float) -> Solution:
-    """Fit logistic regression to standardised features."""
-    return LogisticRegression(features, targets, classes, tolerance=tolerance).solve(penalty)
+def probe(features: Tensor, targets: Tensor, task: Task, penalty: float, tolerance: float) -> Solution:
+    """Fit logistic regression to standardised features of some images of a task."""
+    problem = LogisticRegression(features, targets, task.classes, tolerance=tolerance, check_stop=task.check_stop)
+    return problem.solve(penalty)

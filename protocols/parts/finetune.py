@@ -57,7 +57,7 @@ def train(
         images: Labelled images on any device.
         targets: Their labels on the task's device.
         training: Steps, learning rates, optimiser, augmentation.
-        task: Provides preparation and augmentation.
+        task: Provides preparation and augmentation; it is asked before every step whether to stop.
         generator: For the order of the images and the augmentation.
         extra: Returns a loss to add in a step, for example that of unlabelled images, or None.
         trail: If given, receives the predicted classes of the test images before the first step, at 19 evenly spaced later steps and
@@ -86,6 +86,7 @@ def train(
     losses, hits = [], []
     watched_steps = {round(total * point / TRAIL_POINTS) for point in range(TRAIL_POINTS)}
     for number, (views, chosen) in enumerate(batches):
+        task.check_stop()
         progress = number / total
         if trail is not None and number in watched_steps:
             trail.append((number, classes_of(model, task)))
