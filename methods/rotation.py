@@ -37,9 +37,11 @@ class Rotation(Method):
     title: ClassVar[str] = "RotNet"
     paper: ClassVar[str] = "https://arxiv.org/abs/1803.07728"
     family: ClassVar[Family] = "pretext"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.2, weight_decay=5e-4, nesterov=True)
+    recipe: ClassVar[Recipe] = Recipe(
+        version=2, optimizer="sgd", rate=0.1, weight_decay=5e-4, nesterov=True, warmup=0.1
+    )
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
 
     def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
