@@ -17,10 +17,11 @@ def description(dataset: Dataset) -> list[str]:
     """
     lines = [_classes(dataset), _images(dataset)]
     if dataset.left_out:
-        kinds = ", ".join(f"{count:,} {printable(kind)}" for kind, count in dataset.left_out.items())
+        kinds = ", ".join(f"{printable(kind)} ({count:,})" for kind, count in dataset.left_out.items())
         lines.append(f"left out: {kinds}")
     if dataset.duplicates:
-        lines.append(f"{dataset.duplicates:,} of the test images have the same pixels as a training image")
+        same = f"{dataset.duplicates:,} of {len(dataset.test_labels):,} test images"
+        lines.append(f"{same}: the same pixels are also in the training images")
     return lines + [printable(note) for note in dataset.notes]
 
 
