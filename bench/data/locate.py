@@ -28,9 +28,13 @@ def roots(data_root: Path | None) -> list[Path]:
 
 
 def present(path: Path) -> Path | None:
-    """Return the path if it exists, else the path with ``.gz`` if that exists, else None."""
-    packed = path.with_name(f"{path.name}.gz")
-    return path if path.exists() else packed if packed.exists() else None
+    """Return the path of a file under one of its names, or None: as published, with ``.gz``, or as some programs unpack idx files.
+
+    7-Zip and Safari write ``train-images.idx3-ubyte`` instead of ``train-images-idx3-ubyte``.
+    """
+    names = dict.fromkeys((path.name, path.name.replace("-idx", ".idx")))
+    candidates = (path.with_name(name + ending) for ending in ("", ".gz") for name in names)
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def complete(form: Form, root: Path) -> bool:
