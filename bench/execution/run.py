@@ -8,10 +8,11 @@ from dataclasses import replace
 import torch
 
 from bench.data.dataset import Dataset
-from bench.errors import Diverged, Stopped, StorageError
+from bench.errors import Diverged, SslbenchError, Stopped, StorageError
 from bench.evaluation.evaluate import Evaluation
 from bench.execution.encoder import encoder_of
 from bench.execution.run_state import RunState, first_log_lines
+from bench.foreign_code import described, place_of
 from bench.planning.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.records.record import Measurement, Record, Status
 from bench.training.context import Progress, RunContext
@@ -95,20 +96,25 @@ def _attempt(state: RunState) -> tuple[Status, str | None]:
         return _train_and_measure(state)
     except Diverged as error:
         return "diverged", str(error)
-    except (Stopped, StorageError):
+    except (Stopped, StorageError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # a plugin may raise anything, also SystemExit
         state.log.failure("failed", error)
         return "failed", cause_of(error)
 
 
 def cause_of(error: BaseException) -> str:
-    """Return one line for a record: what went wrong, with the error's type."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-    if out_of_memory or "can't allocate memory" in str(error):
-        return f"out of memory: {line}"
-    return f"{type(error).__name__}: {line}"
+    """Return one line for a record: type and text of an error, its place in the code of a plugin, and what was called.
+
+    An SslbenchError has no type in front of it.
+    """
+    text = described(error)
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in text:
+        return f"out of memory: {text.removeprefix(f'{type(error).__name__}: ')}"
+    if isinstance(error, SslbenchError):
+        text = text.removeprefix(f"{type(error).__name__}: ")
+    where = [place for place in (place_of(error), *getattr(error, "__notes__", ())) if place]
+    return f"{text} ({', '.join(where)})" if where else text
 
 
 def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
@@ -136,9 +142,9 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
         try:
             state.protocols[name] = evaluation.measure(name, tuple(state.protocols))
             state.log(f"{name}: {_result(state.protocols[name])}")
-        except (Stopped, StorageError):
+        except (Stopped, StorageError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # a plugin may raise anything, also SystemExit
             state.log.failure(f"{name}: failed", error)
             failed.setdefault(cause_of(error), []).append(name)
     state.evaluate_s += time.monotonic() - started
