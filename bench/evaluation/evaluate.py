@@ -17,6 +17,7 @@ from bench.evaluation.features import extract, fresh_copy
 from bench.evaluation.score import score
 from bench.pretrained.method import RestartableEncoder
 from bench.records.record import Measurement
+from bench.registry.protocols import content_of
 from bench.views.evaluation import augment
 from bench.views.prepare import prepare
 from methods.base import Encoder
@@ -67,7 +68,7 @@ class Evaluation:
         entry = catalogue.resolve(name)
         equal = self._equal_protocol(entry, already_measured)
         if equal is not None:
-            return Measurement(version=entry.version, same_as=equal)
+            return Measurement(version=entry.version, same_as=equal, plugin=content_of(name))
         started = time.monotonic()
         with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
@@ -85,6 +86,7 @@ class Evaluation:
             images=len(self.dataset.test_labels) if scores.correct else 0,
             label_sets=label_sets_hash(sets) if (sets := self._label_sets(entry)) else None,
             seconds=time.monotonic() - started,
+            plugin=content_of(name),
         )
 
     def collapse(self) -> str | None:

@@ -4,7 +4,7 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from bench.errors import Stopped, StorageError
+from bench.errors import SslbenchError, Stopped, StorageError
 from bench.execution.events import RunEnded, RunLocked, RunUpdate, metrics_of
 from bench.planning.plan import PlannedRun
 from bench.training.context import Progress, RunContext
@@ -39,13 +39,18 @@ class _Child:
         """Carry out the run and return how it ended."""
         from bench.device import device_of_slot
         from bench.execution.run import execute
+        from bench.records.run_log import RunLog
         from bench.records.store import Store
         from bench.registry.plugins import load_installed_protocols, load_plugin
 
         identity = self.run.identity
-        for plugin in self.options.plugins:
-            load_plugin(plugin)
-        load_installed_protocols()
+        try:
+            for plugin in self.options.plugins:
+                load_plugin(plugin)
+            load_installed_protocols()
+        except SslbenchError as error:  # a plugin changed after the run was planned, or loads only sometimes
+            RunLog(Store(self.options.results).log_path(identity))(f"end: failed, {error}")
+            return RunEnded(identity, "failed", str(error))
         context = RunContext(
             options=self.options,
             store=Store(self.options.results),

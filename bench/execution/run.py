@@ -1,7 +1,7 @@
 """Carry out one run from start to record; after an exception the record's status is ``failed``."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from bench.execution.run_state import RunState, first_log_lines
 from bench.foreign_code import described, place_of
 from bench.planning.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.records.record import Measurement, Record, Status
+from bench.registry.protocols import content_of, contents_of
 from bench.training.context import Progress, RunContext
 from protocols.catalogue import resolve
 
@@ -86,7 +87,7 @@ def _claim(run: PlannedRun, context: RunContext, wait: bool) -> Iterator[bool]:
 def _remaining(run: PlannedRun, old: Record | None) -> PlannedRun:
     """Plan this run again, with the record that is stored now."""
     names = (*run.recorded, *run.protocols)
-    wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin)
+    wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin, contents_of(names))
     return replace(plan([wanted], [old] if old is not None else [])[0], extends=run.extends)
 
 
@@ -140,7 +141,7 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
         context.on_progress(Progress(name, number, len(run.protocols)))
         _check_stop(context)
         try:
-            state.protocols[name] = evaluation.measure(name, tuple(state.protocols))
+            state.protocols[name] = evaluation.measure(name, _current(state.protocols))
             state.log(f"{name}: {_result(state.protocols[name])}")
         except (Stopped, StorageError, KeyboardInterrupt):
             raise
@@ -153,6 +154,13 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
     if failed:
         return "failed", "; ".join(f"{', '.join(names)}: {cause}" for cause, names in failed.items())
     return "ok", None
+
+
+def _current(measured: Mapping[str, Measurement]) -> tuple[str, ...]:
+    """Return the protocols whose measurement is of the current version and content."""
+    return tuple(
+        name for name, m in measured.items() if (m.version, m.plugin) == (resolve(name).version, content_of(name))
+    )
 
 
 def _result(measurement: Measurement) -> str:
