@@ -111,6 +111,22 @@ class Store:
         write_text(path, to_json(record))
         return message
 
+    def remove(self, identity: Identity) -> list[Path]:
+        """Delete all files of a run, the record last, and return their paths; call it within ``claim``.
+
+        Raises:
+            StorageError: A file cannot be deleted.
+        """
+        trained = (self.encoder_path(identity), self.checkpoint_path(identity), self.last_path(identity))
+        files = (*trained, self.snapshots_path(identity), self.log_path(identity), self.record_path(identity))
+        removed = [path for path in files if path.exists()]
+        for path in removed:
+            try:
+                path.unlink()
+            except OSError as error:
+                raise StorageError(f"cannot delete {path}: {error.strerror or error}") from error
+        return removed
+
     @contextmanager
     def claim(self, identity: Identity, *, wait: bool = True) -> Iterator[bool]:
         """Lock a run within a ``with`` block; yield whether the lock was acquired, which is always the case with ``wait``.

@@ -5,7 +5,9 @@ import inspect
 import math
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Le, Lt
 
 from bench.errors import SslbenchError
 from methods.base import Family, Method, Needs, Recipe
@@ -58,6 +60,44 @@ def misspelt(cls: type[Method]) -> list[str]:
         if close and not key.startswith("__"):
             found.append(f"`{key}` is never called; the contract's name is `{wanted[close[0]]}`")
     return found
+
+
+def unsound_settings(cls: type[Method]) -> list[str]:
+    """Return one line for each setting that has no range or whose default is outside of it, and if ``Settings`` is not frozen."""
+    settings = cls.Settings
+    found = [] if settings.__dataclass_params__.frozen else ["Settings is not frozen; use @dataclass(frozen=True)"]
+    defaults = settings()
+    for key, hint in get_type_hints(settings, include_extras=True).items():
+        if _lacks_range(hint):
+            found.append(
+                f"{key} has no range; annotate it with a type of methods/ranges.py, for example Positive or Count"
+            )
+        elif not _in_range(getattr(defaults, key), hint):
+            found.append(f"{key} is {getattr(defaults, key)!r:.60}, which is outside of its range")
+    return found
+
+
+def _lacks_range(hint: Any) -> bool:
+    if get_origin(hint) is Annotated:
+        return not any(isinstance(item, BaseMetadata | GroupedMetadata) for item in get_args(hint)[1:])
+    if get_origin(hint) is Literal:
+        return False
+    return hint in (int, float) or any(map(_lacks_range, get_args(hint)))
+
+
+def _in_range(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is not Annotated or isinstance(value, bool) or not isinstance(value, int | float):
+        return True
+    limits = [
+        limit for item in get_args(hint)[1:] for limit in (item if isinstance(item, GroupedMetadata) else (item,))
+    ]
+    return all(
+        (not isinstance(limit, Gt) or value > limit.gt)
+        and (not isinstance(limit, Ge) or value >= limit.ge)
+        and (not isinstance(limit, Lt) or value < limit.lt)
+        and (not isinstance(limit, Le) or value <= limit.le)
+        for limit in limits
+    )
 
 
 NOT_MISSPELT = ("encode", "decode", "decoder", "encoders", "decoders", "view")
