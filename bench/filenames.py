@@ -46,14 +46,18 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     )
 
 
-def method_folder(method: str, settings: Mapping[str, Any]) -> str:
-    """Return the folder of a method's runs: ``simclr``, or ``simclr+temperature=0.2`` with changed settings."""
+def method_folder(method: str, settings: Mapping[str, Any], plugin: str | None = None) -> str:
+    """Return the folder of a method's runs: ``simclr``, or ``simclr+temperature=0.2`` with changed settings.
+
+    The content of a plugin follows the method's name: ``my_method@1a2b3c4d5e6f+temperature=0.2``.
+    """
+    name = file_name(method) + ("" if plugin is None else f"@{file_name(plugin)}")
     if not settings:
-        return file_name(method)
+        return name
     text = settings_text(settings)
     if len(text) > _LONGEST or not re.fullmatch(r"[A-Za-z0-9._=,-]+", text):
         text = slug(text, _digest(text))
-    return f"{file_name(method)}+{text}"
+    return f"{name}+{text}"
 
 
 def expanded(path: Path) -> Path:

@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from bench.cli import streams
+from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
+from bench.cli.drop import drop
 from bench.cli.export import export
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
@@ -34,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, study, show, export, doctor):
+for command in (run, leaderboard, compare, study, show, drop, export, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

@@ -89,7 +89,9 @@ def _read(file: Path, listed: os.stat_result) -> bytes:
         raise SslbenchError(
             printable(f"{file} has {listed.st_size} bytes, more than the {MAX_FILE_BYTES} of an image: remove it")
         )
-    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as opened:
+    with os.fdopen(
+        os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as opened:
         data = opened.read(listed.st_size + 1)
         if file_state(os.fstat(opened.fileno())) != file_state(listed) or len(data) != listed.st_size:
             raise SslbenchError(

@@ -18,6 +18,7 @@ from bench.evaluation.features import extract
 from bench.evaluation.score import score
 from bench.evaluation.task import Network, generators, label_sets, preparation, task_of
 from bench.records.record import Measurement
+from bench.registry.protocols import content_of
 from methods.base import Encoder
 from protocols import catalogue
 from protocols.base import Task
@@ -66,7 +67,7 @@ class Evaluation:
         entry = catalogue.resolve(name)
         equal = self._equal_protocol(entry, already_measured)
         if equal is not None:
-            return Measurement(version=entry.version, same_as=equal)
+            return Measurement(version=entry.version, same_as=equal, plugin=content_of(name))
         started = time.monotonic()
         with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
@@ -85,6 +86,7 @@ class Evaluation:
             largest_class=scores.largest_class,
             label_sets=label_sets_hash(sets) if (sets := self._label_sets(entry)) else None,
             seconds=time.monotonic() - started,
+            plugin=content_of(name),
         )
 
     def collapse(self) -> str | None:

@@ -16,6 +16,7 @@ from bench.planning.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.records.record import Measurement, Record, Status
 from bench.records.record_json import UnreadableRecord, check
 from bench.registry.methods import method_of_run
+from bench.registry.protocols import content_of, contents_of
 from bench.training.context import Progress, RunContext
 from protocols.catalogue import resolve
 
@@ -107,7 +108,7 @@ def _claim(run: PlannedRun, context: RunContext, wait: bool) -> Iterator[bool]:
 def _remaining(run: PlannedRun, old: Record | None) -> PlannedRun:
     """Plan this run again, with the record that is stored now."""
     names = (*run.recorded, *run.protocols)
-    wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin)
+    wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin, contents_of(names))
     return replace(plan([wanted], [old] if old is not None else [])[0], extends=run.extends)
 
 
@@ -149,8 +150,7 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
         context.on_progress(Progress(name, number, len(run.protocols)))
         _check_stop(context)
         try:
-            own = tuple(other for other, measurement in state.protocols.items() if measurement.same_as is None)
-            state.protocols[name] = _checked(evaluation.measure(name, own))
+            state.protocols[name] = _checked(evaluation.measure(name, _current(state.protocols)))
             state.log(f"{name}: {_result(state.protocols[name])}")
         except (Stopped, StorageError, KeyboardInterrupt):
             raise
@@ -187,6 +187,15 @@ def _checked(measurement: Measurement) -> Measurement:
             raise Diverged(f"{name} is not finite")
     check(measurement)
     return measurement
+
+
+def _current(measured: Mapping[str, Measurement]) -> tuple[str, ...]:
+    """Return the protocols with own results of the current version and content."""
+    return tuple(
+        name
+        for name, m in measured.items()
+        if m.same_as is None and (m.version, m.plugin) == (resolve(name).version, content_of(name))
+    )
 
 
 def _result(measurement: Measurement) -> str:

@@ -1,7 +1,7 @@
 """Compare requested runs with their records to find what is left to do. Pure: no torch, no disk access."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.records.record import Identity, Record, Status
 
@@ -17,11 +17,13 @@ class Wanted:
         identity: The run's identity.
         protocols: Versions of the protocols that apply to the method, by id, in the order in which they are measured.
         origin: Name that the user gave for an encoder from elsewhere (``timm:NAME``, ``checkpoint:FILE``, or a plugin's); else None.
+        plugins: Contents of those of the protocols that plugins define, by id; see ``Measurement.plugin``.
     """
 
     identity: Identity
     protocols: Mapping[str, int]
     origin: str | None = None
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,14 @@ def plan(wanted: Sequence[Wanted], records: Iterable[Record], *, force: bool = F
 
 
 def run_key(identity: Identity) -> tuple[object, ...]:
-    """Return the fields of an identity that decide where its record is stored; versions are not among them."""
+    """Return the fields of an identity that decide where its record is stored; versions are not among them, a plugin's content is."""
     return (
         identity.dataset,
         identity.task,
         identity.backbone,
         identity.budget,
         identity.method,
+        identity.plugin,
         tuple(sorted((key, str(value)) for key, value in identity.settings.items())),
         identity.seed,
     )
@@ -94,7 +97,8 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
     valid = tuple(
         name
         for name, version in wanted.protocols.items()
-        if name in record.protocols and record.protocols[name].version == version
+        if (measured := record.protocols.get(name)) is not None
+        and (measured.version, measured.plugin) == (version, wanted.plugins.get(name))
     )
     missing = tuple(name for name in requested if name not in valid)
     if record.status not in MEASURED:

@@ -9,6 +9,7 @@ from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.data.describe import description
 from bench.errors import SslbenchError
+from bench.foreign_code import blamed_on
 from bench.planning.backbone_choice import choose_backbones
 from bench.planning.batch_size import batch_size, default_batch_size
 from bench.planning.estimate import Workload
@@ -18,7 +19,8 @@ from bench.planning.request import Request, protocol_of
 from bench.planning.settings import check_settings, parse_settings, settings_of, typed_settings
 from bench.pretrained.names import is_pretrained_name
 from bench.records.record import EXTENDED_FROM, NO_BUDGET, OWN_NETWORK, Identity
-from bench.registry.methods import load_method, method_names, origin_of
+from bench.registry.methods import content_of, load_method, method_names, origin_of
+from bench.registry.protocols import contents_of
 from bench.training.options import RunOptions
 from protocols import catalogue as protocols
 
@@ -128,12 +130,13 @@ def _runs_of_method(
     budget = request.extend or request.budget
     common = _versions(dataset, options, method, backbone) | {
         "method": name,
+        "plugin": content_of(name),
         "budget": budget,
         "epochs": datasets.epochs(options.dataset.name, budget),
         "batch": batch,
         "settings": _changed_settings(name, method, backbone, batch, request, options, dataset),
     }
-    return [Wanted(Identity(**common, seed=seed), usable) for seed in request.seeds]
+    return [Wanted(Identity(**common, seed=seed), usable, plugins=contents_of(usable)) for seed in request.seeds]
 
 
 def _changed_settings(
@@ -186,7 +189,8 @@ def _runs_of_pretrained(
         "settings": changed,
     }
     versions = {entry.id: entry.version for entry in entries}
-    return [Wanted(Identity(**common, seed=seed), versions, name) for seed in request.seeds], built.lines
+    plugins = contents_of(versions)
+    return [Wanted(Identity(**common, seed=seed), versions, name, plugins) for seed in request.seeds], built.lines
 
 
 def _versions(dataset: "Dataset", options: RunOptions, method: type["Method"], backbone: str | None) -> dict[str, Any]:
@@ -211,7 +215,8 @@ def _views_per_sample(
     from bench.views import why_not_batched
 
     traits = dataset.traits
-    pipeline = method.views(settings_of(method, changed), traits)
+    with blamed_on(f"method {name}: views"):
+        pipeline = method.views(settings_of(method, changed), traits)
     reason = why_not_batched(pipeline, size=traits.size, channels=traits.channels)
     if reason is not None and request.views == "batched":
         raise SslbenchError(

@@ -33,7 +33,7 @@ def export(store: Store, run: str, file: Path) -> str:
             written.
     """
     identity = find(store, run).identity
-    name = f"{method_folder(identity.method, identity.settings)} seed {identity.seed} on {identity.dataset}"
+    name = f"{method_folder(identity.method, identity.settings, identity.plugin)} seed {identity.seed} on {identity.dataset}"
     if identity.budget == NO_BUDGET:
         raise SslbenchError(f"{name} was pretrained elsewhere and cannot be exported; use its own file")
     path = store.encoder_path(identity)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.errors import SslbenchError, unknown
+from bench.foreign_code import blamed_on
 from bench.pretrained.image_input import OF_THE_DATA_SET, PretrainedSettings, chosen_input
 from bench.pretrained.method import BuiltEncoder
 from bench.pretrained.notes import seen_before
@@ -72,26 +73,25 @@ class EncoderFunction:
         with torch.random.fork_rng(devices=[]):
             # Randomly drawn weights are the same at every call.
             torch.manual_seed(0)
-            try:
+            with blamed_on(f"plugin {self.name}"):
                 found = self.call()
-            except Exception as error:  # a user's function may raise anything
-                raise SslbenchError(self._message(error)) from error
         if not isinstance(found, nn.Module):
             raise SslbenchError(f"plugin {self.name}: returned {type(found).__name__}; it must return an nn.Module")
         return found.eval()
 
     def _input_and_backbone(self, net: nn.Module, traits: Traits, size: int | None) -> tuple[InputSpec, Network]:
         """Return the input and the backbone; grey images get three channels if the network accepts only those."""
-        problem: Exception | None = None
+        problem: BaseException | None = None
         for spec in self._inputs(traits, size):
             try:
                 return spec, Network(net, (spec.channels, spec.size, spec.size), f"plugin {self.name}")
-            except SslbenchError:
+            except (SslbenchError, KeyboardInterrupt):
                 raise
-            except Exception as error:  # a user's network may raise anything for a shape that it does not accept
+            except BaseException as error:  # a user's network may raise anything for a shape that it does not accept
                 problem = problem or error
         assert problem is not None
-        raise SslbenchError(self._message(problem)) from problem
+        with blamed_on(f"plugin {self.name}"):
+            raise problem
 
     def _inputs(self, traits: Traits, size: int | None) -> list[InputSpec]:
         for key in self.input:
@@ -114,10 +114,6 @@ class EncoderFunction:
             return tuple(float(value) for value in self.input.get(key, default))
         except (TypeError, ValueError) as error:
             raise SslbenchError(f"plugin {self.name}: INPUT's {key} must be numbers, one per channel") from error
-
-    def _message(self, error: Exception) -> str:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"plugin {self.name}: {type(error).__name__}: {line}"
 
 
 def find_encoder_function(module: ModuleType) -> EncoderFunction | None:

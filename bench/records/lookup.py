@@ -1,5 +1,6 @@
 """Find one record by its path or part of its path."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from bench.records.store import Problem, Store, read_record
 
 LISTED = 8
 """Records listed in an error message."""
+_PLUGIN = re.compile(r"@[0-9a-f]{12}(?=[+/])")
+"""The content of a plugin in a path; it may be left out."""
 
 
 def find(store: Store, run: str) -> Record:
@@ -46,7 +49,11 @@ def _matching_path(store: Store, run: str) -> Path:
     if run in paths:
         return paths[run]
     wanted = run.split("/")
-    matches = [name for name in paths if _contains(name.split("/"), wanted)] or [name for name in paths if run in name]
+    matches = (
+        [name for name in paths if _contains(name.split("/"), wanted)]
+        or [name for name in paths if _contains(_PLUGIN.sub("", name).split("/"), wanted)]
+        or [name for name in paths if run in name]
+    )
     if len(matches) == 1:
         return paths[matches[0]]
     if matches:

@@ -72,7 +72,9 @@ class Store:
 
     def _path(self, kind: str, identity: Identity, suffix: str) -> Path:
         folder = self._kind(kind, identity.task) / file_name(identity.dataset) / file_name(identity.backbone)
-        folder = folder / file_name(identity.budget) / method_folder(identity.method, identity.settings)
+        folder = (
+            folder / file_name(identity.budget) / method_folder(identity.method, identity.settings, identity.plugin)
+        )
         return folder / f"seed-{identity.seed}{suffix}"
 
     def read(self, identity: Identity) -> Record | None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import methods
 from bench.errors import SslbenchError, unknown
+from bench.foreign_code import blamed_on
 from bench.pretrained.names import is_pretrained_name, parse_name
 from bench.records.record import OWN_NETWORK, Identity
+from bench.registry.content import content_of_module
 
 if TYPE_CHECKING:
     from bench.pretrained.method import Origin
@@ -22,13 +24,18 @@ _modules: dict[str, ModuleType] = {}
 """Plugins loaded in this process that define a method, by method id."""
 _encoders: dict[str, "Origin"] = {}
 """Encoders returned by a function of a plugin loaded in this process, by method id."""
+_contents: dict[str, str] = {}
+"""Content of each plugin or installed package that defines a method, by method id; see ``content.py``."""
 
 
 def method_names() -> list[str]:
     """Return the ids of all methods, sorted; imports no torch."""
+    return sorted(_built_in() | set(_entry_points()) | set(_modules) | set(_encoders))
+
+
+def _built_in() -> set[str]:
     folder = Path(next(iter(methods.__path__)))
-    built_in = {file.stem for file in folder.glob("*.py")} - CONTRACT_FILES - {"__init__"}
-    return sorted(built_in | set(_entry_points()) | set(_modules) | set(_encoders))
+    return {file.stem for file in folder.glob("*.py")} - CONTRACT_FILES - {"__init__"}
 
 
 def check_method(name: str) -> None:
@@ -50,10 +57,28 @@ def load_method(name: str) -> type["Method"]:
     if name in _modules:
         return _class_of(_modules[name])
     installed = _entry_points().get(name)
-    if installed is not None:
-        loaded = load_entry_point(installed)
-        return _class_of(loaded) if isinstance(loaded, ModuleType) else _complete(loaded, name)
-    return _class_of(importlib.import_module(f"methods.{name}"))
+    if installed is None:
+        return _class_of(importlib.import_module(f"methods.{name}"))
+    if name in _built_in():
+        raise SslbenchError(
+            f"installed package {installed.value}: its method has the name '{name}' of a method of sslbench; uninstall it"
+        )
+    loaded = load_entry_point(installed)
+    with blamed_on(f"installed {installed.group} '{name}' ({installed.value})"):
+        cls = _class_of(loaded) if isinstance(loaded, ModuleType) else _checked(loaded, name)
+        if name not in _contents:
+            _contents[name] = content_of_module(importlib.import_module(cls.__module__))
+    return cls
+
+
+def content_of(name: str) -> str | None:
+    """Return the content of the plugin or package that defines a method; None for a method of sslbench or an encoder's name.
+
+    An encoder from elsewhere has its content in the name of its records.
+    """
+    if name not in _contents and name in _entry_points():
+        load_method(name)
+    return _contents.get(name)
 
 
 def method_of_run(identity: Identity, origin: str | None) -> type["Method"]:
@@ -62,9 +87,17 @@ def method_of_run(identity: Identity, origin: str | None) -> type["Method"]:
     Args:
         identity: The run's identity.
         origin: Name that the user gave for an encoder from elsewhere, else None.
+
+    Raises:
+        SslbenchError: The plugin that defines the method has another content than when the run was planned.
     """
     if origin is None:
-        return load_method(identity.method)
+        method = load_method(identity.method)
+        if content_of(identity.method) != identity.plugin:
+            raise SslbenchError(
+                f"method {identity.method}: its plugin changed after the run was planned; run the command again"
+            )
+        return method
     from bench.pretrained.method import method_of
 
     source = origin_of(origin, None if identity.backbone == OWN_NETWORK else identity.backbone)
@@ -92,20 +125,28 @@ def origin_of(name: str, backbone: str | None) -> "Origin | None":
     return CheckpointFile(parsed.file, backbone)
 
 
-def add_module(name: str, module: ModuleType, source: str) -> None:
+def add_module(name: str, module: ModuleType, source: str, content: str) -> None:
     """Register a plugin's method in this process.
 
     Args:
         name: The method's id.
         module: The plugin.
         source: Value of ``--plugin``, for error messages.
+        content: Content of the plugin.
 
     Raises:
-        SslbenchError: Another method has this name, or the class is incomplete.
+        SslbenchError: Another method has this name, or the class does not keep the contract.
     """
     _check_free(name, module, source)
-    _class_of(module)
+    _checked(_class_of(module), name)
     _modules[name] = module
+    _contents[name] = content
+
+
+def remove(name: str) -> None:
+    """Remove the method or encoder of a plugin; does nothing for any other name."""
+    for known in (_modules, _encoders, _contents):
+        known.pop(name, None)
 
 
 def add_encoder(name: str, origin: "Origin", module: ModuleType, source: str) -> None:
@@ -127,13 +168,8 @@ def load_entry_point(point: EntryPoint) -> Any:
     Raises:
         SslbenchError: Its import fails.
     """
-    try:
+    with blamed_on(f"installed {point.group} '{point.name}' ({point.value})"):
         return point.load()
-    except Exception as error:  # other people's code may raise anything at import
-        line = str(error).strip().partition("\n")[0]
-        raise SslbenchError(
-            f"installed {point.group} '{point.name}' ({point.value}): {type(error).__name__}: {line}"
-        ) from error
 
 
 def method_classes(module: ModuleType) -> list[type["Method"]]:
@@ -156,11 +192,15 @@ def _class_of(module: ModuleType) -> type["Method"]:
     if len(classes) != 1:
         names = ", ".join(cls.__name__ for cls in classes) or "none"
         raise SslbenchError(f"method file {module.__name__}: needs exactly one Method subclass, found {names}")
-    return _complete(classes[0], module.__name__)
+    return classes[0]
 
 
-def _complete(cls: type["Method"], name: str) -> type["Method"]:
-    missing = [field for field in ("title", "paper", "family", "recipe") if not hasattr(cls, field)]
-    if missing:
-        raise SslbenchError(f"method {name}: {cls.__name__} does not declare {', '.join(missing)}")
+def _checked(cls: Any, name: str) -> type["Method"]:
+    """Return the class of a method that is not sslbench's own, if it keeps the contract."""
+    from bench.registry.class_check import check_class
+    from methods.base import Method
+
+    if not isinstance(cls, type) or not issubclass(cls, Method):
+        raise SslbenchError(f"method {name}: is {cls!r:.60}; it must be a subclass of Method")
+    check_class(cls, name)
     return cls

@@ -1,16 +1,19 @@
 """Losses of a training: one per step, read from the device in windows of steps, and a curve of the windows' means."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.errors import Diverged
+from bench.errors import Diverged, SslbenchError
 from methods.base import Loss
 
 CURVE_POINTS = 200
 """Largest number of points of the curve."""
+GRADIENT = "the gradient's norm"
+"""Name of the gradient's norm in messages."""
 
 
 class LossHistory:
@@ -32,6 +35,7 @@ class LossHistory:
         self.done = 0
         self._read_losses: dict[str, Float[Tensor, " steps"]] = {}
         self._window_losses: list[dict[str, Tensor]] = []
+        self._window_gradients: list[Tensor] = []
         self._reported_epochs = 0
 
     @property
@@ -39,28 +43,60 @@ class LossHistory:
         """The latest mean loss of the curve, or None."""
         return self.curve["loss"][-1] if self.curve else None
 
-    def add(self, loss: Loss) -> None:
+    def add(self, loss: Loss, gradient: Float[Tensor, ""] | None = None) -> None:
         """Add one step's loss; it stays on its device until the window is full.
 
+        Args:
+            loss: The loss; its parts have the same names in every step.
+            gradient: Norm of the gradient, or None if it is not known.
+
         Raises:
-            Diverged: The mean of a window is not finite.
+            Diverged: A loss, a part or a gradient of the window is not finite.
+            SslbenchError: The parts have other names than in the steps before.
         """
+        known = self._read_losses or (self._window_losses[0] if self._window_losses else None)
+        if known is not None and {"loss", *loss.parts} != known.keys():
+            raise SslbenchError(
+                f"the parts of the loss are {_names(loss.parts)} in step {self.done + 1}, but {_names(known)} before; "
+                "name the same parts in every step"
+            )
         self._window_losses.append({"loss": loss.total.detach(), **{k: v.detach() for k, v in loss.parts.items()}})
+        if gradient is not None:
+            self._window_gradients.append(gradient.detach())
         self.done += 1
         if len(self._window_losses) == self.window or self.done == self.steps:
             self._read()
 
+    def check(self) -> None:
+        """Raise Diverged if a loss or a gradient since the last full window is not finite; waits for the device."""
+        if not self._window_losses:
+            return
+        columns = {name: self._stacked(name) for name in self._window_losses[0]}
+        if self._window_gradients:
+            columns[GRADIENT] = torch.stack(self._window_gradients).float()
+        broken = {name: (~values.isfinite()).nonzero().flatten() for name, values in columns.items()}
+        first = {name: int(positions[0]) for name, positions in broken.items() if len(positions)}
+        if not first:
+            return
+        # If several broke in the same step, the loss is named, which comes first among the columns.
+        name = min(first, key=first.__getitem__)
+        step = self.done - len(self._window_losses) + first[name] + 1
+        raise Diverged(f"{name} became {columns[name][first[name]].item()} in step {step} of {self.steps}")
+
     def _read(self) -> None:
-        first = self.done - len(self._window_losses)
-        for name in self._window_losses[0]:
-            values = self._stacked(name)
-            mean = values.mean().item()
-            if not math.isfinite(mean):
-                raise Diverged(f"{name} became {mean} within the {len(values)} steps before step {self.done}")
-            self.curve.setdefault(name, []).append(mean)
-            self._read_losses.setdefault(name, torch.empty(self.steps))[first : self.done] = values.cpu()
+        start = self.done - len(self._window_losses)
+        means = {name: self._stacked(name) for name in self._window_losses[0]}
+        gradient = torch.stack(self._window_gradients).float().sum().item() if self._window_gradients else 0.0
+        curve = {name: values.mean().item() for name, values in means.items()}
+        if not all(map(math.isfinite, (*curve.values(), gradient))):
+            self.check()
+            name = next((name for name, mean in curve.items() if not math.isfinite(mean)), GRADIENT)
+            raise Diverged(f"{name} became too large in the {len(self._window_losses)} steps before step {self.done}")
+        for name, values in means.items():
+            self.curve.setdefault(name, []).append(curve[name])
+            self._read_losses.setdefault(name, torch.empty(self.steps))[start : self.done] = values.cpu()
         self.curve.setdefault("step", []).append(self.done)
-        self._window_losses = []
+        self._window_losses, self._window_gradients = [], []
 
     def _stacked(self, name: str, first: int = 0) -> Float[Tensor, " waiting"]:
         return torch.stack([losses[name].float() for losses in self._window_losses[first:]])
@@ -96,3 +132,7 @@ class LossHistory:
             parts = dict(zip(columns, values, strict=True))
             self.add(Loss(parts.pop("loss"), parts))
         self._reported_epochs = self.done // self.per_epoch
+
+
+def _names(columns: Iterable[str]) -> str:
+    return ", ".join(name for name in columns if name != "loss") or "none"

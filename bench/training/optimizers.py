@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, get_args, get_type_hints, overload
 
 import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from bench.errors import unknown
 from methods.base import Recipe
 
 REFERENCE_BATCH = 256
@@ -114,6 +115,8 @@ def build(groups: list[dict[str, Any]], recipe: Recipe, batch_size: int, device:
             optimizer = Adam(prepared, lr=peak, betas=recipe.betas, fused=fused)
         case "adamw":
             optimizer = AdamW(prepared, lr=peak, betas=recipe.betas, fused=fused)
+        case other:
+            raise unknown("optimizer of a recipe", str(other), get_args(get_type_hints(Recipe)["optimizer"]))
     for group in optimizer.param_groups:
         group["peak"] = peak * group["rate_scale"]
     return optimizer

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -19,7 +20,9 @@ from bench.records.record import EXTENDED_FROM, Identity
 from bench.training import optimizers
 from bench.training.batches import Images, Indices, gathered, shuffled, steps_per_epoch
 from bench.training.context import Progress, RunContext
+from bench.training.finite import FiniteState, gradient_norm
 from bench.training.loss_history import LossHistory
+from bench.training.returned import check_groups, check_loss, in_function
 from methods.base import Batch, Method, Recipe
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # hides its message about the precision
@@ -99,9 +102,10 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     method that does not use the progress, it ends with the numbers of a run that had the new length from the start.
 
     Raises:
-        Diverged: The loss became NaN or infinite.
+        Diverged: A loss, the gradient or a tensor of the method became NaN or infinite, or is so in a checkpoint.
         Stopped: ``context.keep_going`` returned False.
-        SslbenchError: The last checkpoint of the run to extend is missing.
+        SslbenchError: The last checkpoint of the run to extend is missing, or the method returned something that the contract does
+            not allow.
         StorageError: A checkpoint cannot be read or written.
     """
     identity, device = job.identity, context.torch_device
@@ -115,14 +119,28 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         precision=job.precision,
     )
     method.to(device).to(memory_format=torch.channels_last).train()
-    optimizer = optimizers.build(method.parameter_groups(), job.recipe, identity.batch, device)
+    with in_function("parameter_groups"):
+        groups = check_groups(method.parameter_groups())
+    optimizer = optimizers.build(groups, job.recipe, identity.batch, device)
     losses = LossHistory(steps, per_epoch)
+    state = FiniteState(method, optimizer)
     trained = _resume(method, optimizer, losses, job, context)
     first = losses.done
+    if first:
+        losses.check()
+        state.check(f"in the checkpoint of step {first} of {steps}")
     if job.observer is not None:
         job.observer.begin(first // per_epoch)
+    # A hook sees the loss before Fabric converts it to float32.
+    checking = method.register_forward_hook(lambda _, inputs, loss: check_loss(loss))
     model, fabric_optimizer = fabric.setup(method, optimizer)
-    collate = method.collate(method.settings, method.traits)
+    with in_function("collate"):
+        collate = method.collate(method.settings, method.traits)
+
+    def save(path: Path) -> None:
+        losses.check()
+        state.check(f"by step {losses.done} of {steps}")
+        save_checkpoint(path, identity, _state(method, optimizer, losses, trained))
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
@@ -134,16 +152,19 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
 
         optimizers.schedule(optimizer, job.recipe, step, steps)
         seeds.seed_everything(identity.seed, "method", step)
-        loss = model(batch, progress)
+        with in_function("forward", batch):
+            loss = model(batch, progress)
         optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss.total)
-        if job.recipe.clip is not None:
-            fabric.clip_gradients(model, fabric_optimizer, max_norm=job.recipe.clip)
-        method.before_step(progress)
+        with in_function("the backward pass of forward", batch):
+            fabric.backward(loss.total)
+        gradient = gradient_norm(fabric, model, fabric_optimizer, job.recipe.clip)
+        with in_function("before_step"):
+            method.before_step(progress)
         fabric_optimizer.step()
-        method.after_step((step + 1) / steps)
+        with in_function("after_step"):
+            method.after_step((step + 1) / steps)
 
-        losses.add(loss)
+        losses.add(loss, gradient)
         for number, mean in losses.new_epochs():
             job.log(f"epoch {number}/{identity.epochs}: loss {mean:.6g}")
         trained.seconds = time.monotonic() - started
@@ -154,7 +175,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         stop = not context.keep_going()
         due = time.monotonic() - saved >= context.options.checkpoint_seconds
         if stop or (due and step + 1 < steps):
-            save_checkpoint(checkpoint, identity, _state(method, optimizer, losses, trained))
+            save(checkpoint)
             saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at epoch {epoch + 1} of {identity.epochs}")
@@ -162,7 +183,8 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         torch.cuda.synchronize(device)
     trained.seconds = time.monotonic() - started
     trained.images_per_s = steps * identity.batch / max(trained.seconds, 1e-9)
-    save_checkpoint(context.store.last_path(identity), identity, _state(method, optimizer, losses, trained))
+    save(context.store.last_path(identity))
+    checking.remove()
     method.eval()
     return trained
 
@@ -177,10 +199,13 @@ def _batch(
     collate: Callable[[int, torch.Generator], Any] | None,
 ) -> Batch:
     seed = job.identity.seed
-    views = job.views(images, seeds.generator(seed, "views", step, device=device))
+    with in_function("views"):
+        views = job.views(images, seeds.generator(seed, "views", step, device=device))
+    with in_function("the function that collate returned"):
+        masks = collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
-        masks=collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None,
+        masks=masks,
         indices=indices,
         labels=None if labels is None else labels[indices],
         generator=seeds.generator(seed, "batch", step, device=device),

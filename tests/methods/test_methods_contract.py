@@ -1,6 +1,5 @@
 """The contract that every method must keep, checked on real digits of 8 pixels: training, saving, evaluation."""
 
-import copy
 import functools
 from typing import get_args
 
@@ -9,13 +8,12 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from bench.backbones import build
 from bench.backbones.catalogue import find
+from bench.registry.class_check import check_class, misspelt, unsound_settings
 from bench.registry.methods import load_method, method_names
-from bench.training import optimizers
-from bench.views import compile_views
-from bench.views.compile import Views
-from methods.base import Batch, Family, Loss, Method, Recipe
+from bench.training import contract, optimizers
+from bench.training.trial import Sample, Trial, recipe_of
+from methods.base import Family
 from methods.traits import Traits
 
 TRAITS = Traits(
@@ -42,68 +40,22 @@ def backbone_of(name: str) -> str:
     return next(backbone for backbone in BACKBONES if accepts(name, backbone))
 
 
-def method_of(name: str, backbone: str, seed: int = 0) -> Method:
-    torch.manual_seed(seed)
-    cls = METHODS[name]
-    backbone = None if cls.needs.backbone == "none" else build(backbone, TRAITS)
-    return cls(backbone, cls.Settings(), TRAITS)
+@functools.cache
+def digits() -> Sample:
+    found = load_digits()
+    pixels = (torch.from_numpy(found.images)[: TRAITS.train, None] * (255 / 16)).round().to(torch.uint8)
+    return Sample(TRAITS, pixels, torch.from_numpy(found.target)[: TRAITS.train], BATCH)
 
 
-def pixels_of(start: int) -> tuple[Tensor, Tensor]:
-    """Return a batch of digits as uint8 images, and their labels."""
-    digits = load_digits()
-    chosen = torch.arange(start * BATCH, (start + 1) * BATCH) % 1437
-    pixels = torch.from_numpy(digits.images)[chosen, None] * (255 / 16)
-    return pixels.round().to(torch.uint8), torch.from_numpy(digits.target)[chosen]
+@functools.cache
+def trial_of(name: str, backbone: str) -> Trial:
+    """Return a method's trial on digits; the batches of both backbones are the same, but each method draws its own."""
+    return Trial(METHODS[name], backbone, digits())
 
 
 def images_of(start: int) -> Tensor:
-    return (pixels_of(start)[0].float() / 255 - TRAITS.mean[0]) / TRAITS.std[0]
-
-
-@functools.cache
-def views_of(cls: type[Method]) -> Views:
-    pipeline = cls.views(cls.Settings(), TRAITS)
-    return compile_views(
-        pipeline, size=8, channels=1, device=torch.device("cpu"), mean=TRAITS.mean, std=TRAITS.std, workers=0
-    )
-
-
-@functools.cache
-def batch_of(cls: type[Method], start: int) -> Batch:
-    """Return views and masks of real digits; each test replaces the generator."""
-    images, labels = pixels_of(start)
-    collate = cls.collate(cls.Settings(), TRAITS)
-    return Batch(
-        views=views_of(cls)(images, torch.Generator().manual_seed(start)),
-        masks=collate(BATCH, torch.Generator().manual_seed(start)) if collate else None,
-        indices=torch.arange(start * BATCH, (start + 1) * BATCH) % 1437,
-        labels=labels if cls.needs.labels else None,
-        generator=torch.Generator(),
-    )
-
-
-def optimizer_of(method: Method) -> torch.optim.Optimizer:
-    return optimizers.build(method.parameter_groups(), recipe_of(method), BATCH, torch.device("cpu"))
-
-
-def recipe_of(method: Method) -> Recipe:
-    return (method.backbone.kind == "transformer" and method.transformer_recipe) or method.recipe
-
-
-def step(
-    method: Method, optimizer: torch.optim.Optimizer, start: int, bf16: bool = False, progress: float = 0.5
-) -> Loss:
-    batch = batch_of(type(method), start)._replace(generator=torch.Generator().manual_seed(start))
-    torch.manual_seed(start)
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        loss = method(batch, progress)
-    optimizer.zero_grad()
-    loss.total.backward()
-    method.before_step(progress)
-    optimizer.step()
-    method.after_step(progress)
-    return loss
+    pixels = digits().images[digits().positions(start)]
+    return (pixels.float() / 255 - TRAITS.mean[0]) / TRAITS.std[0]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -121,86 +73,72 @@ def test_every_family_has_a_method_and_no_two_methods_share_a_title() -> None:
     assert len({cls.title for cls in METHODS.values()}) == len(METHODS)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_declarations_keep_the_rules_for_plugins(name: str) -> None:
+    check_class(METHODS[name], name)
+    assert misspelt(METHODS[name]) == []
+    assert unsound_settings(METHODS[name]) == []
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_views_are_tensors_from_0_to_1(name: str) -> None:
+    contract.views_are_in_range(trial_of(name, backbone_of(name)))
+
+
 @pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_losses_after_saving_and_loading_are_equal_bit_for_bit(name: str, backbone: str) -> None:
-    method = method_of(name, backbone)
-    optimizer = optimizer_of(method)
-    for start in range(3):
-        step(method, optimizer, start)
-    loaded = method_of(name, backbone, seed=1)
-    loaded_optimizer = optimizer_of(loaded)
-    loaded.load_state_dict(method.state_dict())
-    loaded_optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-    for start in range(3, 6):
-        assert torch.equal(step(method, optimizer, start).total, step(loaded, loaded_optimizer, start).total)
+    contract.resumes_exactly(trial_of(name, backbone))
 
 
 @pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_steps_change_trained_parameters_and_the_teacher_and_nothing_else(name: str, backbone: str) -> None:
-    method = method_of(name, backbone)
-    optimizer = optimizer_of(method)
-    # Some weights have no gradient in the first step, so parameters are compared after three.
-    before = {key: p.detach().clone() for key, p in method.named_parameters()}
-    for start in range(3):
-        step(method, optimizer, start)
-    grouped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    for key, p in method.named_parameters():
-        assert (id(p) in grouped) == p.requires_grad, key
-        if key.endswith("pos_embed"):
-            assert torch.equal(p, before[key]), f"{key}: positions must not change"
-        else:
-            assert p.requires_grad != key.startswith("teacher"), key
-            # A bias before a batch norm has almost no gradient, so the teacher's may not change.
-            if p.requires_grad or p.ndim > 1:
-                assert not torch.equal(p, before[key]), f"{key} did not change"
+    trial = trial_of(name, backbone)
+    contract.steps_change_what_learns(trial)
+    for key, p in trial.method().named_parameters():
+        if not key.endswith("pos_embed"):
+            assert p.requires_grad != contract.is_teacher(key), key
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_under_bf16_the_loss_is_a_finite_float32_scalar(name: str) -> None:
-    method = method_of(name, backbone_of(name))
-    optimizer = optimizer_of(method)
-    for start in range(10):
-        loss = step(method, optimizer, start, bf16=True)
-        assert loss.total.shape == () and loss.total.dtype == torch.float32
-        assert all(torch.isfinite(value).all() for value in (loss.total, *loss.parts.values()))
-    assert all(torch.isfinite(value).all() for value in method.state_dict().values())
+    contract.is_finite_in_bf16(trial_of(name, backbone_of(name)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), TRAINED_PAIRS)
 def test_the_loss_falls_over_sixty_steps_on_real_images(name: str, backbone: str) -> None:
-    method = method_of(name, backbone)
-    optimizer = optimizer_of(method)
+    trial = trial_of(name, backbone)
+    method = trial.method()
+    optimizer = trial.optimizer(method)
     # One epoch without learning fills queues and memories with embeddings.
     with torch.no_grad():
         for number in range(EPOCH):
-            method(batch_of(type(method), number)._replace(generator=torch.Generator().manual_seed(number)), 0.0)
+            method(trial.batch(number), 0.0)
             method.after_step(0.0)
     losses = []
     steps = STEPS.get(name, 60)
     for number in range(steps):
         optimizers.schedule(optimizer, recipe_of(method), number, steps)
-        losses.append(step(method, optimizer, number % EPOCH, progress=number / steps).total.item())
+        losses.append(trial.step(method, optimizer, number % EPOCH, progress=number / steps).total.item())
     # Compare on the same views: between batches the loss varies more than it falls in these steps.
-    again = [step(method, optimizer, number, progress=1.0).total.item() for number in range(5)]
+    again = [trial.step(method, optimizer, number, progress=1.0).total.item() for number in range(5)]
     assert sum(again) < sum(losses[:5])
 
 
 @pytest.mark.parametrize(("name", "backbone"), PAIRS)
 def test_features_of_an_image_do_not_depend_on_its_batch(name: str, backbone: str) -> None:
-    encoder = method_of(name, backbone).eval().encoder()
-    images = images_of(0)
+    trial = trial_of(name, backbone)
+    contract.encoder_is_per_image(trial)
+    encoder = trial.method().eval().encoder()
     with torch.no_grad():
-        features, alone = encoder.features(images), encoder.features(images[:1])
-    assert features.shape == (BATCH, encoder.dim)
+        assert encoder.features(images_of(0)).shape == (BATCH, encoder.dim)
     assert (encoder.input.size, encoder.input.channels) == (8, 1)
-    torch.testing.assert_close(features[:1], alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_encoder_is_the_backbone_or_a_teacher_of_the_same_form(name: str) -> None:
     """An encoder of the same form can be fine-tuned, also from a random start."""
-    method = method_of(name, backbone_of(name))
+    method = trial_of(name, backbone_of(name)).method()
     encoder = method.encoder()
     assert {id(p) for p in encoder.parameters()} <= {id(p) for p in method.parameters()}
     shapes = {key: p.shape for key, p in encoder.backbone.named_parameters()}
@@ -216,7 +154,7 @@ def test_a_method_without_its_backbone_raises_an_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, backbone in TRAINED_PAIRS if backbone == "vit_nano"])
 def test_biases_norms_and_positions_have_no_weight_decay(name: str) -> None:
-    method = method_of(name, "vit_nano")
+    method = trial_of(name, "vit_nano").method()
     decayed = {id(p) for group in method.parameter_groups() if "weight_decay" not in group for p in group["params"]}
     names = [key for key, p in method.named_parameters() if id(p) in decayed]
     assert names
