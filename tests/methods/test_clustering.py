@@ -105,10 +105,10 @@ def test_the_codes_of_swav_carry_no_gradient() -> None:
     assert all(p.grad is None or p.grad.abs().max() < 1e-4 for p in method.parameters())
 
 
-@pytest.mark.parametrize(("images", "expected"), [(100, 64), (1437, 86), (50_000, 3000), (1_000_000, 3000)])
+@pytest.mark.parametrize(("images", "expected"), [(100, 64), (1437, 86), (8_000, 480), (50_000, 512), (1_000_000, 512)])
 def test_fewer_images_have_fewer_prototypes(images: int, expected: int) -> None:
     traits = Traits(1, 8, 10, (0.3,), (0.4,), False, images, images)
-    assert prototypes_for(traits, 3000) == expected
+    assert prototypes_for(traits, SwAVSettings().prototypes) == expected
 
 
 @pytest.mark.parametrize("make", [swav, smog])
