@@ -104,7 +104,13 @@ def test_markdown_contains_only_text(text: str) -> None:
 def test_latex_contains_only_text(text: str) -> None:
     shown = latex(text)
     assert "\n" not in shown and visible(shown)
-    for command in (r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textless{}", r"\textgreater{}"):
+    for command in (
+        r"\textbackslash{}",
+        r"\textasciitilde{}",
+        r"\textasciicircum{}",
+        r"\textless{}",
+        r"\textgreater{}",
+    ):
         shown = shown.replace(command, "")
     for character in "&%$#_{}":
         shown = shown.replace("\\" + character, "")

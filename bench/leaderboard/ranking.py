@@ -111,8 +111,8 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
         overall = (
             math.fsum(score.mean for name, score in r.scores.items() if ids[name].percent) if by == "rank" else 0.0
         )
-        missing = found is None or math.isnan(found)
-        return (math.inf if missing else found, -round(overall, NOISE), r.label)
+        key = math.inf if found is None or math.isnan(found) else found
+        return (key, -round(overall, NOISE), r.label)
 
     return sorted(rows, key=lambda r: (GROUPS.index(r.group), *value(r)))
 
