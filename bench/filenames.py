@@ -4,10 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from bench.errors import SslbenchError
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LONGEST = 64
@@ -48,17 +45,3 @@ def method_folder(method: str, settings: Mapping[str, Any]) -> str:
     if len(text) > _LONGEST or not re.fullmatch(r"[A-Za-z0-9._=,-]+", text):
         text = slug(text, hashlib.sha256(text.encode()).hexdigest())
     return f"{file_name(method)}+{text}"
-
-
-def expanded(path: Path) -> Path:
-    """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
-
-    Raises:
-        SslbenchError: There is no such user, or the user has no home directory.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise SslbenchError(
-            f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
-        ) from None

@@ -11,8 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.locate import expanded
 from bench.errors import SslbenchError, nearest, unknown
-from bench.filenames import expanded
 from bench.planning.request import protocol_of
 from bench.studies.study import Study, System
 from protocols.parts.variants import variant_id
