@@ -23,7 +23,7 @@ from bench.cli.study import study
 from bench.errors import SslbenchError
 from bench.printable import printable
 
-USAGE_ERROR = typer.BadParameter.__mro__[1]
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """Base class of typer's errors about arguments (click's ``UsageError``, which typer does not export)."""
 OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)
 """Errors of the system that mean, if no file is named, that standard output cannot be written."""
