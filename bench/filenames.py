@@ -4,10 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from bench.errors import SslbenchError
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _LONGEST = 64
@@ -58,20 +55,6 @@ def method_folder(method: str, settings: Mapping[str, Any], plugin: str | None =
     if len(text) > _LONGEST or not re.fullmatch(r"[A-Za-z0-9._=,-]+", text):
         text = slug(text, _digest(text))
     return f"{name}+{text}"
-
-
-def expanded(path: Path) -> Path:
-    """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
-
-    Raises:
-        SslbenchError: There is no such user, or the user has no home directory.
-    """
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise SslbenchError(
-            f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
-        ) from None
 
 
 def _digest(text: str) -> str:

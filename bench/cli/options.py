@@ -40,14 +40,21 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_hel
 Jobs = Annotated[
     str,
     typer.Option(
-        help="Number of runs at the same time: auto or a number. It does not change the results.",
+        help="Number of runs at the same time: auto or a number, at most 8 per core. It does not change the results.",
         rich_help_panel=CARRIED_OUT,
     ),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Repeat runs that are already recorded.", rich_help_panel=CARRIED_OUT)
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=CARRIED_OUT)]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan with recipes, protocols and an estimate of the time, and stop; nothing is downloaded or written.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name."),

@@ -25,8 +25,10 @@ from bench.cli.study import study
 from bench.errors import SslbenchError
 from bench.printable import printable
 
-USAGE_ERROR = typer.BadParameter.__mro__[1]
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """Base class of typer's errors about arguments (click's ``UsageError``, which typer does not export)."""
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EDQUOT, errno.EFBIG)
+"""Errors of the system that mean, if no file is named, that standard output cannot be written."""
 NUMBERS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 """Environment variables that rich and typer read as numbers."""
 
@@ -126,7 +128,9 @@ def _failed_by_system(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         streams.discard_output()
         return 1
-    if error.filename is None:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None and error.errno in OUTPUT_ERRORS:
         streams.discard_output()
-        return _failed(f"cannot write the output: {error.strerror or error}")
-    return _failed(f"{error.filename}: {error.strerror or error}; check the path")
+        return _failed(f"cannot write the output: {reason}")
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return _failed(f"{where}{reason}; check the path and its permissions")

@@ -10,10 +10,10 @@ from bench.data.catalogue import FOLDER, Entry, resolve
 from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
 from bench.data.download import download
-from bench.data.locate import find, roots
+from bench.data.locate import expanded, find, roots
 from bench.data.raw import RawData
 from bench.errors import SslbenchError
-from bench.filenames import expanded, slug
+from bench.filenames import slug
 
 SIZES = range(8, 1025)
 """Values of ``--image-size``, in pixels."""

@@ -7,7 +7,21 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench.data.catalogue import FOLDER, Form, resolve
-from bench.filenames import expanded
+from bench.errors import SslbenchError
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
+
+    Raises:
+        SslbenchError: There is no such user, or the user has no home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SslbenchError(
+            f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
+        ) from None
 
 
 def cache_folder() -> Path:

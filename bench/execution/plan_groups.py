@@ -8,13 +8,12 @@ from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of
 from bench.records.record import NO_BUDGET, Identity
 from bench.registry.methods import method_of_run
+from bench.training.optimizers import REFERENCE_BATCH
 
 MOST_LINES = 60
 """Largest number of lines about runs."""
 MOST_NAMES = 50
 """Largest number of names in a line."""
-REFERENCE_BATCH = 256
-"""Batch size of the learning rates in recipes (``bench/training/optimizers.py``)."""
 
 
 def groups_of(runs: Sequence[PlannedRun]) -> Iterator[str]:

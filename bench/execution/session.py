@@ -73,8 +73,8 @@ def perform(
         console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)
 
     def line_of(event: RunEnded, seconds: float) -> str:
-        log = f"\n  log: {store.log_path(event.identity)}" if event.status in ("failed", "diverged") else ""
-        return table.line(event, seconds) + log
+        line, log = table.line(event, seconds), str(store.log_path(event.identity))
+        return f"{line}\n  log: {log}" if event.status in ("failed", "diverged") and log not in line else line
 
     with RunProgress(console, len(plan.todo), line_of, time_left) as progress:
         ended = run_all(plan.todo, options, jobs, progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from bench.backbones import catalogue as backbones
+from bench.device import SMALL_IMAGE
 from bench.planning.plan import PlannedRun
 from bench.planning.settings import settings_of
 from bench.records.record import Identity, Record
@@ -37,8 +38,6 @@ BACKBONE_FACTORS = {
 """Time of a view on a backbone, relative to ResNet-9 of width 16."""
 OTHER_FACTOR = 12.0
 """The same for a network that is not in the catalogue."""
-SMALL_IMAGE = 16
-"""Images up to this side in pixels are trained on one thread (``bench/device.py``)."""
 GPU_FACTOR = 0.05
 """Time on a GPU relative to two CPU cores."""
 FORWARD_SHARE = 1 / 3

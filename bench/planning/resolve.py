@@ -89,9 +89,9 @@ def resolve(request: Request, options: RunOptions, *, download: bool = True) -> 
     ]
     notes = _notes(dataset)
     for name, origin in origins.items():
-        runs, lines = _runs_of_pretrained(name, origin, request, options, dataset, entries)
+        runs, about_weights = _runs_of_pretrained(name, origin, request, options, dataset, entries)
         wanted += runs
-        notes += lines
+        notes += about_weights
     record_names = {run.identity.method for run in wanted if run.origin is not None}
     if len(record_names) < len(origins):
         raise SslbenchError("a pretrained encoder is given twice; give each encoder once")

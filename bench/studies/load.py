@@ -11,8 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.locate import expanded
 from bench.errors import SslbenchError, nearest, unknown
-from bench.filenames import expanded
 from bench.planning.request import protocol_of
 from bench.studies.study import Study, System
 from protocols.parts.variants import variant_id
@@ -111,7 +111,7 @@ def _build(wanted: Any, value: Any, where: str) -> Any:
         return _plain(value, where)
     if origin is Literal:
         if value not in inner:
-            raise SslbenchError(f"{where} is {value!r}: {_suggestion(value, inner)}")
+            raise SslbenchError(f"{where} is {_shown(value)}: {_suggestion(value, inner)}")
         return value
     if origin in (Union, types.UnionType):
         return _build(next(choice for choice in inner if choice is not type(None)), value, where)
@@ -125,7 +125,7 @@ def _build(wanted: Any, value: Any, where: str) -> Any:
         return {key: _build(inner[1], entry, f"{where}.{key}") for key, entry in value.items()}
     if type(value) is not wanted and not (wanted is float and type(value) is int):
         expected = "text" if wanted is str else f"of type {wanted.__name__}"
-        raise SslbenchError(f"{where} is {value!r}: must be {expected}")
+        raise SslbenchError(f"{where} is {_shown(value)}: must be {expected}")
     _plain(value, where)
     return float(value) if wanted is float else value
 
@@ -135,7 +135,7 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, list) and not any(isinstance(entry, list) for entry in value):
         return [_plain(entry, f"{where} {number}") for number, entry in enumerate(value, 1)]
     if not isinstance(value, str | int | float):
-        raise SslbenchError(f"{where} is {value!r}: must be text, a number, true, false or a list of these")
+        raise SslbenchError(f"{where} is {_shown(value)}: must be text, a number, true, false or a list of these")
     if isinstance(value, str) and (len(value) > LONGEST_TEXT or "\0" in value):
         raise SslbenchError(f"{where}: must be a text without null characters, of at most {LONGEST_TEXT:,} characters")
     if isinstance(value, float) and not math.isfinite(value):
@@ -145,9 +145,14 @@ def _plain(value: Any, where: str) -> Any:
     return value
 
 
+def _shown(value: Any) -> str:
+    """Return a value for a message; a table or a list, which may be deeply nested, only by its kind."""
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
+
+
 def _suggestion(value: Any, choices: tuple[str, ...]) -> str:
     """Return the end of an error message: the nearest choice, or all choices if none is near."""
-    close = nearest(str(value), choices)
+    close = nearest(_shown(value) if isinstance(value, dict | list) else str(value), choices)
     return f"did you mean {close!r}?" if close else f"must be one of {', '.join(choices)}"
 
 

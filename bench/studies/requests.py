@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import catalogue as datasets
-from bench.data.locate import available, roots
+from bench.data.locate import available, expanded, roots
 from bench.errors import SslbenchError
-from bench.filenames import expanded
 from bench.planning.request import Request
 from bench.records.record import TaskName
 from bench.studies.study import Study, System

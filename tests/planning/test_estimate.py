@@ -28,7 +28,8 @@ def run_of(identity: Identity, *protocols: str, **changed) -> PlannedRun:
 
 def recorded(identity: Identity, pretrain_s: float, knn_s: float) -> Record:
     cost = Cost(pretrain_s=pretrain_s, evaluate_s=knn_s + 1.0)
-    return Record(identity, "ok", protocols={"knn": Measurement(1, {"top1": 0.9}, seconds=knn_s)}, cost=cost)
+    knn = Measurement(1, {"top1": 1.0}, [{"top1": 1.0}], correct=["/w=="], images=8, seconds=knn_s)
+    return Record(identity, "ok", protocols={"knn": knn}, cost=cost)
 
 
 def test_a_record_of_another_budget_gives_the_time_per_epoch(tmp_path):

@@ -38,6 +38,8 @@ MISTAKES = [
     (WHOLE + "settings = { x = 2020-01-01 }\n", "must be text, a number"),
     (WHOLE + "settings = { x = { y = 1 } }\n", "must be text, a number"),
     (WHOLE + "settings = { x = [[1]] }\n", "must be text, a number"),
+    (WHOLE + "settings." + "a." * 20_000 + "a = 1\n", "is a table: must be text, a number"),
+    (WHOLE + "note = " + "[" * 400 + "]" * 400 + "\n", "is a list: must be text"),
     (WHOLE.replace("seeds = 1", "seeds = 2020-01-01"), "seeds is datetime.date"),
     (WHOLE.replace("seeds = 1", "seeds = 10000000"), "at most 10,000"),
     (WHOLE.replace("seeds = 1", "seeds = " + "9" * 30), "too large"),
