@@ -8,7 +8,7 @@ from typing import Any
 from protocols.entry import Entry
 
 SIGN = "@"
-FIXED = ("labels", "draws", "total_labels", "unlabelled")
+FIXED = ("labels", "draws", "total_labels", "unlabelled", "figure")
 """Constants that cannot be changed: the id itself gives them, or variants would not be comparable."""
 
 
@@ -48,7 +48,10 @@ def variant(base: Entry, id: str) -> Entry:
             )
         before = getattr(constants[outer], inner) if inner else constants[outer]
         value = _typed(id, name, text, before)
-        constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        try:
+            constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        except ValueError as error:
+            raise ValueError(f"protocol '{id}': {error}") from None
     return replace(base, id=id, title=f"{base.title}, {id.partition(SIGN)[2]}", constants=constants)
 
 
