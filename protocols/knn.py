@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 
 from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.interruptible import interruptible
+from protocols.parts.ranges import Count, Positive
 
 BLOCK_NUMBERS = 2**25
 """Numbers of the training features in one search block: 128 MiB, and as much again in the index."""
@@ -36,10 +37,10 @@ class Knn(EvaluationProtocol):
         other_k: Other values of k, recorded as variants from the same search.
     """
 
-    k: int
-    temperature: float
-    shared: float
-    other_k: tuple[int, ...] = ()
+    k: Count
+    temperature: Positive
+    shared: Positive
+    other_k: tuple[Count, ...] = ()
 
     def predict(self, task: Task) -> Predictions:
         """Return the log-probabilities of the vote, and those of every other k as variants.

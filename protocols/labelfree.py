@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -12,6 +13,7 @@ from torch.nn.functional import normalize
 from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.interruptible import interruptible
+from protocols.parts.ranges import Count
 from protocols.parts.subsets import fixed_subset
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
@@ -27,7 +29,7 @@ class LabelFree(EvaluationProtocol):
     """
 
     figure: Figure
-    images: int
+    images: Annotated[Count, Ge(2)]
 
     def predict(self, task: Task) -> Predictions:
         """Return the measure in ``metrics``.

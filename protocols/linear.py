@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+from annotated_types import MinLen
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
@@ -11,6 +12,7 @@ from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.parts.ranges import NotNegative, Positive
 
 Fitted = TypeVar("Fitted")
 
@@ -30,9 +32,9 @@ class Linear(EvaluationProtocol):
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
     """
 
-    penalties: tuple[float, ...]
-    tolerance: float
-    rise: float
+    penalties: Annotated[tuple[Positive, ...], MinLen(1)]
+    tolerance: Positive
+    rise: NotNegative
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities; ``choices`` holds the chosen penalty and the log-loss on ``val`` of every penalty that was fitted.

@@ -12,6 +12,7 @@ from protocols.parts.chunks import images_at_once
 from protocols.parts.finetune import Extra, log_probabilities, mean_curves, train
 from protocols.parts.heads import Classifier, HeadKind
 from protocols.parts.labelled import Standardisation, labelled
+from protocols.parts.ranges import Count, Positive
 from protocols.parts.subsets import fixed_subset
 from protocols.parts.training import Training
 
@@ -38,13 +39,13 @@ class Lowshot(EvaluationProtocol):
     """
 
     labels: str
-    draws: int
+    draws: Count
     training: Training
     encoder: Literal["pretrained", "scratch"] = "pretrained"
     head: HeadKind = "linear"
     start: Literal["zero", "probe"] = "zero"
-    penalty: float | None = None
-    tolerance: float | None = None
+    penalty: Positive | None = None
+    tolerance: Positive | None = None
 
     def __post_init__(self) -> None:
         if self.start == "probe" and (self.penalty is None or self.tolerance is None):

@@ -7,6 +7,7 @@ from torch import Tensor
 from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.labelled import Standardisation, labelled
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.parts.ranges import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class LowshotFrozen(EvaluationProtocol):
     """
 
     labels: str
-    draws: int
-    penalty: float
-    tolerance: float
+    draws: Count
+    penalty: Positive
+    tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities, one block per draw; features are standardised by all of ``train``, which needs no labels.

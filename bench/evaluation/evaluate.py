@@ -21,7 +21,7 @@ from bench.records.record import Measurement
 from bench.registry.protocols import content_of
 from methods.base import Encoder
 from protocols import catalogue
-from protocols.base import Task
+from protocols.base import Predictions, Task
 
 
 class Evaluation:
@@ -71,7 +71,7 @@ class Evaluation:
         started = time.monotonic()
         with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
-            predictions = catalogue.load(entry).predict(self.task(name))
+            predictions = _predictions(entry, catalogue.load(entry).predict(self.task(name)))
         scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
         return Measurement(
             version=entry.version,
@@ -137,6 +137,17 @@ class Evaluation:
             if len(theirs) >= len(own) and all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
                 return other.id
         return None
+
+
+def _predictions(entry: catalogue.Entry, answer: object) -> Predictions:
+    """Return a protocol's answer; raises ValueError if it holds nothing that could be compared or shown."""
+    if not isinstance(answer, Predictions):
+        raise ValueError(f"protocol '{entry.id}' returns a {type(answer).__name__}; return Predictions")
+    if not entry.label_free and not answer.scores:
+        raise ValueError(f"protocol '{entry.id}' returns no scores; return them, or declare label_free=True")
+    if entry.label_free and not answer.metrics:
+        raise ValueError(f"protocol '{entry.id}' is label-free and returns no metrics")
+    return answer
 
 
 def _without_labels(entry: catalogue.Entry) -> tuple[str, dict[str, object]]:

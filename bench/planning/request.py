@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_type_hints
+from typing import Literal
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.errors import SslbenchError
-from bench.planning.ranges import fits, out_of_range, type_name
 from bench.planning.settings import parse_settings
 from bench.registry.methods import check_method
 from bench.registry.plugins import load_installed_protocols, load_plugin
 from bench.training.options import RunOptions
 from protocols import catalogue as protocols
-from protocols.parts.ranges import RANGES
-from protocols.parts.training import Training
 
 ViewsEngine = Literal["auto", "batched", "per-sample"]
 
@@ -90,20 +87,8 @@ def protocol_of(name: str) -> "protocols.Entry":
     """
     try:
         entry = protocols.resolve(name)
+        if protocols.SIGN in name or not entry.module.startswith("protocols."):
+            protocols.check_constants(entry)
     except ValueError as error:
         raise SslbenchError(str(error)) from error
-    for constant, value in entry.constants.items():
-        if isinstance(value, Training):
-            for field, expected in get_type_hints(Training, include_extras=True).items():
-                _check_constant(entry, f"{constant}.{field}", getattr(value, field), expected)
-        elif constant in RANGES and value is not None:
-            _check_constant(entry, constant, value, RANGES[constant])
     return entry
-
-
-def _check_constant(entry: "protocols.Entry", constant: str, value: Any, expected: Any) -> None:
-    if not fits(value, expected):
-        raise SslbenchError(f"protocol {entry.id}: {constant} takes {type_name(expected)}, not {value!r}")
-    reason = out_of_range(value, expected)
-    if reason is not None:
-        raise SslbenchError(f"protocol {entry.id}: {constant}={value} {reason}")

@@ -1,13 +1,9 @@
 """Constants of the training of a classifier: steps, learning rates, optimiser; imports no torch."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from annotated_types import Interval
-
-from protocols.parts.ranges import Count, NotNegative
-
-Passes = Annotated[int, Interval(ge=0, le=1_000_000)]
+from protocols.parts.ranges import Count, NotNegative, Whole
 
 
 @dataclass(frozen=True)
@@ -24,14 +20,18 @@ class Training:
         augmentation: Augmentation of every image in every step.
     """
 
-    steps: Count
-    passes: Passes
+    steps: Whole
+    passes: Whole
     batch: Count
     # The name is fixed: the protocol ids in committed records contain it (training.trunk_rate).
     trunk_rate: NotNegative
     head_rate: NotNegative
     optimizer: Literal["sgd", "adamw"] = "sgd"
     augmentation: Literal["shift", "crop"] = "shift"
+
+    def __post_init__(self) -> None:
+        if self.steps == self.passes == 0:
+            raise ValueError("steps and passes are both 0: nothing would be trained; set one of them to at least 1")
 
     def steps_over(self, images: int) -> int:
         """Return the number of steps for ``images`` images: at least ``steps`` and at least ``passes`` passes."""

@@ -56,7 +56,10 @@ def variant(base: Entry, id: str) -> Entry:
         changed.add(name)
         before = getattr(constants[outer], inner) if inner else constants[outer]
         value = _typed(id, name, text, before)
-        constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        try:
+            constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        except ValueError as error:
+            raise ValueError(f"protocol '{id}': {error}") from None
     return replace(base, id=id, title=f"{base.title}, {id.partition(SIGN)[2]}", constants=constants)
 
 
