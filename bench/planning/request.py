@@ -87,7 +87,7 @@ def protocol_of(name: str) -> "protocols.Entry":
     """
     try:
         entry = protocols.resolve(name)
-        if protocols.SIGN in name or not entry.module.startswith("protocols."):
+        if "@" in name or not entry.module.startswith("protocols."):
             protocols.check_constants(entry)
     except ValueError as error:
         raise SslbenchError(str(error)) from error
