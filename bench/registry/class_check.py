@@ -34,17 +34,19 @@ def check_class(cls: type[Method], name: str) -> None:
     Raises:
         SslbenchError: One of them is missing, or is not what the contract says; the message names it.
     """
-    for problem in (
-        *(_text_problem(cls, field) for field in ("title", "paper")),
-        _family_problem(cls),
-        _recipe_problem(cls, "recipe"),
-        None if cls.transformer_recipe is None else _recipe_problem(cls, "transformer_recipe"),
-        _needs_problem(cls),
-        _settings_problem(cls),
-        _functions_problem(cls),
-    ):
-        if problem is not None:
-            raise SslbenchError(f"method {name}: {cls.__name__}.{problem}")
+    # Each check relies on those before it.
+    problem = (
+        _text_problem(cls, "title")
+        or _text_problem(cls, "paper")
+        or _family_problem(cls)
+        or _recipe_problem(cls, "recipe")
+        or (cls.transformer_recipe and _recipe_problem(cls, "transformer_recipe"))
+        or _needs_problem(cls)
+        or _settings_problem(cls)
+        or _functions_problem(cls)
+    )
+    if problem:
+        raise SslbenchError(f"method {name}: {cls.__name__}.{problem}")
 
 
 def misspelt(cls: type[Method]) -> list[str]:

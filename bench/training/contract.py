@@ -61,10 +61,15 @@ def steps_change_what_learns(trial: Trial) -> None:
     optimizer = trial.optimizer(method)
     before = {name: p.detach().clone() for name, p in method.named_parameters()}
     copies = _copies(method)
+    trained = {name: p.requires_grad for name, p in method.named_parameters() if not is_teacher(name)}
     with_gradient: set[str] = set()
     for number in range(STEPS):
         trial.step(method, optimizer, number)
         with_gradient |= {name for name, p in method.named_parameters() if p.grad is not None}
+    grouped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    for name, p in method.named_parameters():
+        if is_teacher(name) and p.requires_grad:
+            raise Broken(f"{name}: a teacher must not get a gradient; call requires_grad_(False) on it")
     trained_copies = {
         name: p.detach().clone() for name, p in method.named_parameters() if name in copies and p.requires_grad
     }
@@ -75,12 +80,9 @@ def steps_change_what_learns(trial: Trial) -> None:
                 f"{name}: starts as a copy of {copies[name]}, and after_step changes it as well as the gradient; freeze a teacher "
                 "with requires_grad_(False)"
             )
-    grouped = {id(p) for group in optimizer.param_groups for p in group["params"]}
     in_backbone = set() if method.backbone is None else {id(p) for p in method.backbone.parameters()}
     for name, p in method.named_parameters():
         changed = not torch.equal(p, before[name])
-        if is_teacher(name) and p.requires_grad:
-            raise Broken(f"{name}: a teacher must not get a gradient; call requires_grad_(False) on it")
         if (id(p) in grouped) != p.requires_grad:
             where = "not in parameter_groups" if p.requires_grad else "frozen, but in parameter_groups"
             raise Broken(f"{name}: is {where}")
@@ -89,8 +91,9 @@ def steps_change_what_learns(trial: Trial) -> None:
             raise Broken(
                 f"{name}: gets no gradient{original}; use it in the loss, or freeze it with requires_grad_(False)"
             )
-        # A bias before a batch norm has almost no gradient, so the teacher's may not change.
-        if not changed and (p.requires_grad or (is_teacher(name) and p.ndim > 1)):
+        # A bias before a batch norm has almost no gradient, so the teacher's may not change; nor do copies of fixed positions.
+        follows = is_teacher(name) and p.ndim > 1 and trained.get(copies.get(name, name), True)
+        if not changed and (p.requires_grad or follows):
             raise Broken(f"{name}: did not change in {STEPS} steps")
         if changed and not p.requires_grad and id(p) in in_backbone:
             raise Broken(f"{name}: is a fixed part of the backbone, but it changed")
