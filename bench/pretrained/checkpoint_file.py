@@ -84,7 +84,7 @@ class CheckpointFile:
         about = weights_file.metadata(self.file)
         exported = "input" in about
         spec = exported_input(about, where) if exported else input_of(traits)
-        spec = checked_input(replace(spec, size=settings.size or spec.size), traits, where)
+        spec = checked_input(replace(spec, size=spec.size if settings.size is None else settings.size), where)
         tensors = weights_file.read_weights(self.file)
         backbone, tensors, match = _matched(name, spec, traits, tensors, where)
         if not exported and traits.channels == 1:
@@ -194,6 +194,7 @@ def exported_input(about: Mapping[str, str], where: str) -> InputSpec:
     try:
         found: dict[str, Any] = json.loads(about["input"])
         mean, std = (tuple(map(float, found[key])) for key in ("mean", "std"))
-        return InputSpec(int(found["size"]), int(found["channels"]), mean, std)
+        spec = InputSpec(int(found["size"]), int(found["channels"]), mean, std)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise SslbenchError(f"{where}: its metadata 'input' cannot be read ({printable(str(error), 200)})") from error
+    return checked_input(spec, f"{where}, metadata 'input'")

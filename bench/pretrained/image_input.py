@@ -33,12 +33,8 @@ class PretrainedSettings:
     std: PositiveFraction | tuple[PositiveFraction, ...] | None = None
 
 
-def checked_input(spec: InputSpec, traits: Traits, where: str) -> InputSpec:
-    """Return an input that can be used.
-
-    Raises:
-        SslbenchError: Size, channels, mean or standard deviation make no sense, or the images have more channels than the network takes.
-    """
+def checked_input(spec: InputSpec, where: str) -> InputSpec:
+    """Return an input that can be used; raises SslbenchError if size, channels, mean or standard deviation make no sense."""
     if not 1 <= spec.size <= LARGEST:
         raise SslbenchError(f"{where}: images of {spec.size} pixels; the size must be between 1 and {LARGEST}")
     if spec.channels not in (1, 3) or not len(spec.mean) == len(spec.std) == spec.channels:
@@ -48,8 +44,6 @@ def checked_input(spec: InputSpec, traits: Traits, where: str) -> InputSpec:
         )
     if not all(math.isfinite(value) for value in (*spec.mean, *spec.std)) or min(spec.std) <= 0:
         raise SslbenchError(f"{where}: mean and std must be finite numbers, and std above 0")
-    if traits.channels > spec.channels:
-        raise SslbenchError(f"{where}: takes grey images; the data set's have {traits.channels} channels")
     return spec
 
 
@@ -66,7 +60,8 @@ def chosen_input(
         where: The encoder's name, for messages.
 
     Raises:
-        SslbenchError: ``mean`` and ``std`` are not given together, have a wrong number of values, or are not for pixels in [0, 1].
+        SslbenchError: ``mean`` and ``std`` are not given together, have a wrong number of values, or are not for pixels in [0, 1]; or the
+            images have more channels than the network takes.
     """
     spec = default
     if settings.mean is not None or settings.std is not None:
@@ -83,7 +78,9 @@ def chosen_input(
                 f"{where}: mean must be between 0 and 1 and std above 0 and at most 1: pixels are scaled to [0, 1] "
                 "(divide values for pixels up to 255 by 255)"
             )
-    checked_input(spec, traits, where)
+    checked_input(spec, where)
+    if traits.channels > spec.channels:
+        raise SslbenchError(f"{where}: takes grey images; the data set's have {traits.channels} channels")
     note = (
         f"images of {spec.size} pixels, normalised by mean {_numbers(spec.mean)} and std {_numbers(spec.std)}: {whose}"
     )

@@ -99,7 +99,7 @@ class EncoderFunction:
                 raise unknown(f"entry of INPUT in plugin {self.name}", key, INPUT)
         if ("mean" in self.input) != ("std" in self.input):
             raise SslbenchError(f"plugin {self.name}: INPUT must have both mean and std, or neither")
-        side = size or self.input.get("size", traits.size)
+        side = self.input.get("size", traits.size) if size is None else size
         mean, std = (self._numbers(key, getattr(traits, key)) for key in ("mean", "std"))
         if len(mean) != len(std) or len(mean) not in (traits.channels, 3) or not isinstance(side, int):
             raise SslbenchError(

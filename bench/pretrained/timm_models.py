@@ -89,26 +89,31 @@ class TimmModel:
         configured: dict[str, Any] = vars(net)["pretrained_cfg"]
         channels, own, _ = configured["input_size"]
         mean, std = (tuple(map(float, configured[name])) for name in ("mean", "std"))
-        side = settings.size or traits.size
-        spec = checked_input(InputSpec(side, channels, mean, std), traits, self.name)
+        side = traits.size if settings.size is None else settings.size
+        spec = checked_input(InputSpec(side, channels, mean, std), self.name)
         refused = self._refuses(net, spec)
-        if refused is None:
-            return net, {}, spec
-        if settings.size is None:
+        if refused is not None and settings.size is None:
             return net, {}, InputSpec(own, channels, mean, std)
-        arguments = {"img_size": side}
-        try:
-            resized = _create(self.model, arguments)
-        except SslbenchError:
-            resized = None
-        if resized is None or self._refuses(resized, spec) is not None:
+        if side != own:
+            # Built for this size, a transformer gets the positions of a file of this size as they are.
+            arguments = {"img_size": side}
+            try:
+                resized = _create(self.model, arguments)
+            except SslbenchError:  # a network without this argument
+                resized = None
+            if resized is not None and self._refuses(resized, spec) is None:
+                return resized, arguments, spec
+        if refused is not None:
             raise SslbenchError(
                 f"{self.name}: does not accept images of {side} pixels ({_first_line(refused)}); its own size is {own}"
             )
-        return resized, arguments, spec
+        return net, {}, spec
 
     def _refuses(self, net: nn.Module, spec: InputSpec) -> Exception | None:
         """Return the error with which a network refuses images of this size; None if it accepts them."""
+        patch = _patch_size(net)
+        if spec.size % patch:
+            return ValueError(f"they cannot be cut into patches of {patch}")
         try:
             Network(net, (spec.channels, spec.size, spec.size), self.name, _feature_map)
         except SslbenchError:
@@ -168,6 +173,13 @@ def _pretrained_on(net: nn.Module) -> str | None:
     configured: dict[str, Any] = vars(net)["pretrained_cfg"]
     known = configured.get("num_classes") in _IMAGENET_CLASSES or _IMAGENET.search(configured.get("tag") or "")
     return "ImageNet" if known else None
+
+
+def _patch_size(net: nn.Module) -> int:
+    """Return the side of a transformer's patches in pixels; 1 for any other network."""
+    found = getattr(getattr(net, "patch_embed", None), "patch_size", 1)
+    side = found[0] if isinstance(found, tuple) else found
+    return side if isinstance(side, int) else 1
 
 
 def _feature_map(net: nn.Module, images: Tensor) -> Tensor | None:

@@ -5,7 +5,7 @@ prefix in the file is tried.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ class Match:
         prefix: Prefix of the matching names in the file; with its dot, or empty.
         matched: The backbone's name -> the file's name.
         misshapen: The backbone's name -> the file's name, for tensors of another shape or of no floating-point type.
-        missing: The backbone's names that the file does not have, without running statistics if it has none at all.
+        missing: What the file does not have, in its own spelling; without running statistics if it has none at all.
         left_over: The file's names that belong to its backbone, but not to ours.
         unused: The file's other names that were not matched: heads and other networks.
         share: Share of the backbone's weights, counted as numbers, that match.
@@ -169,7 +169,10 @@ def _match(
     misshapen = {name: key for name, key in present.items() if name not in matched}
     statistics = {name for name in state if is_statistic(name)}
     without_statistics = bool(statistics) and not statistics & present.keys()
-    missing = tuple(name for name in state if name not in present and not (without_statistics and name in statistics))
+    spelled = {name: key for key, name in spelling.items()}
+    missing = tuple(
+        spelled[name] for name in state if name not in present and not (without_statistics and name in statistics)
+    )
     used = set(present.values())
     others = {key: tensor for key, tensor in tensors.items() if key not in used and not is_counter(key)}
     extra = left_over(others, present, prefix, heads)
@@ -230,15 +233,12 @@ def _tensors(count: int) -> str:
 
 def _groups(names: tuple[str, ...], prefix: str) -> list[str]:
     """Return the first parts of names with their counts: ``fc (2)``, ``module.encoder_k (122)``."""
-    depth = prefix.count(".")
-    first: Callable[[str], str] = (
-        lambda name: (  # noqa: E731
-            name.removeprefix(prefix).partition(".")[0]
-            if name.startswith(prefix)
-            else ".".join(name.split(".")[: max(1, depth)])
-        )
-    )
-    return [f"{_named(name)} ({count})" for name, count in Counter(map(first, names)).items()]
+    depth = max(1, prefix.count("."))
+    first = [
+        name.removeprefix(prefix).partition(".")[0] if name.startswith(prefix) else ".".join(name.split(".")[:depth])
+        for name in names
+    ]
+    return [f"{_named(name)} ({count})" for name, count in Counter(first).items()]
 
 
 def _some(entries: list[str]) -> str:

@@ -26,14 +26,19 @@ _OTHER_NETWORKS = _HEADS | {
 def spellings(backbone: nn.Module, state: Mapping[str, Tensor]) -> list[dict[str, str]]:
     """Return the spellings of a backbone's names: a file's name -> the backbone's name.
 
-    They are its own names, those without the first part (timm, lightly), and torchvision's for the ResNets of the catalogue; each also with
-    ``shortcut`` for ``downsample``, and with a stem that is one module.
+    They are its own names, those without a first part that all of them have (timm, lightly), and torchvision's for the ResNets of the catalogue;
+    each also with ``shortcut`` for ``downsample``, and with a stem that is one module.
     """
-    found = [{name: name for name in state}, {name.partition(".")[2]: name for name in state if "." in name}]
+    found = [{name: name for name in state}]
+    if len({name.partition(".")[0] for name in state}) == 1:
+        found.append({name.partition(".")[2]: name for name in state})
     if isinstance(backbone, ResNet):
         found.append({_torchvision(name): name for name in state})
+    # The names themselves come last: they are preferred if a file has both.
     return [
-        {other: name for key, name in spelling.items() for other in _alternatives(key)} | spelling for spelling in found
+        {other: name for key, name in spelling.items() for other in _alternatives(key) if other not in spelling}
+        | spelling
+        for spelling in found
     ]
 
 

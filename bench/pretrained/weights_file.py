@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -84,7 +85,8 @@ def _torch_content(path: Path) -> Any:
     # DINO, MAE and MoCo v3 store their training options as an argparse.Namespace; loading one only sets its fields.
     allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [argparse.Namespace, *STAND_INS]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             # Mapped into memory, so that a tensor cannot be larger than its file. torch's old format cannot be mapped.
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
