@@ -96,6 +96,7 @@ def two_views(
     second: list[Tensor] = []
     batch = images_at_once(256, task.train_images, task)
     for part in torch.split(chosen, batch):
+        task.check_stop()
         images = task.train_images[part].to(task.device)
         for kept, view in zip((first, second), task.augment(images, "views", generator), strict=True):
             kept.append(cast(EncoderLike, encoder).features(task.prepare(view)))

@@ -135,6 +135,7 @@ def augmented_batches(
     images = images.to(task.device)
     chunk = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
     for part in torch.split(indices, chunk):
+        task.check_stop()
         (views,) = task.augment(images[part], kind, generator)
         yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
 
@@ -151,7 +152,10 @@ def log_probabilities(model: Classifier, images: Images, task: Task, batch: int 
     batch = images_at_once(batch, images, task)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    parts = [torch.log_softmax(model(task.prepare(part)).float(), dim=1) for part in torch.split(images, batch)]
+    parts = []
+    for part in torch.split(images, batch):
+        task.check_stop()
+        parts.append(torch.log_softmax(model(task.prepare(part)).float(), dim=1))
     for module, mode in modes:
         module.training = mode
     return torch.cat(parts).cpu()
