@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.base import EvaluationProtocol, NotFinite, Predictions, Task
 
 BLOCK_NUMBERS = 2**25
 """Numbers of the training features in one search block: 128 MiB, and as much again in the index."""
@@ -99,7 +99,7 @@ def nearest(
 def _normalised(features: Float[Tensor, "n dim"]) -> np.ndarray[Any, Any]:
     vectors = normalize(features.float(), dim=1).cpu().contiguous().numpy()
     if not np.isfinite(vectors).all():
-        raise ValueError("knn: features contain values that are not finite; the encoder has diverged")
+        raise NotFinite("knn: features contain values that are not finite; the encoder has diverged")
     return vectors
 
 

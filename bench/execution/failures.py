@@ -1,0 +1,50 @@
+"""A run that failed: its cause in one line, and its record if the run could not write one itself."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bench.errors import SslbenchError
+from bench.planning.plan import MEASURED
+from bench.records.environment import describe
+from bench.records.record import Identity, Record
+from bench.records.store import Store
+from bench.training.options import RunOptions
+
+LONGEST_CAUSE = 1000
+"""Largest number of characters of a cause."""
+
+
+def cause_of(error: BaseException) -> str:
+    """Return one line for a record: what went wrong, with the error's type unless it is an error of sslbench."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_CAUSE]
+    if isinstance(error, SslbenchError):
+        return line
+    # torch.cuda.OutOfMemoryError, by its name: this module is also imported where torch is not.
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if out_of_memory or "can't allocate memory" in str(error):
+        return f"out of memory: {line}"
+    if isinstance(error, SystemExit):
+        return f"SystemExit: the run's code ended the process with exit code {error.code}"
+    return f"{type(error).__name__}: {line}"
+
+
+def with_log(cause: str | None, log: Path) -> str:
+    """Return a cause with the file that has the traceback, for the line that the user sees when the run ends."""
+    return f"{cause}; traceback in {log}" if log.is_file() else f"{cause}"
+
+
+def record_failure(identity: Identity, cause: str, options: RunOptions) -> str | None:
+    """Record a run as failed; a finished record of the same identity is kept, and so are the measurements of an unfinished one.
+
+    Returns:
+        One line for the user if another file at the record's place was renamed, otherwise None.
+
+    Raises:
+        StorageError: The results folder cannot be written.
+    """
+    store = Store(options.results)
+    old = store.read(identity)
+    if old is not None and old.identity == identity:
+        return None if old.status in MEASURED else store.write(replace(old, status="failed", cause=cause))
+    environment = describe(options.device, "unknown", options.threads)
+    return store.write(Record(identity, "failed", cause, environment=environment))
