@@ -92,7 +92,7 @@ def test_a_forced_run_uses_nothing_of_the_run_before(straight, tmp_path, recorde
     """Its encoder, checkpoint and snapshots may come from other code with the same version."""
     store, other = Store(tmp_path / "results"), Store(tmp_path / "other")
     identity = perform(store, **MORE, snapshots=1).identity
-    foreign = perform(other, **{**MORE, "settings": ("recipe.rate=0.5",)})
+    foreign = perform(other, **{**MORE, "settings": ("recipe.rate=0.0005",)})
     encoder = build_method(identity, load("digits")).encoder()
     encoder.load_state_dict(load_file(other.encoder_path(foreign.identity)))
     checkpoints.save_encoder(store.encoder_path(identity), identity, encoder, {"training": None})
