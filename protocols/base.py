@@ -107,11 +107,16 @@ class Predictions:
     trail: list[tuple[int, Int[Tensor, " test"]]] = field(default_factory=list)
 
 
+class NotFinite(ValueError):
+    """Features, a loss or predictions became NaN or infinite; the run ends as diverged."""
+
+
 class EvaluationProtocol:
     """Base class of all protocols.
 
     A subclass lives in the file that its catalogue entry names and is built from the entry's constants; the types of its fields declare
-    their ranges. It raises a ValueError with a one-line message if it cannot measure a task.
+    their ranges. It raises a ValueError with a one-line message if it cannot measure a task, and ``NotFinite`` if the reason is a number
+    that is not finite.
     """
 
     def predict(self, task: Task) -> Predictions:

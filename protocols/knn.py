@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.base import EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.interruptible import interruptible
 from protocols.parts.ranges import Count, Positive
 
@@ -108,7 +108,7 @@ def nearest(
 def _normalised(features: Float[Tensor, "n dim"]) -> np.ndarray[Any, Any]:
     vectors = normalize(features.float(), dim=1).cpu().contiguous().numpy()
     if not np.isfinite(vectors).all():
-        raise ValueError("knn: features contain values that are not finite; the encoder has diverged")
+        raise NotFinite("knn: features contain values that are not finite; the encoder has diverged")
     return vectors
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
+from protocols.base import EncoderLike, EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.interruptible import interruptible
 from protocols.parts.ranges import Count
@@ -40,7 +40,7 @@ class LabelFree(EvaluationProtocol):
         chosen = fixed_subset(len(task.train_images), self.images).sort().values
         features = task.train_features[chosen].to(task.device).double()
         if not torch.isfinite(features).all():
-            raise ValueError(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
+            raise NotFinite(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
         if self.figure == "alignment":
             value = alignment(*two_views(task, chosen))
         else:

@@ -8,6 +8,7 @@ from bench.foreign_code import described, place_of
 from bench.planning.plan import MEASURED
 from bench.records.environment import describe
 from bench.records.record import Identity, Record
+from bench.records.record_json import UnreadableRecord
 from bench.records.store import Store
 from bench.training.options import RunOptions
 
@@ -40,14 +41,19 @@ def record_failure(identity: Identity, cause: str, options: RunOptions) -> str |
     """Record a run as failed; a finished record of the same identity is kept, and so are the measurements of an unfinished one.
 
     Returns:
-        One line for the user if another file at the record's place was renamed, otherwise None.
+        One line for the user if another file at the record's place was renamed, or if nothing could be recorded; otherwise None.
 
     Raises:
         StorageError: The results folder cannot be written.
     """
     store = Store(options.results)
     old = store.read(identity)
+    record = Record(identity, "failed", cause, environment=describe(options.device, "unknown", options.threads))
     if old is not None and old.identity == identity:
-        return None if old.status in MEASURED else store.write(replace(old, status="failed", cause=cause))
-    environment = describe(options.device, "unknown", options.threads)
-    return store.write(Record(identity, "failed", cause, environment=environment))
+        if old.status in MEASURED:
+            return None
+        record = replace(old, status="failed", cause=cause)
+    try:
+        return store.write(record)
+    except UnreadableRecord as error:
+        return f"this is not recorded: {error}"

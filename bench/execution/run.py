@@ -18,6 +18,7 @@ from bench.records.record_json import UnreadableRecord, check
 from bench.registry.methods import method_of_run
 from bench.registry.protocols import content_of, contents_of
 from bench.training.context import Progress, RunContext
+from protocols.base import NotFinite
 from protocols.catalogue import resolve
 
 POLL_SECONDS = 0.5
@@ -154,7 +155,7 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
             state.log(f"{name}: {_result(state.protocols[name])}")
         except (Stopped, StorageError, KeyboardInterrupt):
             raise
-        except Diverged as error:
+        except (Diverged, NotFinite) as error:
             state.log(f"{name}: diverged, {error}")
             diverged.setdefault(str(error), []).append(name)
         except BaseException as error:  # a plugin may also raise SystemExit

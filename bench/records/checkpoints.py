@@ -21,6 +21,8 @@ from methods.base import Encoder
 FORM = 4
 """Version of both kinds of files; a file of another form is refused."""
 _BLOCK = 2**20
+_NO_CHECKSUM = "it has no checksum, so it is damaged or of another version of sslbench"
+_WRONG_CHECKSUM = "it is damaged, its checksum is wrong"
 _MARK = b"sslbench-blake2b"
 _COMMENT = len(_MARK) + 32
 """Bytes of the comment at the end of a checkpoint, which is a zip archive: the mark and the hash of all bytes before the comment."""
@@ -63,17 +65,14 @@ def load_checkpoint(path: Path, identity: Identity, *, mapped: bool = False) -> 
     """
     try:
         with open_regular(path) as file:
-            checked = _has_checksum(file)
+            _verify(file)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         return None
     except Exception as error:  # torch reports a damaged file by errors of many types
         raise DamagedFile(f"checkpoint {path} cannot be read ({_first_line(error)})") from error
-    if isinstance(state, dict) and state.get("form") not in (None, FORM) and not checked:
-        raise DamagedFile(f"checkpoint {path} was written by another version of sslbench")
-    if not checked or not isinstance(state, dict):
-        raise DamagedFile(f"checkpoint {path} is damaged (its checksum is wrong)")
-    return state if state.get("identity") == digest(identity) and state.get("form") == FORM else None
+    own = isinstance(state, dict) and state.get("identity") == digest(identity) and state.get("form") == FORM
+    return state if own else None
 
 
 def is_checkpoint(path: Path, identity: Identity) -> bool:
@@ -117,14 +116,11 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
             data = bytearray(file.read())
         found = _HASH_ENTRY.search(data, 8, 8 + len(header))
         if found is None:
-            form = json.loads(header)["__metadata__"].get("form")
-            other = form is not None and form != str(FORM)
-            reason = "was written by another version of sslbench" if other else "is damaged (it has no checksum)"
-            raise DamagedFile(f"encoder {path} {reason}")
+            raise ValueError(_NO_CHECKSUM)
         checksum = found[1].decode()
         data[slice(*found.span(1))] = _NO_HASH
         if hashlib.blake2b(data, digest_size=32).hexdigest() != checksum:
-            raise DamagedFile(f"encoder {path} is damaged (its checksum is wrong)")
+            raise ValueError(_WRONG_CHECKSUM)
         about = json.loads(header)["__metadata__"]
         if about["identity"] != digest(identity) or about["form"] != str(FORM):
             return None
@@ -171,13 +167,15 @@ def _add_checksum(file: BinaryIO) -> None:
     file.write(_MARK + _hash(file, length))
 
 
-def _has_checksum(file: BinaryIO) -> bool:
-    """Return whether an archive ends with the hash of its bytes."""
-    length = file.seek(0, 2) - _COMMENT
-    if length < 0:
-        return False
+def _verify(file: BinaryIO) -> None:
+    """Raise ValueError if an archive does not end with the hash of its bytes."""
+    length = max(0, file.seek(0, 2) - _COMMENT)
     file.seek(length)
-    return file.read(_COMMENT) == _MARK + _hash(file, length)
+    comment = file.read(_COMMENT)
+    if not comment.startswith(_MARK):
+        raise ValueError(_NO_CHECKSUM)
+    if comment != _MARK + _hash(file, length):
+        raise ValueError(_WRONG_CHECKSUM)
 
 
 def _hash(file: BinaryIO, length: int) -> bytes:

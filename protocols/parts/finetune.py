@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from protocols.base import Augmentation, Images, Task
+from protocols.base import Augmentation, Images, NotFinite, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.heads import Classifier
 from protocols.parts.training import Training
@@ -105,7 +105,7 @@ def train(
         trail.append((total, classes_of(model, task)))
     curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
     if not math.isfinite(curves["loss"][-1]):
-        raise ValueError(
+        raise NotFinite(
             "fine-tuning diverged: its loss is not finite; check the encoder's features and the learning rates"
         )
     return curves

@@ -33,6 +33,12 @@ def test_a_value_that_json_cannot_represent_is_refused(record: Record) -> None:
         to_json(replace(record, environment={"device": object()}))
 
 
+def measured(images: int, correct: str) -> dict[str, object]:
+    """A measurement in JSON with a top-1 of 0.75."""
+    scores = {"top1": 0.75}
+    return {"version": 1, "metrics": scores, "draws": [scores], "images": images, "correct": [correct]}
+
+
 @pytest.mark.parametrize("cut", [0, 1, 100, -2])
 def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
     with pytest.raises(UnreadableRecord, match="not valid JSON"):
@@ -51,10 +57,11 @@ def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
         ({"curve": {"loss": ["high"]}}, "curve.loss is not a number"),
         ({"protocols": {"knn": {"version": 1.5}}}, "protocols.knn.version"),
         ({"protocols": {"knn": {"version": 1, "correct": [5]}}}, "correct"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A="]}}}, "knn.correct is not base64"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A==", "ä"]}}}, "knn.correct is not base64"),
-        ({"protocols": {"knn": {"version": 1, "images": 9, "correct": ["4A=="]}}}, "1 bytes, 9 images need 2"),
-        ({"protocols": {"knn": {"version": 1, "correct": ["4A=="]}}}, "1 bytes, 0 images need 0"),
+        ({"protocols": {"knn": measured(4, "4A=")}}, "knn.correct is not base64"),
+        ({"protocols": {"knn": measured(4, "ä")}}, "knn.correct is not base64"),
+        ({"protocols": {"knn": measured(9, "4A==")}}, "1 bytes, 9 images need 2"),
+        ({"protocols": {"knn": measured(0, "4A==")}}, "1 bytes, 0 images need 0"),
+        ({"protocols": {"knn": measured(4, "oA==")}}, "top1 0.75, but 2 of 4 answers are right"),
     ],
 )
 def test_an_invalid_record_reports_what_is_wrong(record: Record, change: dict[str, object], reason: str) -> None:
