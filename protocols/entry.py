@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protocols.parts.ranges import outside
+from protocols.ranges import outside
 
 if TYPE_CHECKING:
     from protocols.base import EvaluationProtocol

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from protocols.base import EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.interruptible import interruptible
-from protocols.parts.ranges import Count, Positive
+from protocols.ranges import Count, Positive
 
 BLOCK_NUMBERS = 2**25
 """Numbers of the training features in one search block: 128 MiB, and as much again in the index."""

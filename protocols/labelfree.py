@@ -13,8 +13,8 @@ from torch.nn.functional import normalize
 from protocols.base import EncoderLike, EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.interruptible import interruptible
-from protocols.parts.ranges import Count
 from protocols.parts.subsets import fixed_subset
+from protocols.ranges import Count
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
 

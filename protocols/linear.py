@@ -12,7 +12,7 @@ from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
-from protocols.parts.ranges import NotNegative, Positive
+from protocols.ranges import NotNegative, Positive
 
 Fitted = TypeVar("Fitted")
 

@@ -8,8 +8,8 @@ from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.finetune import Trail, log_probabilities, train
 from protocols.parts.heads import Classifier
 from protocols.parts.labelled import require_every_class
-from protocols.parts.ranges import Count, Positive
 from protocols.parts.training import Training
+from protocols.ranges import Count, Positive
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from protocols.parts.chunks import images_at_once
 from protocols.parts.finetune import Extra, log_probabilities, mean_curves, train
 from protocols.parts.heads import Classifier, HeadKind
 from protocols.parts.labelled import Standardisation, labelled
-from protocols.parts.ranges import Count, Positive
 from protocols.parts.subsets import fixed_subset
 from protocols.parts.training import Training
+from protocols.ranges import Count, Positive
 
 MEASURED_IMAGES = 2048
 """Images of ``train`` that give an mlp or conv head its standardisation and batch-norm statistics."""

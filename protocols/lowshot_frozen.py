@@ -7,7 +7,7 @@ from torch import Tensor
 from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.labelled import Standardisation, labelled
 from protocols.parts.logistic import LogisticRegression, Solution
-from protocols.parts.ranges import Count, Positive
+from protocols.ranges import Count, Positive
 
 
 @dataclass(frozen=True)

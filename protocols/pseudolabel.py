@@ -11,7 +11,7 @@ from protocols.lowshot import Lowshot
 from protocols.parts.finetune import Extra, Step, augmented_batches
 from protocols.parts.heads import Classifier
 from protocols.parts.labels import parse_labels
-from protocols.parts.ranges import Count, Fraction, Positive
+from protocols.ranges import Count, Fraction, Positive
 
 
 @dataclass(frozen=True, kw_only=True)

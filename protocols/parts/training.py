@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from protocols.parts.ranges import Count, NotNegative, Whole
+from protocols.ranges import Count, NotNegative, Whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.base import EvaluationProtocol
 from protocols.catalogue import ENTRIES, check_constants, resolve
-from protocols.parts.ranges import outside
+from protocols.ranges import outside
 
 ON_REQUEST = [
     "lowshot-64",

@@ -49,7 +49,13 @@ def full_record() -> Record:
         environment={"device": "cpu", "packages": {"torch": "2.15.0"}, "threads": 1, "finished": "2026-01-01T00:00:00"},
         classes=10,
         group="methods",
-        recipe={"optimizer": "sgd", "rate": 0.06, "betas": [0.9, 0.999], "clip": None, "settings": {"temperature": 0.2}},
+        recipe={
+            "optimizer": "sgd",
+            "rate": 0.06,
+            "betas": [0.9, 0.999],
+            "clip": None,
+            "settings": {"temperature": 0.2},
+        },
         data=DataFacts(train=1438, val=144, test=359, unlabelled=0, duplicates=1),
         notes=["running statistics were measured on train"],
     )
