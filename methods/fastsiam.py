@@ -1,8 +1,8 @@
 """FastSiam: SimSiam with a more stable target, the mean embedding of three other views.
 
-Recipe: projector, predictor and optimiser as in ``simsiam``; four views, with crops of at least 0.08 of the area as in
-solo-learn's recipe of SimSiam [Pototzky 2022; lightly's CIFAR-10
-benchmark, https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py].
+Recipe: projector, predictor and optimiser as in ``simsiam``; four views, with crops of at least 0.08 of the area, as in
+solo-learn's recipe of SimSiam [Pototzky 2022; lightly's CIFAR-10 benchmark, https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/cifar10_benchmark.py].
 
 Deviations: as in ``simsiam``, but with smaller crops: they are better here.
 
