@@ -1,13 +1,13 @@
 """FastSiam: SimSiam with a more stable target, the mean embedding of three other views.
 
-Recipe: projector, predictor and optimiser as in ``simsiam``; four views, with crops of at least 0.08 of the area as in
-solo-learn's recipe of SimSiam [Pototzky 2022; lightly's CIFAR-10
-benchmark, https://github.com/lightly-ai/lightly, docs/source/getting_started/benchmarks/cifar10_benchmark.py].
+Recipe: projector, predictor and optimiser as in ``simsiam``; four views, with crops of at least 0.08 of the area, as in
+solo-learn's recipe of SimSiam [Pototzky 2022; lightly's CIFAR-10 benchmark, https://github.com/lightly-ai/lightly,
+docs/source/getting_started/benchmarks/cifar10_benchmark.py].
 
-Deviations: as in ``simsiam``, whose larger crops were not compared here.
+Deviations: as in ``simsiam``, but with smaller crops: they are better here.
 
 On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class
-and a frozen encoder: 93.1 / 65.6; untrained network 93.1 / 47.2.
+and a frozen encoder: untrained 93.1 / 47.2; crops from 0.08 (this recipe) 93.1 / 65.6, from 0.2 91.0 / 62.4.
 """
 
 from collections.abc import Callable
