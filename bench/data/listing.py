@@ -31,7 +31,10 @@ def listing(path: Path) -> Iterator[Listing]:
         with opened_zip(path) as files:
             yield files
     else:
-        raise SslbenchError(f"{path} does not exist: write folder:PATH with the path of a directory or zip of images")
+        problem = "is neither a directory nor a file" if path.exists() else "does not exist"
+        raise SslbenchError(
+            printable(f"{path} {problem}: write folder:PATH with the path of a directory or zip of images")
+        )
 
 
 def _directory(path: Path) -> Listing:
@@ -89,7 +92,9 @@ def _read(file: Path, listed: os.stat_result) -> bytes:
         raise SslbenchError(
             printable(f"{file} has {listed.st_size} bytes, more than the {MAX_FILE_BYTES} of an image: remove it")
         )
-    with os.fdopen(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as opened:
+    with os.fdopen(
+        os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as opened:
         data = opened.read(listed.st_size + 1)
         if file_state(os.fstat(opened.fileno())) != file_state(listed) or len(data) != listed.st_size:
             raise SslbenchError(

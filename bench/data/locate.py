@@ -7,6 +7,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench.data.catalogue import FOLDER, Form, resolve
+from bench.errors import SslbenchError
+from bench.printable import printable
 
 
 def cache_folder() -> Path:
@@ -24,6 +26,18 @@ def roots(data_root: Path | None) -> list[Path]:
     """Return the folders to search: ``data_root``, or ``SSLBENCH_DATA`` if that is None; then the downloads."""
     chosen = data_root or os.environ.get("SSLBENCH_DATA") or None
     return [*([Path(chosen).expanduser()] if chosen else []), download_folder()]
+
+
+def folder_path(name: str) -> Path:
+    """Return the path of ``folder:PATH``.
+
+    Raises:
+        SslbenchError: It begins with ``~NAME``, and there is no user of this name.
+    """
+    try:
+        return Path(name.removeprefix(FOLDER)).expanduser()
+    except RuntimeError as cause:
+        raise SslbenchError(printable(f"{name}: there is no home folder of this user: write the whole path")) from cause
 
 
 def present(path: Path) -> Path | None:
@@ -66,7 +80,7 @@ def available(name: str, data_root: Path | None = None) -> str | None:
     if entry.package is not None:
         return f"in {entry.package}"
     if name.startswith(FOLDER):
-        path = Path(name.removeprefix(FOLDER)).expanduser()
+        path = folder_path(name)
         return str(path) if path.exists() else None
     found = find(name, roots(data_root))
     return str(found) if found else None

@@ -45,7 +45,9 @@ def read_idx(path: Path, dimensions: int) -> Pixels:
     except (OSError, EOFError, zlib.error) as cause:
         raise SslbenchError(f"{path} cannot be read ({cause}): download it again") from cause
     if len(data) > MAX_BYTES:
-        raise SslbenchError(f"{path} has more than {MAX_BYTES} bytes, more than any file of this data set: download it again")
+        raise SslbenchError(
+            f"{path} has more than {MAX_BYTES} bytes, more than any file of this data set: download it again"
+        )
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes([0, 0, 8, dimensions]):
         raise SslbenchError(f"{path} is not an idx file of bytes in {dimensions} dimensions: download it again")
