@@ -31,7 +31,10 @@ def listing(path: Path) -> Iterator[Listing]:
         with opened_zip(path) as files:
             yield files
     else:
-        raise SslbenchError(f"{path} does not exist: write folder:PATH with the path of a directory or zip of images")
+        problem = "is neither a directory nor a file" if path.exists() else "does not exist"
+        raise SslbenchError(
+            printable(f"{path} {problem}: write folder:PATH with the path of a directory or zip of images")
+        )
 
 
 def _directory(path: Path) -> Listing:

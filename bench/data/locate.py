@@ -41,6 +41,11 @@ def roots(data_root: Path | None) -> list[Path]:
     return [*([expanded(Path(chosen))] if chosen else []), download_folder()]
 
 
+def folder_path(name: str) -> Path:
+    """Return the path of ``folder:PATH``; errors as ``expanded``."""
+    return expanded(Path(name.removeprefix(FOLDER)))
+
+
 def present(path: Path) -> Path | None:
     """Return the path of a file under one of its names, or None: as published, with ``.gz``, or as some programs unpack idx files.
 
@@ -81,7 +86,7 @@ def available(name: str, data_root: Path | None = None) -> str | None:
     if entry.package is not None:
         return f"in {entry.package}"
     if name.startswith(FOLDER):
-        path = expanded(Path(name.removeprefix(FOLDER)))
+        path = folder_path(name)
         return str(path) if path.exists() else None
     found = find(name, roots(data_root))
     return str(found) if found else None

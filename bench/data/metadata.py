@@ -20,9 +20,10 @@ _TURNS = {
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _TIFF_TAGS = frozenset(
-    (254, 256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530, 531, 532)
+    (254, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 338, 339, 347, 530, 531, 532)
 )  # fmt: skip
-"""Tags that pixels depend on, and the orientation."""
+"""Tags that pixels depend on."""
+_SHORT = 3
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -32,10 +33,12 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def without_metadata(data: bytes) -> bytes | None:
-    """Return a PNG or TIFF with nothing but its pixels and orientation; None if it is neither or too damaged to tell."""
+    """Return a JPEG, PNG or TIFF with nothing but its pixels and orientation; None if it is neither or too damaged to tell."""
     try:
         if data.startswith(_PNG):
             return _PNG + b"".join(_png_chunks(data))
+        if data.startswith(b"\xff\xd8"):
+            return b"\xff\xd8" + b"".join(_jpeg_segments(data))
         if data[:4] in (b"II*\0", b"MM\0*"):
             return _tiff_without_metadata(data)
     except struct.error:
@@ -62,7 +65,7 @@ def _first_orientation(exif: bytes) -> int | None:
     try:
         for entry in _tiff_entries(exif[start:], order):
             tag, kind = struct.unpack_from(order + "HH", entry)
-            if tag == _ORIENTATION and kind == 3:
+            if tag == _ORIENTATION and kind == _SHORT:
                 return int(struct.unpack_from(order + "H", entry, 8)[0])
     except struct.error:
         return None
@@ -80,13 +83,37 @@ def _png_chunks(data: bytes) -> Iterator[bytes]:
         at += len(chunk)
 
 
+def _jpeg_segments(data: bytes) -> Iterator[bytes]:
+    """Yield the segments with pixels, colour model and EXIF; all other segments for applications and comments are left out."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
+        segment = data[at : at + 2 + length]
+        content = segment[4:]
+        if marker == 0xDA:  # a scan: only pixels follow
+            yield data[at:]
+            return
+        needed = (
+            (content.startswith(b"JFIF\0") and len(content) >= 14)
+            or (content.startswith(b"Adobe") and len(content) >= 12)
+            or content.startswith(b"Exif\0")
+        )
+        if needed or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            yield segment
+        at += 2 + length
+
+
 def _tiff_without_metadata(data: bytes) -> bytes:
     """Return a TIFF whose first directory is replaced with one of the necessary entries, appended to the end."""
     order = "<" if data[:1] == b"I" else ">"
-    entries = [entry for entry in _tiff_entries(data, order) if struct.unpack_from(order + "H", entry)[0] in _TIFF_TAGS]
+    entries = [entry for entry in _tiff_entries(data, order) if _is_needed(*struct.unpack_from(order + "HHI", entry))]
     data += bytes(len(data) % 2)
     directory = struct.pack(order + "H", len(entries)) + b"".join(entries) + bytes(4)
     return data[:4] + struct.pack(order + "I", len(data)) + data[8:] + directory
+
+
+def _is_needed(tag: int, kind: int, count: int) -> bool:
+    return (kind, count) == (_SHORT, 1) if tag == _ORIENTATION else tag in _TIFF_TAGS
 
 
 def _tiff_entries(data: bytes, order: str) -> Iterator[bytes]:
