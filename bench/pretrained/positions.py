@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor
 
 from bench.backbones.vit import ViT
@@ -18,9 +18,10 @@ def with_resampled_positions(
     """Return the tensors with position embeddings for the backbone's image size, and which these are; empty if none had to be resampled."""
     changed = dict(tensors)
     key = match.misshapen.get(_NAME)
-    if key is None:
+    ours = backbone.vit.pos_embed
+    if key is None or ours is None:
         return changed, ""
-    found, ours = tensors[key], backbone.vit.pos_embed
+    found = tensors[key]
     prefix_tokens = backbone.vit.num_prefix_tokens
     side = math.isqrt(max(0, found.shape[1] - prefix_tokens)) if found.ndim == 3 else 0
     if side < 1 or side**2 + prefix_tokens != found.shape[1] or found.shape[::2] != ours.shape[::2]:
