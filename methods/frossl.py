@@ -15,7 +15,7 @@ no weight decay. AdamW was not compared with the published optimiser. On a trans
 Without a crop, the views of a grey image differ only in contrast. On the development task of digits (60 epochs,
 resnet9_slim, one seed), accuracy in % with kNN / with one label per class and a frozen encoder: untrained network 93.1
 / 47.2; no crop 98.6 / 40.3; crops of at least 0.08 of the area (this recipe) 97.9 / 63.4, with half the colour jitter
-96.6 / 63.0.
+96.6 / 63.0. On FashionMNIST (1 epoch, seed 0): untrained 81.4 / 34.6, this recipe 86.4 / 48.0.
 """
 
 from collections.abc import Callable
