@@ -10,7 +10,7 @@ from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.parts.labels import Labels, parse_labels
 from protocols.parts.training import Training
-from protocols.parts.variants import LONGEST_ID, SIGN, variant
+from protocols.variants import LONGEST_ID, SIGN, variant
 
 
 class UnknownProtocol(ValueError):

@@ -13,9 +13,9 @@ from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.data.locate import expanded
 from bench.errors import SslbenchError, nearest, unknown
-from bench.planning.request import protocol_of
 from bench.studies.study import Study, System
-from protocols.parts.variants import variant_id
+from protocols.catalogue import resolve
+from protocols.variants import variant_id
 
 FOLDER = Path(__file__).parent
 KEYS = {"systems": "system", "comparisons": "comparison", "figures": "figure", "other_published": "beside"}
@@ -195,7 +195,7 @@ def _check(study: Study) -> None:
     if study.fallback is not None:
         datasets.resolve(study.fallback.dataset)
         for protocol in study.fallback.protocols.values():
-            protocol_of(protocol)
+            resolve(protocol)
     for published in study.other_published:
         _check_range(f"{published.name}: top1", published.top1, 0, 100)
         _check_range(f"{published.name}: top5", published.top5, 0, 100)
@@ -209,13 +209,13 @@ def _check(study: Study) -> None:
                     f"search of {searched.system}: constants must name the axes of the grid, {', '.join(study.search.grid)}"
                 )
             for protocol in variants(study, searched.system):
-                protocol_of(protocol)
+                resolve(protocol)
 
 
 def _check_system(study: Study, system: System) -> None:
     backbones.find(system.backbone or study.backbone)
     datasets.epochs(study.dataset, system.budget or study.budget)
-    protocol_of(system.protocol)
+    resolve(system.protocol)
     if system.share is not None and not 0 < system.share <= 1:
         raise SslbenchError(f"system {system.id}: share {system.share} must be above 0 and at most 1")
     _check_range(f"system {system.id}: seeds", system.seeds, 1, MOST_SEEDS)

@@ -47,7 +47,7 @@ MISTAKES = [
     (WHOLE.replace("differs = []", "differs = " + "[" * 5000 + "]" * 5000), "nested too deeply"),
     (WHOLE.replace('"T"', '"' + "T" * 80_000 + '"'), "at most 10,000 characters"),
     (WHOLE.replace('"digits"', '"folder:a\\u0000b"'), "null characters"),
-    (WHOLE.replace("scratch-1", "knn@k=0"), "k=0 must be at least 1"),
+    (WHOLE.replace("scratch-1", "knn@k=²"), "takes a value like 20"),
     (WHOLE + "share = nan\n", "must be finite"),
     (WHOLE + "published = { top1 = inf }\n", "must be finite"),
     (WHOLE + "published = { top1 = 101 }\n", "published.top1 must be 0 or more, and at most 100"),
