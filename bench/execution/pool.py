@@ -50,7 +50,7 @@ def run_all(
 
     Raises:
         KeyboardInterrupt: The user stopped; every run has written its checkpoint.
-        StorageError: The results folder cannot be written, or a stored file is corrupt; the other runs are stopped.
+        StorageError: The results folder cannot be written; the other runs are stopped.
     """
     waiting = deque(Assignment(run, number % jobs) for number, run in enumerate(runs))
     ended: list[RunEnded] = []

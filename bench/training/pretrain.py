@@ -106,7 +106,8 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         Stopped: ``context.keep_going`` returned False.
         SslbenchError: The last checkpoint of the run to extend is missing, or the method returned something that the contract does
             not allow.
-        StorageError: A checkpoint cannot be read or written.
+        DamagedFile: The last checkpoint of the run to extend is damaged.
+        StorageError: A checkpoint cannot be written.
     """
     identity, device = job.identity, context.torch_device
     checkpoint = context.store.checkpoint_path(identity)
