@@ -1,15 +1,28 @@
-"""Atomic file writes: a file is written completely or not at all."""
+"""Atomic file writes: a file is written completely or not at all; what killed writers left is found by its lock."""
 
 import glob
 import os
+import re
+import socket
+import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import StorageError
 
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows
+    flock = None  # type: ignore[assignment]
+
 _SUFFIX = ".tmp"
+_STALE_SECONDS = 3600.0
+"""Age at which the temporary file of a writer on another machine counts as left behind; a writer touches its file all the time."""
+_LOCKING_SECONDS = 60.0
+"""Time in which a writer that is still running has certainly locked its new file."""
 
 
 def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free space or choose --results") -> None:
@@ -25,12 +38,12 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
     Raises:
         StorageError: The disk is full or the folder is not writable; an existing file stays unchanged.
     """
-    temporary = None
+    temporary, handle = None, None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX)
-        os.close(handle)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_prefix(path)}{_writer()}.", suffix=_SUFFIX)
         temporary = Path(name)
+        _lock(handle)
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -44,6 +57,8 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,8 +71,67 @@ def leftovers(path: Path) -> Iterator[Path]:
     return path.parent.glob(f"{glob.escape(_prefix(path))}*{_SUFFIX}")
 
 
+def abandoned(folder: Path) -> Iterator[Path]:
+    """Yield the temporary files in a folder and the folders below it whose writers were killed; links are not followed.
+
+    A running writer holds a lock on its file. Whether a writer on another machine is still running cannot be seen everywhere: its
+    file counts only if it has not changed for an hour.
+    """
+    for path in folder.rglob(f".*{_SUFFIX}"):
+        with suppress(OSError):
+            if stat.S_ISREG(path.lstat().st_mode) and _is_abandoned(path):
+                yield path
+
+
+def _is_abandoned(path: Path) -> bool:
+    found = re.search(r"\.([^.]+)-([0-9]+)\.[^.]+$", path.name.removesuffix(_SUFFIX))
+    age = time.time() - path.stat().st_mtime
+    if found is None or found[1] != _host():
+        return age > _STALE_SECONDS and _is_unlocked(path)
+    return (age > _LOCKING_SECONDS or not _is_running(int(found[2]))) and _is_unlocked(path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_unlocked(path: Path) -> bool:
+    """Return whether no running process of this machine writes the file."""
+    if flock is None:
+        return True
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _lock(handle: int) -> None:
+    """Lock a new temporary file until it is closed, if the file system can do that."""
+    if flock is not None:
+        with suppress(OSError):
+            flock(handle, LOCK_EX | LOCK_NB)
+
+
 def _prefix(path: Path) -> str:
     return f".{path.name}."
+
+
+def _writer() -> str:
+    return f"{_host()}-{os.getpid()}"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:24] or "host"
 
 
 def _umask() -> int:

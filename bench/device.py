@@ -27,7 +27,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
         raise SslbenchError(f"unknown device '{name}': write auto, cpu, cuda or cuda:N")
     if name == "cpu":
         return torch.device("cpu")

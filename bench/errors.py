@@ -16,7 +16,11 @@ class SslbenchError(Exception):
 
 
 class StorageError(SslbenchError):
-    """A file cannot be read or written; the other runs would fail as well, so all of them stop."""
+    """The results folder cannot be written; the other runs would fail as well, so all of them stop."""
+
+
+class DamagedFile(SslbenchError):
+    """A stored encoder or checkpoint is damaged or has another form; only its own run cannot use it."""
 
 
 class Diverged(Exception):

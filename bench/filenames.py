@@ -22,11 +22,17 @@ def slug(name: str, digest: str) -> str:
     return "-".join(part for part in (start, end, digest[:8].lower()) if part)
 
 
+def is_slug_of(slugged: str, name: str) -> bool:
+    """Return whether ``slugged`` is the slug of ``name`` with any digest."""
+    start, _, digest = slugged.rpartition("-")
+    return start == slug(name, "") and re.fullmatch(r"[0-9a-f]{8}", digest) is not None
+
+
 def file_name(name: str) -> str:
     """Return ``name`` if it is a safe file name, otherwise its slug with a hash of the name."""
     if len(name) <= _LONGEST and _SAFE.fullmatch(name) and not name.endswith("."):
         return name
-    return slug(name, hashlib.sha256(name.encode()).hexdigest())
+    return slug(name, _digest(name))
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:
@@ -47,5 +53,10 @@ def method_folder(method: str, settings: Mapping[str, Any], plugin: str | None =
         return name
     text = settings_text(settings)
     if len(text) > _LONGEST or not re.fullmatch(r"[A-Za-z0-9._=,-]+", text):
-        text = slug(text, hashlib.sha256(text.encode()).hexdigest())
+        text = slug(text, _digest(text))
     return f"{name}+{text}"
+
+
+def _digest(text: str) -> str:
+    """Return a hash of any text, also of one with lone surrogates (a file name that is not Unicode)."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -32,6 +32,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, PositiveFraction
 from methods.traits import Traits
 
 
@@ -45,9 +46,9 @@ class AIMSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    width: int = 1
-    depth: float = 0.5
-    min_scale: float = 0.4
+    width: Multiple = 1
+    depth: PositiveFraction = 0.5
+    min_scale: PositiveFraction = 0.4
 
 
 class AIM(Method):

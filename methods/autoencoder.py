@@ -20,6 +20,7 @@ from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Recipe,
 from methods.parts.decoder import Decoder, MirroredDecoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
+from methods.ranges import Count
 from methods.traits import Traits
 
 
@@ -33,7 +34,7 @@ class AutoencoderSettings:
         decoder: Convolutions for any backbone, or the layers of a multilayer perceptron reversed (much faster).
     """
 
-    dim: int = 256
+    dim: Count = 256
     layer: Literal["backbone", "latent"] = "backbone"
     decoder: Literal["convolutional", "mirrored"] = "convolutional"
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from methods.ranges import BelowOne, Count, Fraction, NotNegative, Positive
 from methods.traits import Traits
 
 Pooling = Literal["average", "class", "patches", "none"]
@@ -77,6 +78,8 @@ class Encoder(nn.Module):
         code: Linear layer whose outputs are the features, or None if the backbone's features are used.
         dim: Number of features.
         map_dim: Number of channels of the feature map, if there is one.
+        notes: What a reader of its row must know, one line each, for example how an encoder from elsewhere expects its images.
+        lacks_statistics: Whether its batch norms get running statistics from one pass over ``train``, because its weights came without.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class Encoder(nn.Module):
         self.code = code
         self.dim = backbone.dim if code is None else code.out_features
         self.map_dim = backbone.dim
+        self.notes: tuple[str, ...] = ()
+        self.lacks_statistics = False
 
     def untrained(self, backbone: Backbone) -> "Encoder":
         """Return the same encoder on another backbone; a code layer is initialised from torch's global generator."""
@@ -140,17 +145,22 @@ class Recipe:
         schedule: Learning rate after the warm-up: a cosine to zero, or constant.
     """
 
-    version: int
+    version: Count
     optimizer: Literal["sgd", "lars", "adam", "adamw"] = "sgd"
-    rate: float = 0.06
-    weight_decay: float = 0.0
-    final_weight_decay: float | None = None
-    momentum: float = 0.9
+    rate: Positive = 0.06
+    weight_decay: NotNegative = 0.0
+    final_weight_decay: NotNegative | None = None
+    momentum: BelowOne = 0.9
     nesterov: bool = False
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float | None = None
-    warmup: float = 0.0
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
+    clip: Positive | None = None
+    warmup: Fraction = 0.0
     schedule: Literal["cosine", "constant"] = "cosine"
+
+    def __post_init__(self) -> None:
+        """Check that Nesterov's momentum has a momentum."""
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0: set recipe.momentum, for example to 0.9")
 
 
 class Batch(NamedTuple):

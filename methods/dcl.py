@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from lightly.loss import DCLLoss
 
 from methods.base import Backbone
+from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -23,7 +24,7 @@ from methods.traits import Traits
 class DCLSettings(SimCLRSettings):
     """What is particular to DCL; the attributes are those of SimCLR."""
 
-    temperature: float = 0.1
+    temperature: Positive = 0.1
 
 
 class DCL(SimCLR):

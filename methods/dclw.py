@@ -18,6 +18,7 @@ from lightly.loss import DCLLoss
 from torch import Tensor
 
 from methods.base import Backbone
+from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -30,8 +31,8 @@ class DCLWSettings(SimCLRSettings):
         sigma: Temperature of the weights.
     """
 
-    temperature: float = 0.1
-    sigma: float = 0.5
+    temperature: Positive = 0.1
+    sigma: Positive = 0.5
 
 
 class DCLW(SimCLR):

@@ -2,17 +2,19 @@
 
 Recipe: the authors' on ImageNet (https://github.com/WXinlong/DenseCL, configs/selfsup/densecl). SGD with learning rate
 0.03 at batch size 256 and weight decay 1e-4; both projectors have 2048 hidden units and 128 outputs on 2048 features;
-temperature 0.2; two queues of 65536 keys; teacher momentum 0.999; both losses have weight one half. Queries come from
-one view only. Positions are matched on the backbone's feature maps, and the dense queue holds one pooled key per image.
+temperature 0.2; two queues of 65536 keys; both losses have weight one half. Queries come from one view only. Positions
+are matched on the backbone's feature maps, and the dense queue holds one pooled key per image.
 
-Deviations: queues hold at most a quarter of the training images. Projectors keep their ratio to the backbone (hidden
-layers as wide as its features). Images of up to 32 pixels are not blurred. The warm-up is a tenth of the training,
-because the training is short. Biases and norms have no weight decay. Batches are not shuffled for the keys' batch norm,
-because there is only one device. On a transformer, AdamW as in ``simclr``; the feature map consists of the patch
-tokens.
+Deviations: the teacher's momentum is 0.99 (theirs: 0.999). Queues hold at most a quarter of the training images.
+Projectors keep their ratio to the backbone (hidden layers as wide as its features). Images of up to 32 pixels are not
+blurred. The warm-up is a tenth of the training, because the training is short. Biases and norms have no weight decay.
+Batches are not shuffled for the keys' batch norm, because there is only one device. On a transformer, AdamW as in
+``simclr``; the feature map consists of the patch tokens.
 
-On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class
-and a frozen encoder: 95.9 / 62.6; untrained network 93.1 / 47.2.
+Why a faster teacher: after 300 steps with 0.999, 74 % of its weights are still the initial ones. On the development
+task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class and a frozen
+encoder: untrained 93.1 / 47.2; momentum 0.999 95.9 / 62.6, 0.996 95.9 / 65.7, 0.99 (this recipe) 96.6 / 69.3. Nothing
+was measured on FashionMNIST.
 """
 
 from collections.abc import Callable
@@ -31,6 +33,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
 from methods.parts.teacher import follow, teacher_of
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 LocalFeatures = Float[Tensor, "batch positions dim"]
@@ -50,13 +53,13 @@ class DenseCLSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    temperature: float = 0.2
-    queue: int = 65536
-    momentum: float = 0.999
-    dense: float = 0.5
-    hidden: int = 1
-    dim: int = 128
-    min_scale: float = 0.2
+    temperature: Positive = 0.2
+    queue: Count = 65536
+    momentum: Fraction = 0.99
+    dense: Fraction = 0.5
+    hidden: Multiple = 1
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.2
 
 
 class DenseCL(Method):
@@ -65,9 +68,9 @@ class DenseCL(Method):
     title: ClassVar[str] = "DenseCL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2011.09157"
     family: ClassVar[Family] = "contrastive"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = DenseCLSettings
 

@@ -4,9 +4,10 @@ Recipe: the authors' on ImageNet (https://github.com/facebookresearch/dinov2, di
 AdamW, weight decay rising from 0.04 to 0.4, layer-wise decay of the learning rate 0.9, a factor of 0.2 on the patch
 embedding's learning rate, gradients clipped at norm 3. KoLeo has weight 0.1 on the class tokens of both global crops.
 Class token and patches share one head. Global and local crops are separated at 0.32 of the area. The teacher's
-temperature rises from 0.04 to 0.07 over 30 of 500 epochs.
+temperature rises from 0.04 to 0.07 over 30 of 100 epochs.
 
-Deviations: as in ``ibot``; learning rate 0.001 at batch size 256 (theirs: 0.002). The recipe was not chosen by scores.
+Deviations: as in ``ibot``; learning rate 0.001 at batch size 256 (theirs: 0.002); no stochastic depth (theirs: 0.3) and
+no scaled residual branches (theirs: LayerScale from 1e-5). The recipe was not chosen by scores.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from methods.base import Backbone, Batch, Loss, Recipe
 from methods.ibot import IBOT, IBOTSettings
 from methods.parts.masked import vit_of
 from methods.parts.precision import in_float32
+from methods.ranges import Fraction, NotNegative, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -31,11 +33,11 @@ class DINOv2Settings(IBOTSettings):
         patch_rate: Additional factor on the learning rate of the patch embedding.
     """
 
-    temperature_warmup: float = 0.06
-    border: float = 0.32
-    koleo: float = 0.1
-    layer_decay: float = 0.9
-    patch_rate: float = 0.2
+    temperature_warmup: Fraction = 0.3
+    border: PositiveFraction = 0.32
+    koleo: NotNegative = 0.1
+    layer_decay: PositiveFraction = 0.9
+    patch_rate: Positive = 0.2
 
 
 class DINOv2(IBOT):
@@ -44,7 +46,7 @@ class DINOv2(IBOT):
     title: ClassVar[str] = "DINOv2"
     paper: ClassVar[str] = "https://arxiv.org/abs/2304.07193"
     recipe: ClassVar[Recipe] = Recipe(
-        version=1, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
+        version=2, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = DINOv2Settings
 

@@ -4,8 +4,9 @@ Recipe: the authors' on ImageNet (https://github.com/facebookresearch/directclr)
 size 256 and weight decay 1e-6, temperature 0.1, the first 360 of 2048 features, SimCLR's views.
 
 Deviations: the same fraction of the backbone's features (0.176) is used instead of the same number. The colour jitter
-is halved and images of up to 32 pixels are not blurred, as in ``simclr``. LARS is solo-learn's clipped form. The
-warm-up is a tenth of the training, because the training is short. On a transformer, AdamW as in ``simclr``.
+is halved and images of up to 32 pixels are not blurred, as in ``simclr``. A view is compared with the 2N - 1 other
+views of the batch (lightly), not only with the N views of the other kind (theirs). LARS is solo-learn's clipped form.
+The warm-up is a tenth of the training, because the training is short. On a transformer, AdamW as in ``simclr``.
 
 On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class
 and a frozen encoder: 97.2 / 65.7; untrained network 93.1 / 47.2.
@@ -22,6 +23,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -36,10 +38,10 @@ class DirectCLRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.1
-    share: float = 360 / 2048
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    temperature: Positive = 0.1
+    share: PositiveFraction = 360 / 2048
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class DirectCLR(Method):

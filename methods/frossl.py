@@ -1,16 +1,21 @@
 """FroSSL: views agree, and a small Frobenius norm of the embeddings' covariance makes them use all directions.
 
 Recipe: the authors' on CIFAR (https://github.com/OFSkean/FroSSL, scripts/pretrain/cifar/frossl.yaml). A projector of
-2048, 2048 and 1024 on 512 features, invariance with weight 1, SimCLR's full colour jitter, no crop.
+2048, 2048 and 1024 on 512 features, invariance with weight 1, SimCLR's full colour jitter, crops of at least 0.08 of
+the area. Their CIFAR file had this crop until July 2024, nine months after the paper, and their STL-10 file has it
+still.
 
-Deviations: AdamW with learning rate 0.002 at batch size 256 and weight decay 5e-4 replaces LARS with learning rate 0.3
-for 1000 epochs. The projector keeps its ratio to the backbone (hidden layers of four times its features, embeddings of
-twice its features). Images of up to 32 pixels are not blurred. The warm-up is a tenth of the training. Biases and norms
-have no weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``.
+Deviations: AdamW with learning rate 0.002 at batch size 256 and weight decay 5e-4 (practically none: it shrinks weights
+by 0.015 % in 300 steps) replaces LARS with learning rate 0.3 for 1000 epochs. The projector keeps its ratio to the
+backbone (hidden layers of four times its features, embeddings of twice its features). Images of up to 32 pixels are not
+blurred. Embeddings are normalised but not centred over the batch, as in lightly and in the authors' loss for several
+views; their first loss, for two views, also centred them. The warm-up is a tenth of the training. Biases and norms have
+no weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``.
 
 Without a crop, the views of a grey image differ only in contrast. On the development task of digits (60 epochs,
 resnet9_slim, one seed), accuracy in % with kNN / with one label per class and a frozen encoder: untrained network 93.1
-/ 47.2; this recipe 98.6 / 40.3; with crops of at least 0.08 of the area and half the colour jitter 96.6 / 63.0.
+/ 47.2; no crop 98.6 / 40.3; crops of at least 0.08 of the area (this recipe) 97.9 / 63.4, with half the colour jitter
+96.6 / 63.0. On FashionMNIST (1 epoch, seed 0): untrained 81.4 / 34.6, this recipe 86.4 / 48.0.
 """
 
 from collections.abc import Callable
@@ -26,6 +31,7 @@ from lightly.transforms.torchvision_v2_compatibility import torchvision_transfor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, NotNegative, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -41,11 +47,11 @@ class FroSSLSettings:
         jitter: Strength of the colour jitter.
     """
 
-    invariance: float = 1.0
-    hidden: int = 4
-    dim: int = 2
-    min_scale: float = 1.0
-    jitter: float = 1.0
+    invariance: NotNegative = 1.0
+    hidden: Multiple = 4
+    dim: Multiple = 2
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 1.0
 
 
 class FroSSL(Method):
@@ -54,9 +60,9 @@ class FroSSL(Method):
     title: ClassVar[str] = "FroSSL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2310.02903"
     family: ClassVar[Family] = "redundancy and geometry"
-    recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
+    recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="adamw", rate=2e-3, weight_decay=5e-4, warmup=0.1)
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
-        version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
+        version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
     Settings: ClassVar[type[Any]] = FroSSLSettings
 

@@ -8,10 +8,11 @@ four patches, or at least one if the least masked crop has fewer than four maske
 with its class token.
 
 Deviations: as in ``dino``, the head keeps its ratio to the backbone and has batch norm and Xavier initialisation, the
-prototypes are frozen for a fifth of the training, and the teacher's momentum rises from 0.99 to 1 (theirs: from
-0.996). The learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at
-least 0.15 of the area (theirs: 0.05). Images of up to 32 pixels are not blurred. The centre of the patches follows only
-the masked ones, as in lightly. The recipe was not chosen by scores.
+prototypes are frozen for a fifth of the training, and the teacher's momentum rises from 0.99 to 1 (theirs: from 0.996).
+The learning rate is 0.001 at batch size 256 (theirs: 0.0005). There are two local crops (theirs: ten) of at least 0.15
+of the area (theirs: 0.05). Images of up to 32 pixels are not blurred. Gradients are clipped by their norm over all
+parameters (theirs: parameter by parameter), and there is no stochastic depth (theirs: 0.1). The centre of the patches
+follows only the masked ones, as in lightly. The recipe was not chosen by scores.
 """
 
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
+from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
 from methods.traits import Traits
 
 SMALLEST_BLOCK = 4
@@ -60,22 +62,27 @@ class IBOTSettings:
         min_scale: Smallest local crop, as a fraction of the image's area.
     """
 
-    student_temperature: float = 0.1
-    first_temperature: float = 0.04
-    teacher_temperature: float = 0.07
-    temperature_warmup: float = 0.0375
-    centre: float = 0.9
-    momentum: float = 0.99
-    hidden: int = 4
-    bottleneck: float = 0.5
-    prototypes: int = 8
-    frozen: float = 0.2
-    masked_images: float = 0.5
-    least_masked: float = 0.1
-    most_masked: float = 0.5
-    local_views: int = 2
-    border: float = 0.25
-    min_scale: float = 0.15
+    student_temperature: Positive = 0.1
+    first_temperature: Positive = 0.04
+    teacher_temperature: Positive = 0.07
+    temperature_warmup: Fraction = 0.0375
+    centre: Fraction = 0.9
+    momentum: Fraction = 0.99
+    hidden: Multiple = 4
+    bottleneck: Positive = 0.5
+    prototypes: Multiple = 8
+    frozen: Fraction = 0.2
+    masked_images: Fraction = 0.5
+    least_masked: Fraction = 0.1
+    most_masked: Fraction = 0.5
+    local_views: LocalViews = 2
+    border: PositiveFraction = 0.25
+    min_scale: PositiveFraction = 0.15
+
+    def __post_init__(self) -> None:
+        """Check that smallest values are not larger than largest ones."""
+        check_order(self, "min_scale", "border")
+        check_order(self, "least_masked", "most_masked")
 
 
 class IBOT(Method):
@@ -96,7 +103,11 @@ class IBOT(Method):
         features = self.backbone.dim
         prototypes = settings.prototypes * features
         self.head = PrototypeHead(
-            features, settings.hidden * features, int(settings.bottleneck * features), prototypes, fixed_length=False
+            features,
+            settings.hidden * features,
+            max(1, int(settings.bottleneck * features)),
+            prototypes,
+            fixed_length=False,
         )
         self.mask_token = nn.Parameter(torch.zeros(1, 1, features))
         self.teacher_backbone = teacher_of(self.backbone)

@@ -21,9 +21,10 @@ As in the paper, the teacher is evaluated, with the mean of its patch tokens.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from annotated_types import Interval
 from jaxtyping import Float, Int
 from lightly.models.modules.ijepa_timm import IJEPAPredictorTIMM
 from lightly.models.utils import apply_masks
@@ -37,6 +38,7 @@ from methods.parts.masked import attention_heads, encode_kept, vit_of
 from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, teacher_of
+from methods.ranges import Fraction, PositiveFraction
 from methods.traits import Traits
 
 
@@ -52,11 +54,11 @@ class IJEPASettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    momentum: float = 0.99
-    width: float = 0.5
-    depth: float = 0.5
-    targets: int = 4
-    min_scale: float = 0.3
+    momentum: Fraction = 0.99
+    width: PositiveFraction = 0.5
+    depth: PositiveFraction = 0.5
+    targets: Annotated[int, Interval(ge=1, le=8)] = 4
+    min_scale: PositiveFraction = 0.3
 
 
 class IJEPA(Method):

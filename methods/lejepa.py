@@ -5,10 +5,11 @@ at batch size 256; four equally augmented views (crops of at least 0.08 of the a
 solarisation 0.2); a projector of 2048, 2048 and 16 on 512 features; weight 0.02 of the Gaussian term; 256 random
 directions per step.
 
-Deviations: the projector keeps its ratio to the backbone (four times its features). The weight decay is 5e-4 on a
-convolutional backbone, and the published 0.05 on a transformer. The warm-up is a tenth of the training. The learning
-rate falls on a cosine to zero, not to half its value. Images of up to 32 pixels are not blurred. Biases and norms have
-no weight decay.
+Deviations: the projector keeps its ratio to the backbone (four times its features). The weight decay is 5e-4
+(practically none, as in ``byol``) on a convolutional backbone, and the published 0.05 on a transformer. The warm-up is
+a tenth of the training. The learning rate falls on a cosine to zero, not to half its value. Images of up to 32 pixels
+are not blurred. Biases and norms have no weight decay. On a transformer, the embedding is computed from the mean of the
+patch tokens, not from the class token, and there is no stochastic depth (theirs: 0.1).
 
 lightly's ``LeJEPALoss`` does not accept training without local views, so its two terms are combined here.
 """
@@ -28,6 +29,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -45,13 +47,13 @@ class LeJEPASettings:
         jitter: Strength of the colour jitter.
     """
 
-    gaussian: float = 0.02
-    directions: int = 256
-    views: int = 4
-    hidden: int = 4
-    dim: int = 16
-    min_scale: float = 0.08
-    jitter: float = 1.0
+    gaussian: Fraction = 0.02
+    directions: Count = 256
+    views: Views = 4
+    hidden: Multiple = 4
+    dim: Count = 16
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 1.0
 
 
 class LeJEPA(Method):

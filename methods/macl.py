@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from lightly.loss import MACLLoss
 
 from methods.base import Backbone
+from methods.ranges import Fraction, Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits
 
@@ -29,9 +30,9 @@ class MACLSettings(SimCLRSettings):
         threshold: Alignment (mean cosine of the positives) at which the temperature is ``temperature``.
     """
 
-    temperature: float = 0.1
-    alpha: float = 0.5
-    threshold: float = 0.0
+    temperature: Positive = 0.1
+    alpha: Fraction = 0.5
+    threshold: Fraction = 0.0
 
 
 class MACL(SimCLR):

@@ -30,6 +30,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import encode_kept, random_patches, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, Part, PositiveFraction
 from methods.traits import Traits
 
 HEAD_WIDTH = 32
@@ -46,10 +47,10 @@ class MAESettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    masked: float = 0.75
-    width: int = 1
-    depth: float = 2 / 3
-    min_scale: float = 0.2
+    masked: Part = 0.75
+    width: Multiple = 1
+    depth: PositiveFraction = 2 / 3
+    min_scale: PositiveFraction = 0.2
 
 
 class MAE(Method):

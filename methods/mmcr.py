@@ -6,8 +6,8 @@ The loss is only the nuclear norm of the means, and there is no teacher.
 
 Deviations: there are 2 views and a batch of 256 instead of 40 views of 32 images. The learning rate is for 256 images
 instead of 32 × 40; it has a warm-up of a tenth of the training and then falls on a cosine. The projector's hidden layer
-keeps its ratio to the backbone (as wide as its features). Images of up to 32 pixels are not blurred. Biases and norms
-have no weight decay. On a transformer, AdamW as in ``simclr``.
+keeps its ratio to the backbone (as wide as its features). Images of more than 32 pixels are blurred (theirs on CIFAR
+and STL-10: none). Biases and norms have no weight decay. On a transformer, AdamW as in ``simclr``.
 
 lightly's ``MMCRLoss`` is not used: it does not normalise the embeddings, so that the loss is unbounded below, and it
 factorises the views of each image even if the weight of that term is zero, as here. The loss is computed in float32,
@@ -29,6 +29,7 @@ from torch.nn.functional import normalize
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -44,11 +45,11 @@ class MMCRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    views: int = 2
-    hidden: int = 1
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    views: Views = 2
+    hidden: Multiple = 1
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class MMCR(Method):

@@ -32,6 +32,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -49,13 +50,13 @@ class MoCoSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    temperature: float = 0.2
-    queue: int = 32768
-    momentum: float = 0.99
-    final_momentum: float = 0.999
-    hidden: int = 4
-    dim: int = 256
-    min_scale: float = 0.08
+    temperature: Positive = 0.2
+    queue: Count = 32768
+    momentum: Fraction = 0.99
+    final_momentum: Fraction = 0.999
+    hidden: Multiple = 4
+    dim: Count = 256
+    min_scale: PositiveFraction = 0.08
 
 
 class MoCo(Method):

@@ -12,9 +12,9 @@ Deviations: the learning rate is 0.001 at batch size 256 (theirs: 1.5e-4), and t
 1 (theirs: from 0.996), because the training is short. The prototypes are frozen for half of the training; otherwise all
 assignments become alike (see ``dino``). With learning rate 0.002, momentum 0.99 and prototypes trained from the start,
 the loss on digits stayed at the logarithm of their number. There are two focal views (theirs: ten) of at least 0.15 of
-the area (theirs: 0.05, which is only a few pixels here). The colour jitter is halved. Crops are bicubic. The
-projector's hidden layers keep their ratio to the backbone. Images of up to 32 pixels are not blurred. The recipe was
-not chosen by scores.
+the area (theirs: 0.05, which is only a few pixels here). The colour jitter is halved. Crops are bicubic. The norm at
+which gradients are clipped includes the prototypes (theirs: only the network). The projector's hidden layers keep their
+ratio to the backbone. Images of up to 32 pixels are not blurred. The recipe was not chosen by scores.
 """
 
 import math
@@ -35,6 +35,18 @@ from methods.parts.multi_crop import local_size, multi_crop
 from methods.parts.patches import patch_size, patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
+from methods.ranges import (
+    BelowOne,
+    Count,
+    Fraction,
+    LocalViews,
+    Multiple,
+    NotNegative,
+    Positive,
+    PositiveFraction,
+    Strength,
+    check_order,
+)
 from methods.traits import Traits
 
 SMALLEST_PROBABILITY = 1e-8
@@ -61,19 +73,23 @@ class MSNSettings:
         min_scale: Smallest local crop, as a fraction of the image's area.
     """
 
-    temperature: float = 0.1
-    sharpening: float = 0.25
-    prior: float = 1.0
-    masked: float = 0.15
-    momentum: float = 0.97
-    hidden: int = 4
-    dim: int = 256
-    prototypes: int = 1024
-    frozen: float = 0.5
-    focal_views: int = 2
-    jitter: float = 0.5
-    border: float = 0.3
-    min_scale: float = 0.15
+    temperature: Positive = 0.1
+    sharpening: PositiveFraction = 0.25
+    prior: NotNegative = 1.0
+    masked: BelowOne = 0.15
+    momentum: Fraction = 0.97
+    hidden: Multiple = 4
+    dim: Count = 256
+    prototypes: Count = 1024
+    frozen: Fraction = 0.5
+    focal_views: LocalViews = 2
+    jitter: Strength = 0.5
+    border: PositiveFraction = 0.3
+    min_scale: PositiveFraction = 0.15
+
+    def __post_init__(self) -> None:
+        """Check that the smallest focal view is not larger than the largest."""
+        check_order(self, "min_scale", "border")
 
 
 class MSN(Method):
@@ -154,8 +170,13 @@ class MSN(Method):
             assigned = prototype_probabilities(targets, prototypes, self.settings.temperature)
             assigned = sinkhorn(sharpen(assigned.clamp(min=SMALLEST_PROBABILITY), self.settings.sharpening))
             assigned = assigned.repeat(len(anchors) // len(targets), 1)
-        prior: Tensor = self.criterion.regularization_loss(logarithms.exp().mean(0))
+        prior = self.prior_loss(logarithms.exp().mean(0))
         loss: Tensor = -(assigned * logarithms).sum(1).mean() + self.settings.prior * prior
+        return loss
+
+    def prior_loss(self, mean: Float[Tensor, " prototypes"]) -> Float[Tensor, ""]:
+        """Return the logarithm of the number of prototypes minus the entropy of the mean assignment."""
+        loss: Tensor = self.criterion.regularization_loss(mean)
         return loss
 
     def before_step(self, progress: float) -> None:

@@ -26,6 +26,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
+from methods.ranges import Count, Multiple, Positive, PositiveFraction
 from methods.traits import Traits
 
 
@@ -41,11 +42,11 @@ class NNCLRSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    temperature: float = 0.2
-    queue: int = 65536
-    hidden: int = 4
-    dim: int = 256
-    min_scale: float = 0.08
+    temperature: Positive = 0.2
+    queue: Count = 65536
+    hidden: Multiple = 4
+    dim: Count = 256
+    min_scale: PositiveFraction = 0.08
 
 
 class NNCLR(Method):

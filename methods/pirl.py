@@ -34,6 +34,7 @@ from torch.nn.functional import cross_entropy, normalize
 from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.memory import Memory
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Positive, PositiveFraction
 from methods.traits import Traits
 
 SMALLEST_WITH_NINE_TILES = 24
@@ -55,14 +56,14 @@ class PIRLSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.07
-    negatives: int = 32000
-    momentum: float = 0.5
-    jigsaw: float = 0.5
-    dim: int = 128
-    min_scale: float = 0.08
-    jigsaw_scale: float = 0.6
-    jitter: float = 0.4
+    temperature: Positive = 0.07
+    negatives: Count = 32000
+    momentum: Fraction = 0.5
+    jigsaw: Fraction = 0.5
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jigsaw_scale: PositiveFraction = 0.6
+    jitter: Fraction = 0.4
 
 
 class PIRL(Method):

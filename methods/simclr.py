@@ -28,6 +28,7 @@ from lightly.transforms.simclr_transform import SimCLRTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Multiple, Positive, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -43,11 +44,11 @@ class SimCLRSettings:
         jitter: Strength of the colour jitter.
     """
 
-    temperature: float = 0.5
-    hidden: int = 4
-    dim: int = 256
-    min_scale: float = 0.08
-    jitter: float = 0.5
+    temperature: Positive = 0.5
+    hidden: Multiple = 4
+    dim: Count = 256
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 0.5
 
 
 class SimCLR(Method):

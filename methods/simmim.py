@@ -30,6 +30,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
+from methods.ranges import Part, PositiveFraction
 from methods.traits import Traits
 
 FINE_GRID = 12
@@ -45,8 +46,8 @@ class SimMIMSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    masked: float = 0.6
-    min_scale: float = 0.67
+    masked: Part = 0.6
+    min_scale: PositiveFraction = 0.67
 
 
 class SimMIM(Method):

@@ -15,8 +15,9 @@ class Traits:
         std: Standard deviation of each channel over ``train``, for pixels scaled to [0, 1].
         horizontal_flip: Whether a mirrored image keeps its class.
         images: Number of pretraining images, ``train`` and ``unlabelled``; the length of a memory bank with one entry
-            per image.
-        train: Number of images in ``train``; queues are at most a quarter as long.
+            per image. Queues are at most a quarter as long.
+        train: Number of images in ``train``.
+        taken_from: Data set from which the images were taken, if it is one that encoders are often pretrained on; else None.
     """
 
     channels: int
@@ -27,3 +28,4 @@ class Traits:
     horizontal_flip: bool
     images: int
     train: int
+    taken_from: str | None = None

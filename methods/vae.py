@@ -23,6 +23,7 @@ from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Recipe,
 from methods.parts.decoder import Decoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
+from methods.ranges import Count, NotNegative
 from methods.traits import Traits
 
 LEAST_VARIANCE = 1e-6
@@ -39,9 +40,9 @@ class VAESettings:
         divergence: Weight of the divergence.
     """
 
-    dim: int = 256
+    dim: Count = 256
     layer: Literal["backbone", "latent"] = "backbone"
-    divergence: float = 0.1
+    divergence: NotNegative = 0.1
 
 
 class VAE(Method):

@@ -6,9 +6,10 @@ colour jitter; solarisation 0.1; no blur.
 
 Deviations: the variance has weight 50 here, which equals solo-learn's 25: solo-learn sums that term over both views,
 while lightly and the authors average it. The projector keeps its ratio to the backbone (four times its features). Crops
-are bilinear (lightly) instead of bicubic. AdamW with learning rate 0.002 at batch size 256, weight decay 5e-4 and a
-warm-up over a tenth of the training replaces LARS with learning rate 0.3 for 1000 epochs. As in solo-learn, biases and
-norms have no weight decay. On a transformer, AdamW as in ``simclr``.
+are bilinear (lightly) instead of bicubic. AdamW with learning rate 0.002 at batch size 256, weight decay 5e-4
+(practically none: it shrinks weights by 0.015 % in 300 steps) and a warm-up over a tenth of the training replaces LARS
+with learning rate 0.3 for 1000 epochs. As in solo-learn, biases and norms have no weight decay. On a transformer, AdamW
+as in ``simclr``.
 
 Why AdamW: on the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label
 per class and a frozen encoder: untrained 93.1 / 47.2; LARS 97.2 / 73.2, AdamW 97.2 / 77.9.
@@ -25,6 +26,7 @@ from lightly.transforms.vicreg_transform import VICRegTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Multiple, NotNegative, PositiveFraction
 from methods.traits import Traits
 
 
@@ -40,11 +42,11 @@ class VICRegSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    invariance: float = 25.0
-    variance: float = 50.0
-    covariance: float = 1.0
-    dim: int = 4
-    min_scale: float = 0.2
+    invariance: NotNegative = 25.0
+    variance: NotNegative = 50.0
+    covariance: NotNegative = 1.0
+    dim: Multiple = 4
+    min_scale: PositiveFraction = 0.2
 
 
 class VICReg(Method):

@@ -6,11 +6,12 @@ whole images; 16 and 4 matches; two global crops and no local ones [Bardes 2022,
 512 features; a local projector of 128.
 
 Deviations: the global projector keeps its ratio to the backbone (four times its features); the local one has its
-published size. The positions are those of the backbone's own feature map, whatever its size; all of them are used if
-there are fewer than 16. Images of up to 32 pixels are not blurred. AdamW with learning rate 0.002 at batch size 256,
-weight decay 5e-4 and a warm-up over a tenth of the training replaces LARS with learning rate 0.3. Biases and norms have
-no weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``; the
-feature map is that of the patch tokens.
+published size, and layer norm (lightly) instead of batch norm. The positions are those of the backbone's own feature
+map, whatever its size; all of them are used if there are fewer than 16. Images of up to 32 pixels are not blurred.
+AdamW with learning rate 0.002 at batch size 256, weight decay 5e-4 (practically none: it shrinks weights by 0.015 % in
+300 steps) and a warm-up over a tenth of the training replaces LARS with learning rate 0.3. Biases and norms have no
+weight decay. AdamW was not compared with the published optimiser. On a transformer, AdamW as in ``simclr``; the feature
+map is that of the patch tokens.
 
 lightly spaces the positions of an N×N grid by 1/(N-1) of the crop and starts half a cell from the edge, so that the
 last one is outside the crop. The authors use the centres of the cells. They are computed here from lightly's 2×2 grid.
@@ -30,6 +31,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction
 from methods.traits import Traits
 
 
@@ -46,12 +48,12 @@ class VICRegLSettings:
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    alpha: float = 0.75
-    matches: int = 16
-    few_matches: int = 4
-    dim: int = 4
-    local_dim: int = 128
-    min_scale: float = 0.2
+    alpha: Fraction = 0.75
+    matches: Count = 16
+    few_matches: Count = 4
+    dim: Multiple = 4
+    local_dim: Count = 128
+    min_scale: PositiveFraction = 0.2
 
 
 class VICRegL(Method):

@@ -4,11 +4,13 @@ Recipe: the authors' on Imagenette (https://github.com/HaiyuWu/visreg, imagenett
 and no local ones; a projector of 2048, 2048 and 128 on 512 features; weight 0.6 of the three regularisers; gradients
 clipped at norm 1.
 
-Deviations: AdamW with learning rate 0.002 at batch size 256 instead of 0.001 at 64. The weight decay is 5e-4 on a
-convolutional backbone, and the published 0.05 on a transformer. There are 1024 random directions per step instead of
-4096, whose sorting took longer than a small backbone. The projector keeps its ratio to the backbone (four times its
-features). The views are those of lightly's VICReg with full colour jitter. Images of up to 32 pixels are not blurred.
-The warm-up is a tenth of the training. Biases and norms have no weight decay.
+Deviations: AdamW with learning rate 0.002 at batch size 256 instead of 0.001 at 64. The weight decay is 5e-4
+(practically none, as in ``byol``) on a convolutional backbone, and the published 0.05 on a transformer. There are 1024
+random directions per step instead of 4096, whose sorting took longer than a small backbone. The projector keeps its
+ratio to the backbone (four times its features). The views are those of lightly's VICReg with full colour jitter. Images
+of up to 32 pixels are not blurred. The warm-up is a tenth of the training. Biases and norms have no weight decay. On a
+transformer, the embedding is computed from the mean of the patch tokens, not from the class token, and there is no
+stochastic depth (theirs: 0.1).
 """
 
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from lightly.transforms.vicreg_transform import VICRegViewTransform
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
 from methods.traits import Traits
 
 
@@ -41,13 +44,13 @@ class VISRegSettings:
         jitter: Strength of the colour jitter.
     """
 
-    regularisation: float = 0.6
-    directions: int = 1024
-    views: int = 4
-    hidden: int = 4
-    dim: int = 128
-    min_scale: float = 0.08
-    jitter: float = 1.0
+    regularisation: Fraction = 0.6
+    directions: Count = 1024
+    views: Views = 4
+    hidden: Multiple = 4
+    dim: Count = 128
+    min_scale: PositiveFraction = 0.08
+    jitter: Strength = 1.0
 
 
 class VISReg(Method):

@@ -29,6 +29,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.ranges import Count, Multiple, PositiveFraction, Strength
 from methods.traits import Traits
 
 
@@ -45,12 +46,12 @@ class WMSESettings:
         jitter: Strength of the colour jitter.
     """
 
-    sub_batch: int = 128
-    shrinkage: float = 1e-4
-    hidden: int = 2
-    dim: int = 32
-    min_scale: float = 0.2
-    jitter: float = 1.0
+    sub_batch: Count = 128
+    shrinkage: PositiveFraction = 1e-4
+    hidden: Multiple = 2
+    dim: Count = 32
+    min_scale: PositiveFraction = 0.2
+    jitter: Strength = 1.0
 
 
 class WMSE(Method):

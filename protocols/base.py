@@ -59,6 +59,8 @@ class Task:
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
         watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
+        check_stop: Raises if the user asked to stop. A protocol calls it at least once per second: after every step, batch or block. The
+            functions of a task call it too.
     """
 
     train_images: Images
@@ -78,6 +80,7 @@ class Task:
     generator: Callable[[str], torch.Generator]
     device: torch.device
     watch: bool = False
+    check_stop: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,16 @@ class Predictions:
     trail: list[tuple[int, Int[Tensor, " test"]]] = field(default_factory=list)
 
 
+class NotFinite(ValueError):
+    """Features, a loss or predictions became NaN or infinite; the run ends as diverged."""
+
+
 class EvaluationProtocol:
     """Base class of all protocols.
 
-    A subclass lives in the file that its catalogue entry names and is built from the entry's constants. It raises a ValueError
-    with a one-line message if it cannot measure a task.
+    A subclass lives in the file that its catalogue entry names and is built from the entry's constants; the types of its fields declare
+    their ranges. It raises a ValueError with a one-line message if it cannot measure a task, and ``NotFinite`` if the reason is a number
+    that is not finite.
     """
 
     def predict(self, task: Task) -> Predictions:

@@ -5,11 +5,12 @@ import re
 from dataclasses import replace
 
 from protocols.entry import Entry as Entry
+from protocols.entry import check_constants as check_constants
 from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.parts.labels import Labels, parse_labels
 from protocols.parts.training import Training
-from protocols.parts.variants import SIGN, variant
+from protocols.variants import LONGEST_ID, SIGN, variant
 
 
 class UnknownProtocol(ValueError):
@@ -18,6 +19,8 @@ class UnknownProtocol(ValueError):
 
 TOLERANCE = 1e-6
 HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
+RISE = 0.02
+"""``linear`` tries no smaller λ once the log-loss on ``val`` is 2 % above its lowest."""
 
 SHARED_NEIGHBOURS = 1
 """Our addition: one extra neighbour shared by all classes keeps the log-loss of a vote finite; accuracies do not depend on it."""
@@ -66,11 +69,11 @@ NAMED = (
     ),
     Entry(
         "linear",
-        1,
+        2,
         "logistic regression on frozen features",
         "Kornblith 2019, arXiv:1805.08974; DINOv2, arXiv:2304.07193",
         "protocols.linear",
-        {"penalties": HALF_DECADES, "tolerance": TOLERANCE},
+        {"penalties": HALF_DECADES, "tolerance": TOLERANCE, "rise": RISE},
     ),
     Entry(
         "linear-sgd",
@@ -188,6 +191,8 @@ def resolve(id: str) -> Entry:
     """
     if id in ENTRIES:
         return ENTRIES[id]
+    if len(id) > LONGEST_ID:
+        raise UnknownProtocol(f"protocol '{id[:40]}…': an id has at most {LONGEST_ID} characters, not {len(id):,}")
     if SIGN in id:
         base = resolve(id.partition(SIGN)[0])
         try:

@@ -1,6 +1,8 @@
 """``knn``: a weighted vote of the nearest training features."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import faiss
@@ -10,7 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.base import EvaluationProtocol, NotFinite, Predictions, Task
+from protocols.parts.interruptible import interruptible
+from protocols.ranges import Count, Positive
 
 BLOCK_NUMBERS = 2**25
 """Numbers of the training features in one search block: 128 MiB, and as much again in the index."""
@@ -33,10 +37,10 @@ class Knn(EvaluationProtocol):
         other_k: Other values of k, recorded as variants from the same search.
     """
 
-    k: int
-    temperature: float
-    shared: float
-    other_k: tuple[int, ...] = ()
+    k: Count
+    temperature: Positive
+    shared: Positive
+    other_k: tuple[Count, ...] = ()
 
     def predict(self, task: Task) -> Predictions:
         """Return the log-probabilities of the vote, and those of every other k as variants.
@@ -47,10 +51,11 @@ class Knn(EvaluationProtocol):
         count = len(task.train_features)
         most = min(max(self.k, *self.other_k, 1), count)
         device = search_device(task.device)
-        cosines, neighbours = nearest(task.train_features, task.test_features, most, device)
+        cosines, neighbours = nearest(task.train_features, task.test_features, most, device, task.check_stop)
         labels = task.train_labels.cpu()[neighbours]
 
         def scores(k: int) -> Tensor:
+            task.check_stop()
             return vote(cosines[:, :k], labels[:, :k], task.classes, self.temperature, self.shared)
 
         return Predictions(
@@ -67,7 +72,11 @@ def search_device(device: torch.device) -> torch.device:
 
 
 def nearest(
-    bank: Float[Tensor, "train dim"], queries: Float[Tensor, "test dim"], k: int, device: torch.device
+    bank: Float[Tensor, "train dim"],
+    queries: Float[Tensor, "test dim"],
+    k: int,
+    device: torch.device,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> tuple[Float[Tensor, "test k"], Int[Tensor, "test k"]]:
     """Return the k largest cosine similarities per query, descending, and the indices of these neighbours; exact.
 
@@ -86,12 +95,12 @@ def nearest(
         if device.type == "cuda":
             index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), device.index or 0, index)
         index.add(vectors)
-        found = index.search(unit_queries, min(k, len(vectors)))
+        found = interruptible(partial(index.search, unit_queries, min(k, len(vectors))), check_stop, vectors.size)
         cosines, neighbours = torch.from_numpy(found[0]), torch.from_numpy(found[1]).add_(start)
         if best is None:
             best = cosines, neighbours
         else:
-            _merge(best, (cosines, neighbours))
+            _merge(best, (cosines, neighbours), check_stop)
     assert best is not None
     return best
 
@@ -99,14 +108,15 @@ def nearest(
 def _normalised(features: Float[Tensor, "n dim"]) -> np.ndarray[Any, Any]:
     vectors = normalize(features.float(), dim=1).cpu().contiguous().numpy()
     if not np.isfinite(vectors).all():
-        raise ValueError("knn: features contain values that are not finite; the encoder has diverged")
+        raise NotFinite("knn: features contain values that are not finite; the encoder has diverged")
     return vectors
 
 
-def _merge(best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor]) -> None:
+def _merge(best: tuple[Tensor, Tensor], more: tuple[Tensor, Tensor], check_stop: Callable[[], None]) -> None:
     """Merge more candidates into the k best neighbours of each query, in place."""
     k = best[0].shape[1]
     for part in torch.split(torch.arange(len(best[0])), MERGED_AT_ONCE):
+        check_stop()
         rows = slice(int(part[0]), int(part[-1]) + 1)
         cosines, neighbours = (torch.cat([old[rows], new[rows]], dim=1) for old, new in zip(best, more, strict=True))
         best[0][rows], kept = cosines.topk(k, dim=1)

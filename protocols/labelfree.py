@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import torch
+from annotated_types import Ge
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from protocols.base import EncoderLike, EvaluationProtocol, Predictions, Task
+from protocols.base import EncoderLike, EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.chunks import images_at_once
+from protocols.parts.interruptible import interruptible
 from protocols.parts.subsets import fixed_subset
+from protocols.ranges import Count
 
 Figure = Literal["rankme", "alignment", "uniformity", "feature_std"]
 
@@ -26,7 +29,7 @@ class LabelFree(EvaluationProtocol):
     """
 
     figure: Figure
-    images: int
+    images: Annotated[Count, Ge(2)]
 
     def predict(self, task: Task) -> Predictions:
         """Return the measure in ``metrics``.
@@ -37,11 +40,12 @@ class LabelFree(EvaluationProtocol):
         chosen = fixed_subset(len(task.train_images), self.images).sort().values
         features = task.train_features[chosen].to(task.device).double()
         if not torch.isfinite(features).all():
-            raise ValueError(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
+            raise NotFinite(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
         if self.figure == "alignment":
             value = alignment(*two_views(task, chosen))
         else:
-            value = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure](features)
+            measure = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure]
+            value = interruptible(lambda: measure(features), task.check_stop, features.numel())
         return Predictions(metrics={self.figure: value}, choices={"images": len(chosen)})
 
 
@@ -92,6 +96,7 @@ def two_views(
     second: list[Tensor] = []
     batch = images_at_once(256, task.train_images, task)
     for part in torch.split(chosen, batch):
+        task.check_stop()
         images = task.train_images[part].to(task.device)
         for kept, view in zip((first, second), task.augment(images, "views", generator), strict=True):
             kept.append(cast(EncoderLike, encoder).features(task.prepare(view)))

@@ -1,49 +1,57 @@
 """``linear``: multinomial logistic regression on frozen features with the penalty chosen on ``val``."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Annotated, TypeVar
 
+from annotated_types import MinLen
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from protocols.base import EvaluationProtocol, Predictions, Task
+from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.ranges import NotNegative, Positive
+
+Fitted = TypeVar("Fitted")
 
 
 @dataclass(frozen=True)
 class Linear(EvaluationProtocol):
     """Logistic regression, fitted on ``train`` without ``val`` for each λ, then on all of ``train`` with the best λ.
 
-    The best λ has the lowest log-loss on ``val``; a tie goes to the larger. Features are standardised in float64 by the images that are
-    fitted on. Kornblith 2019 (arXiv:1805.08974, section 3); the logistic regression of DINOv2 (arXiv:2304.07193).
+    The walk goes from the largest λ to smaller ones and ends at the first λ whose log-loss on ``val`` is clearly above the lowest before
+    it: without a penalty to hold them, separable features take the solver thousands of steps, and no such λ is ever chosen. The best λ has
+    the lowest log-loss on ``val``; a tie goes to the larger. Features are standardised in float64 by the images that are fitted on.
+    Kornblith 2019 (arXiv:1805.08974, section 3); the logistic regression of DINOv2 (arXiv:2304.07193).
 
     Attributes:
         penalties: The values of λ to try.
         tolerance: Largest absolute entry of the gradient at the solution.
+        rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
     """
 
-    penalties: tuple[float, ...]
-    tolerance: float
+    penalties: Annotated[tuple[Positive, ...], MinLen(1)]
+    tolerance: Positive
+    rise: NotNegative
 
     def predict(self, task: Task) -> Predictions:
-        """Return log-probabilities; ``choices`` holds the chosen penalty and the log-loss of every penalty on ``val``.
+        """Return log-probabilities; ``choices`` holds the chosen penalty and the log-loss on ``val`` of every penalty that was fitted.
 
         Raises:
             ValueError: A class has no image to fit on, or the features are not finite or constant.
         """
         features, labels = task.train_features.to(task.device), task.train_labels.to(task.device)
-        fit, val = task.fit.to(task.device), task.val.to(task.device)
-        require_every_class(labels[fit], task.classes, "train without val")
-        before = Standardisation.of(features[fit])
-        solutions, losses = self._fit_all(before, features, labels, fit, val, task.classes)
-        # The largest λ comes first, and min returns the first of equal values.
-        best = min(losses, key=losses.__getitem__)
+        require_every_class(labels[task.fit.to(task.device)], task.classes, "train without val")
+        before = _standardisation(features[task.fit.to(task.device)], task)
+        best, solutions, losses = self._choose(before, features, labels, task)
         unfinished = [f"{penalty:.3g}" for penalty, solution in solutions.items() if not solution.converged]
 
-        standardise = Standardisation.of(features)
-        inputs = standardise(features)
+        standardise = _standardisation(features, task)
+        inputs = interruptible(lambda: standardise(features), task.check_stop, features.numel())
         start = _restandardised(solutions[best], before, standardise)
-        solution = LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance).solve(best, start)
+        solution = self._problem(inputs, labels, task).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -58,20 +66,52 @@ class Linear(EvaluationProtocol):
         accuracy = float((fitted == labels).double().mean())
         return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
 
-    def _fit_all(
-        self, standardise: Standardisation, features: Tensor, labels: Tensor, fit: Tensor, val: Tensor, classes: int
-    ) -> tuple[dict[float, Solution], dict[float, float]]:
-        """Return the solution of every λ and its log-loss on ``val``, the largest λ first."""
-        problem = LogisticRegression(standardise(features[fit]), labels[fit], classes, tolerance=self.tolerance)
+    def _choose(
+        self, standardise: Standardisation, features: Tensor, labels: Tensor, task: Task
+    ) -> tuple[float, dict[float, Solution], dict[float, float]]:
+        """Return the best λ, and the solution and the log-loss on ``val`` of every λ that was fitted."""
+        fit, val = task.fit.to(task.device), task.val.to(task.device)
+        inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
+        problem = self._problem(inputs, labels[fit], task)
         held_out = standardise(features[val])
-        solutions: dict[float, Solution] = {}
-        losses: dict[float, float] = {}
-        solution: Solution | None = None
-        for penalty in sorted(self.penalties, reverse=True):
-            solution = problem.solve(penalty, start=solution)
-            solutions[penalty] = solution
-            losses[penalty] = float(nll_loss(solution.log_probabilities(held_out), labels[val]))
-        return solutions, losses
+
+        def solve(penalty: float, larger: Solution | None) -> tuple[Solution, float]:
+            solution = problem.solve(penalty, start=larger)
+            return solution, float(nll_loss(solution.log_probabilities(held_out), labels[val]))
+
+        return walk(self.penalties, solve, self.rise)
+
+    def _problem(self, inputs: Tensor, labels: Tensor, task: Task) -> LogisticRegression:
+        return LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance, check_stop=task.check_stop)
+
+
+def walk(
+    penalties: Iterable[float], solve: Callable[[float, Fitted | None], tuple[Fitted, float]], rise: float
+) -> tuple[float, dict[float, Fitted], dict[float, float]]:
+    """Fit one λ after another, the largest first, until the log-loss has clearly passed its minimum.
+
+    Args:
+        penalties: The values of λ.
+        solve: (λ, solution of the next larger λ or None) -> (solution, log-loss on ``val``).
+        rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
+
+    Returns:
+        The λ of the lowest log-loss (of several, the largest), and the solution and the log-loss of every λ that was fitted.
+    """
+    solutions: dict[float, Fitted] = {}
+    losses: dict[float, float] = {}
+    solution: Fitted | None = None
+    for penalty in sorted(penalties, reverse=True):
+        solution, loss = solve(penalty, solution)
+        solutions[penalty], losses[penalty] = solution, loss
+        if loss > (1 + rise) * min(losses.values()):
+            break
+    # The largest λ comes first, and min returns the first of equal values.
+    return min(losses, key=losses.__getitem__), solutions, losses
+
+
+def _standardisation(features: Tensor, task: Task) -> Standardisation:
+    return interruptible(lambda: Standardisation.of(features), task.check_stop, features.numel())
 
 
 def _restandardised(solution: Solution, before: Standardisation, after: Standardisation) -> Solution:

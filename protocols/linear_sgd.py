@@ -9,6 +9,7 @@ from protocols.parts.finetune import Trail, log_probabilities, train
 from protocols.parts.heads import Classifier
 from protocols.parts.labelled import require_every_class
 from protocols.parts.training import Training
+from protocols.ranges import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class LinearSgd(EvaluationProtocol):
         rate: Peak learning rate for 256 images, scaled linearly with the batch size.
     """
 
-    epochs: int
-    batch: int
-    rate: float
+    epochs: Count
+    batch: Count
+    rate: Positive
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities after the last epoch, and curves of loss and accuracy on augmented images.

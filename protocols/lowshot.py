@@ -14,6 +14,7 @@ from protocols.parts.heads import Classifier, HeadKind
 from protocols.parts.labelled import Standardisation, labelled
 from protocols.parts.subsets import fixed_subset
 from protocols.parts.training import Training
+from protocols.ranges import Count, Positive
 
 MEASURED_IMAGES = 2048
 """Images of ``train`` that give an mlp or conv head its standardisation and batch-norm statistics."""
@@ -38,13 +39,13 @@ class Lowshot(EvaluationProtocol):
     """
 
     labels: str
-    draws: int
+    draws: Count
     training: Training
     encoder: Literal["pretrained", "scratch"] = "pretrained"
     head: HeadKind = "linear"
     start: Literal["zero", "probe"] = "zero"
-    penalty: float | None = None
-    tolerance: float | None = None
+    penalty: Positive | None = None
+    tolerance: Positive | None = None
 
     def __post_init__(self) -> None:
         if self.start == "probe" and (self.penalty is None or self.tolerance is None):
@@ -98,7 +99,7 @@ class Lowshot(EvaluationProtocol):
                 assert self.penalty is not None
                 assert self.tolerance is not None
                 features = standardise(task.train_features[indices].to(task.device))
-                solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+                solution = probe(features, targets, task, self.penalty, self.tolerance)
                 with torch.no_grad():
                     model.last.weight[:, standardise.kept] = solution.weight.T.float()
                     model.last.bias.copy_(solution.bias)

@@ -7,6 +7,7 @@ from torch import Tensor
 from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.labelled import Standardisation, labelled
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.ranges import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class LowshotFrozen(EvaluationProtocol):
     """
 
     labels: str
-    draws: int
-    penalty: float
-    tolerance: float
+    draws: Count
+    penalty: Positive
+    tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities, one block per draw; features are standardised by all of ``train``, which needs no labels.
@@ -39,7 +40,7 @@ class LowshotFrozen(EvaluationProtocol):
         for draw in range(self.draws):
             indices, targets = labelled(task, self.labels, draw)
             features = standardise(task.train_features[indices].to(task.device))
-            solution = probe(features, targets, task.classes, self.penalty, self.tolerance)
+            solution = probe(features, targets, task, self.penalty, self.tolerance)
             if not solution.converged:
                 predictions.choices["not_converged"].append(draw)
             predictions.scores.append(solution.log_probabilities(test).float().cpu())
@@ -48,6 +49,7 @@ class LowshotFrozen(EvaluationProtocol):
         return predictions
 
 
-def probe(features: Tensor, targets: Tensor, classes: int, penalty: float, tolerance: float) -> Solution:
-    """Fit logistic regression to standardised features."""
-    return LogisticRegression(features, targets, classes, tolerance=tolerance).solve(penalty)
+def probe(features: Tensor, targets: Tensor, task: Task, penalty: float, tolerance: float) -> Solution:
+    """Fit logistic regression to standardised features of some images of a task."""
+    problem = LogisticRegression(features, targets, task.classes, tolerance=tolerance, check_stop=task.check_stop)
+    return problem.solve(penalty)

@@ -11,6 +11,7 @@ from protocols.lowshot import Lowshot
 from protocols.parts.finetune import Extra, Step, augmented_batches
 from protocols.parts.heads import Classifier
 from protocols.parts.labels import parse_labels
+from protocols.ranges import Count, Fraction, Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +30,11 @@ class Pseudolabel(Lowshot):
         ramp: Progress over which their weight rises from 0 to 1.
     """
 
-    unlabelled: int | None
-    total_labels: int | None
-    threshold: float
-    begin: float
-    ramp: float
+    unlabelled: Count | None
+    total_labels: Count | None
+    threshold: Fraction
+    begin: Fraction
+    ramp: Positive
 
     def label_spec(self, task: Task) -> str:
         """Return the number of labels per class, or the percentage, as ``Task.label_set`` takes it.

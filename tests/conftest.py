@@ -59,9 +59,9 @@ def only_the_catalogue(monkeypatch):
 def recorded(tmp_path_factory):
     """A results folder with two records on digits."""
     results = tmp_path_factory.mktemp("recorded") / "results"
-    for method, top1 in (("simclr", 0.9), ("byol", 0.8)):
+    for method, top1, correct in (("simclr", 0.9, "/4A="), ("byol", 0.8, "/wA=")):
         identity = Identity("digits", "f00d", "test", method, 1, "resnet9_slim", 1, 1, "standard", 60, 256, 0)
-        protocols = {"knn": Measurement(1, {"top1": top1}, [{"top1": top1}], correct=["/w=="], images=8)}
+        protocols = {"knn": Measurement(1, {"top1": top1}, [{"top1": top1}], correct=[correct], images=10)}
         Store(results).write(
             Record(identity, "ok", protocols=protocols, cost=Cost(pretrain_s=1.0), curve={"step": [1], "loss": [2.0]})
         )

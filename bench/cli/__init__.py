@@ -2,12 +2,13 @@
 
 
 def main() -> None:
-    """Run ``sslbench``."""
-    import sys
+    """Run ``sslbench``; Ctrl-C ends it without a traceback, also while it is still importing."""
+    try:
+        import sys
 
-    from bench.cli.old_spellings import translated
-    from bench.cli.program import app
-    from bench.errors import run_cli
+        from bench.cli.program import run_program
 
-    arguments = translated(sys.argv[1:])
-    run_cli(lambda: app(arguments))
+        code = run_program(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    raise SystemExit(code)

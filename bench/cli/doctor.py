@@ -10,6 +10,7 @@ import typer
 
 from bench.cli import options as shared
 from bench.errors import SslbenchError
+from bench.printable import printable
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def doctor(results: shared.Results = Path("results"), data_root: shared.DataRoot
     console, wrong = shared.console(), False
     for finding in examine(results, data_root):
         style = {"ok": "green", "note": "yellow", "wrong": "bold red"}[finding.state]
-        console.print(Text.assemble((f"{finding.state:<6}", style), f"{finding.subject:<14}", finding.text))
+        console.print(Text.assemble((f"{finding.state:<6}", style), f"{finding.subject:<14}", printable(finding.text)))
         wrong |= finding.state == "wrong"
     raise typer.Exit(2 if wrong else 0)
 

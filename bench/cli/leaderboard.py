@@ -6,12 +6,16 @@ from typing import Annotated, Literal
 import typer
 
 from bench.cli import options as shared
-from bench.errors import unknown
-from bench.reports.formats import FORMATS, write_leaderboard
+from bench.errors import SslbenchError, StorageError, unknown
+from bench.printable import printable
+from bench.reports.formats import COST_FORMATS, FORMATS, write_leaderboard
+from bench.reports.numbers import COST_COLUMNS, CostColumn
 
 
 def leaderboard(
-    dataset: Annotated[str | None, typer.Option(help="Only this data set, named as in the records.")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Only this data set, named as for `sslbench run` or in the records.")
+    ] = None,
     budget: Annotated[str | None, typer.Option(help="Only this budget.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only this backbone.")] = None,
     on: Annotated[
@@ -26,6 +30,13 @@ def leaderboard(
     check: Annotated[
         bool, typer.Option("--check", help="Also load the methods and compare their versions (slower).")
     ] = False,
+    costs: Annotated[
+        bool | None,
+        typer.Option(
+            "--costs/--no-costs",
+            help="With or without times, speed, memory and size; by default table and markdown have them, latex has not.",
+        ),
+    ] = None,
     results: shared.Results = Path("results"),
     plugin: shared.Plugins = None,
 ) -> None:
@@ -34,16 +45,26 @@ def leaderboard(
 
     if format not in ("table", *FORMATS):
         raise unknown("format", format, ["table", *FORMATS])
+    if costs is not None and format not in ("table", *COST_FORMATS):
+        raise SslbenchError(f"--format {format} always has the costs: leave --{'' if costs else 'no-'}costs out")
     shared.load_plugins(plugin)
     selection = Selection(dataset, backbone, budget, on)
+    chosen: tuple[CostColumn, ...] = COST_COLUMNS if costs in (True, None) and (costs or format != "latex") else ()
     tables, problems = read_leaderboard(results, selection, all_protocols=all_protocols, check=check, sort=sort)
     shared.report_problems(problems)
+    if meaning := selection.meaning(table.dataset for table in tables.tables):
+        typer.echo(f"sslbench: {printable(meaning)}", err=True)
     if format == "table":
         from bench.reports.leaderboard import to_screen
 
         console = shared.console()
-        console.print(to_screen(tables, console.width))
+        console.print(to_screen(tables, console.width, chosen))
+    elif format in COST_FORMATS:
+        typer.echo(COST_FORMATS[format](tables, chosen), nl=False)
     else:
         typer.echo(FORMATS[format](tables), nl=False)
     if selection == Selection() and tables.tables and sort == "rank" and not all_protocols:
-        write_leaderboard(tables, results)
+        try:
+            write_leaderboard(tables, results)
+        except StorageError as error:
+            typer.echo(f"sslbench: the tables were not written: {printable(str(error))}", err=True)

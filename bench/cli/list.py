@@ -1,12 +1,14 @@
 """``sslbench list``: the available methods, protocols, data sets, backbones and studies."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bench.cli import options as shared
+from bench.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,21 +32,55 @@ def list_(
         _print_table(shared.console(), found)
 
 
-def _print_table(console: "Console", rows: list[Row]) -> None:
-    from rich.table import Table
+GAP = 2
+"""Characters between two columns."""
+LONGEST = 48
+"""Longer entries do not widen their column."""
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for key, value in rows[0].items():
-        table.add_column(key, justify="right" if isinstance(value, int) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_text, row.values()))
-    console.print(table)
+
+def _print_table(console: "Console", rows: list[Row]) -> None:
+    """Print the rows in columns; long entries, and columns that do not fit, are printed below their row, so that links stay whole."""
+    from textwrap import wrap
+
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    headings = list(rows[0])
+    entries = [[_text(value) for value in row.values()] for row in rows]
+    widths = [
+        max(
+            length
+            for length in (cell_len(heading), *map(cell_len, column))
+            if length <= LONGEST or length == cell_len(heading)
+        )
+        for heading, column in zip(headings, zip(*entries, strict=True), strict=True)
+    ]
+    numeric = [all(type(row[heading]) in (int, type(None)) for row in rows) for heading in headings]
+    beside = list(range(len(headings)))
+    while len(beside) > 1 and sum(widths[i] + GAP for i in beside) > console.width + GAP:
+        beside.remove(max(beside[1:], key=lambda i: widths[i]))
+
+    def show(texts: Sequence[str], style: str = "") -> None:
+        fitting = {i for i in beside if i == 0 or cell_len(texts[i]) <= widths[i]}
+        cells = []
+        for i in beside:
+            text = texts[i] if i in fitting else ""
+            gap = " " * (widths[i] - cell_len(text))
+            cells.append(gap + text if numeric[i] else text + gap)
+        console.print(Text((" " * GAP).join(cells).rstrip(), style), soft_wrap=True)
+        rest = (" " * GAP).join(text for i, text in enumerate(texts) if text and i not in fitting)
+        for line in wrap(rest, max(20, console.width - GAP), break_long_words=False, break_on_hyphens=False):
+            console.print(Text(" " * GAP + line, style or "dim"), soft_wrap=True)
+
+    show(headings, "bold")
+    for row in entries:
+        show(row)
 
 
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else ""
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))
 
 
 def rows(kind: Kind, data_root: Path | None) -> list[Row]:
@@ -63,28 +99,26 @@ def rows(kind: Kind, data_root: Path | None) -> list[Row]:
 
 
 def _methods() -> list[Row]:
-    from bench.registry.methods import load_method, method_names
+    from bench.pretrained.names import NAME_FORMS
+    from bench.registry.declared import declared
+    from bench.registry.methods import method_names
 
     found = []
     for name in method_names():
-        method = load_method(name)
-        needs = (
-            [f"{method.needs.backbone} backbone"] if method.needs.backbone in ("convolutional", "transformer") else []
-        )
-        needs += ["labels"] if method.needs.labels else []
-        needs += [] if method.needs.training else ["no training"]
+        method = declared(name)
+        needs = [f"{method.backbone} backbone"] if method.backbone in ("convolutional", "transformer") else []
+        needs += ["labels"] if method.labels else []
+        needs += [] if method.training else ["no training"]
         found.append(
             {
                 "method": name,
                 "title": method.title,
                 "family": method.family,
                 "needs": ", ".join(needs),
-                "version": method.recipe.version,
+                "version": method.version,
                 "paper": method.paper,
             }
         )
-    from bench.pretrained.names import NAME_FORMS
-
     return found + [
         {"method": form, "title": title, "family": "elsewhere", "needs": "no training", "version": 1, "paper": ""}
         for form, title in NAME_FORMS

@@ -1,5 +1,6 @@
 """What several commands share: options, the console, and exit codes."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from bench.errors import SslbenchError
+from bench.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,14 +40,21 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_hel
 Jobs = Annotated[
     str,
     typer.Option(
-        help="Number of runs at the same time: auto or a number. It does not change the results.",
+        help="Number of runs at the same time: auto or a number, at most 8 per core. It does not change the results.",
         rich_help_panel=CARRIED_OUT,
     ),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Repeat runs that are already recorded.", rich_help_panel=CARRIED_OUT)
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.", rich_help_panel=CARRIED_OUT)]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan with recipes, protocols and an estimate of the time, and stop; nothing is downloaded or written.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name."),
@@ -56,19 +65,25 @@ def with_environment(options: "RunOptions") -> "RunOptions":
     """Return the options with the checkpoint interval of ``SSLBENCH_CHECKPOINT_SECONDS``, if that is set.
 
     Raises:
-        SslbenchError: It is not a number.
+        SslbenchError: It is not a number of seconds.
     """
     text = os.environ.get("SSLBENCH_CHECKPOINT_SECONDS")
     if text is None:
         return options
     try:
-        return replace(options, checkpoint_seconds=float(text))
+        seconds = float(text)
     except ValueError:
-        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds") from None
+        seconds = math.nan
+    if not seconds >= 0:
+        raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds")
+    return replace(options, checkpoint_seconds=seconds)
 
 
 def console() -> "Console":
-    """Return the console: as wide as the terminal; without a terminal ``COLUMNS`` characters, or 160 by default."""
+    """Return the console: as wide as the terminal; without a terminal ``COLUMNS`` characters, or 160 by default.
+
+    The program has checked that ``COLUMNS`` is a number.
+    """
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 160))
@@ -86,7 +101,7 @@ def load_plugins(plugins: Sequence[str] | None) -> None:
 def report_problems(problems: "Iterable[Problem]") -> None:
     """Print to the error stream each file of a results folder that was skipped."""
     for problem in problems:
-        print(f"sslbench: {problem}", file=sys.stderr)
+        print(f"sslbench: {printable(str(problem))}", file=sys.stderr)
 
 
 def end(work: Callable[[], Sequence[object]]) -> NoReturn:

@@ -9,18 +9,22 @@ import typer
 from bench.cli import options as shared
 from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
 from bench.errors import SslbenchError
+from bench.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.planning.plan import PlannedRun
 
-UNRANKED = "The row in the leaderboard is marked and not ranked."
+UNRANKED = "The row in the leaderboard shows the change and has no rank."
 
 
 def run(
     methods: Annotated[
-        list[str] | None, typer.Argument(help="Methods to run; `sslbench list methods` shows them.")
+        list[str] | None,
+        typer.Argument(
+            help="Methods to run (`sslbench list methods` shows them), or encoders pretrained elsewhere: timm:NAME, checkpoint:FILE."
+        ),
     ] = None,
     all_methods: Annotated[
         bool, typer.Option("--all", help="Run every method that can use the backbone.", rich_help_panel=WHAT)
@@ -30,9 +34,11 @@ def run(
         typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=100_000, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)
+    ] = None,
     plugin: shared.RunPlugins = None,
     dataset: Annotated[
         str,
@@ -43,6 +49,7 @@ def run(
         int | None,
         typer.Option(
             min=8,
+            max=1024,
             help="Size in pixels to which the images of a folder are resized; 96 by default.",
             rich_help_panel=DATA,
         ),
@@ -58,7 +65,8 @@ def run(
     on: Annotated[
         Literal["test", "val"],
         typer.Option(
-            help="val measures on validation images (the development task); these records are stored separately and never ranked.",
+            help="test: measure on the test images. val: measure on a tenth of the training images instead (the development task), to "
+            "choose settings without seeing the test images; these records are stored separately and never ranked.",
             rich_help_panel=DATA,
         ),
     ] = "test",
@@ -94,7 +102,7 @@ def run(
         Literal["auto", "batched", "per-sample"],
         typer.Option(
             help="auto: in batches on the device if possible; batched: in batches, or stop with an error; "
-            "per-sample: image by image in worker processes, and the row is marked and not ranked.",
+            "per-sample: image by image in worker processes, and the row shows this and has no rank.",
             rich_help_panel=TRAINED,
         ),
     ] = "auto",
@@ -181,7 +189,7 @@ def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: boo
     first = first_trained(runs)
     records, problems = read_records(results, first.task)
     for problem in problems:
-        console.print(str(problem), style="yellow", markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(str(problem)), style="yellow", markup=False, highlight=False, soft_wrap=True)
     for backbone in backbones_of(runs):
         selection = Selection(first.dataset, backbone, first.budget, first.task)
         if first.budget == NO_BUDGET:

@@ -29,7 +29,8 @@ def study(
         Literal["table", "markdown", "json"], typer.Option(help="With --show: how to print it.", rich_help_panel=WHAT)
     ] = "table",
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Number of seeds, instead of the study's.", rich_help_panel=WHAT)
+        int | None,
+        typer.Option(min=1, max=10_000, help="Number of seeds, instead of the study's.", rich_help_panel=WHAT),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="A data set instead of the study's.", rich_help_panel=DATA)

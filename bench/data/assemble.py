@@ -49,6 +49,8 @@ def assemble(name: str, raw: RawData, horizontal_flip: bool) -> Dataset:
         test_labels=SealedLabels(torch.from_numpy(raw.test_labels)),
         unlabelled_images=None if raw.unlabelled_images is None else torch.from_numpy(raw.unlabelled_images),
         val=torch.from_numpy(val),
+        left_out=dict(raw.left_out),
+        notes=tuple(raw.notes),
     )
 
 

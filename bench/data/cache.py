@@ -1,7 +1,10 @@
-"""Cache of decoded images: one memory-mapped uint8 array per set of files, in the user's cache directory."""
+"""Cache of decoded images: one memory-mapped uint8 array per set of files, in a private folder of the user's cache directory."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -13,42 +16,43 @@ from bench.data.locate import cache_folder
 from bench.data.raw import Pixels
 from bench.errors import SslbenchError
 
-VERSION = 1
-"""Raised whenever a change of the decoder changes pixels: older arrays are then decoded again."""
+VERSION = 2
+"""Raised whenever a change of the decoder changes pixels or notes: older arrays are then decoded again."""
 REMEDY = "free space, or set SSLBENCH_CACHE to another folder"
 
 
-def cached(identity: str, build: Callable[[IO[bytes]], None]) -> Pixels:
-    """Return decoded images, mapped from their file; copy-on-write, so the file never changes.
+def cached(state: str, build: Callable[[IO[bytes]], Sequence[str]]) -> tuple[Pixels, list[str]]:
+    """Return decoded images, mapped from their file, and notes on them; copy-on-write, so the file never changes.
+
+    Processes that ask for the same images share the memory of the file.
 
     Args:
-        identity: Text that changes whenever the images change, for example a hash of the files and the image size.
-        build: Writes the array in numpy's format into an open file. It is called only if there is no valid array yet, and by only one
-            of several processes.
+        state: Text that changes whenever the images change: paths, image size, and ``bench.data.files.file_state`` of each file.
+        build: Writes the array in numpy's format into an open file and returns the notes. It is called only if there is no valid
+            array yet, and by only one of several processes.
 
     Raises:
-        SslbenchError: The cache cannot be written, for example on a full disk.
+        SslbenchError: The cache belongs to another user, or cannot be written, for example on a full disk.
     """
-    key = hashlib.blake2b(f"{VERSION}\0{identity}".encode(), digest_size=16).hexdigest()
-    path = cache_folder() / "images" / f"{key}.npy"
-    if (images := _open_valid(path)) is not None:
-        return images
+    key = hashlib.blake2b(f"{VERSION}\0{state}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = _private_folder() / f"{key}.npy"
+        if (found := _open_valid(path)) is not None:
+            return found
         with FileLock(path.with_suffix(".lock")):
-            if (images := _open_valid(path)) is None:
+            if (found := _open_valid(path)) is None:
                 # No other process writes under the lock: these files were left by killed processes.
-                for leftover in leftovers(path):
+                for leftover in (*leftovers(path), *leftovers(_notes_path(path))):
                     leftover.unlink()
-                write_whole(path, lambda temporary: _fill(temporary, build), REMEDY)
-                images = _open_valid(path)
+                write_whole(path, lambda temporary: _fill(temporary, path, build), REMEDY)
+                found = _open_valid(path)
     except OSError as cause:
         raise SslbenchError(
-            f"cannot write the image cache {path.parent}: {cause.strerror or cause}; {REMEDY}"
+            f"cannot write the image cache {cache_folder() / 'images'}: {cause.strerror or cause}; {REMEDY}"
         ) from cause
-    if images is None:
+    if found is None:
         raise SslbenchError(f"the image cache {path} cannot be read back; {REMEDY}")
-    return images
+    return found
 
 
 def write_blocks(target: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Pixels]) -> None:
@@ -58,15 +62,41 @@ def write_blocks(target: IO[bytes], shape: tuple[int, ...], blocks: Iterable[Pix
         target.write(np.ascontiguousarray(block).data)
 
 
-def _open_valid(path: Path) -> Pixels | None:
+def _private_folder() -> Path:
+    """Return the folder of the arrays, which only its user can read or write; it may have been created by an older version."""
+    folder = cache_folder() / "images"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "geteuid"):
+        state = folder.stat()
+        if state.st_uid != os.geteuid():
+            raise SslbenchError(
+                f"the image cache {folder} belongs to another user: set SSLBENCH_CACHE to a folder of your own"
+            )
+        if stat.S_IMODE(state.st_mode) != 0o700:
+            folder.chmod(0o700)
+    return folder
+
+
+def _open_valid(path: Path) -> tuple[Pixels, list[str]] | None:
     try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode) or (hasattr(os, "geteuid") and state.st_uid != os.geteuid()):
+            return None
         images = np.lib.format.open_memmap(path, mode="c")
+        notes = json.loads(_notes_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    complete = images.dtype == np.uint8 and images.ndim == 4 and path.stat().st_size == images.offset + images.nbytes
-    return images if complete else None
+    complete = images.dtype == np.uint8 and images.ndim == 4 and state.st_size == images.offset + images.nbytes
+    sound = isinstance(notes, list) and all(isinstance(note, str) for note in notes)
+    return (images, notes) if complete and sound else None
 
 
-def _fill(temporary: Path, build: Callable[[IO[bytes]], None]) -> None:
+def _notes_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _fill(temporary: Path, path: Path, build: Callable[[IO[bytes]], Sequence[str]]) -> None:
     with temporary.open("w+b") as target:
-        build(target)
+        notes = build(target)
+    text = json.dumps(list(notes))
+    write_whole(_notes_path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"), REMEDY)

@@ -77,6 +77,7 @@ class Entry:
             depends on the files.
         unlabelled: Number of images without a label; None if it depends on the files.
         horizontal_flip: Whether a mirrored image keeps its class.
+        taken_from: Data set from which the images were taken, if it is one that encoders are often pretrained on; else None.
         backbone: Default backbone.
         epochs: Epochs over ``train`` and ``unlabelled`` for each budget.
     """
@@ -95,6 +96,7 @@ class Entry:
     test: int | None
     unlabelled: int | None = 0
     horizontal_flip: bool
+    taken_from: str | None = None
     backbone: str = "resnet18"
     epochs: Mapping[str, int] = field(default_factory=_EPOCHS_COLOUR.copy)
 
@@ -190,6 +192,7 @@ ENTRIES: tuple[Entry, ...] = (
         test=8_000,
         unlabelled=100_000,
         horizontal_flip=True,
+        taken_from="ImageNet",
     ),
     Entry(
         name="imagenette",
@@ -208,6 +211,7 @@ ENTRIES: tuple[Entry, ...] = (
         train=9_469,
         test=3_925,
         horizontal_flip=True,
+        taken_from="ImageNet",
     ),
 )
 
@@ -274,6 +278,6 @@ def default_backbone(name: str, *, transformer: bool = False) -> str:
     return TRANSFORMER[backbone] if transformer else backbone
 
 
-def batch_size(train_images: int) -> int:
-    """Return the number of images per step: 256, but at most a quarter of ``train``."""
-    return min(256, train_images // 4)
+def batch_size(images: int) -> int:
+    """Return the number of images per step: 256, but at most a quarter of the images that pretraining sees."""
+    return min(256, images // 4)

@@ -1,7 +1,9 @@
 """``Dataset``: uint8 images, labels, traits and splits; the test labels are sealed."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Int, UInt8
@@ -49,6 +51,8 @@ class Dataset:
         test_labels: int64 M, sealed.
         unlabelled_images: uint8 U×C×H×W, or None.
         val: Indices into ``train``: a stratified tenth, drawn with a fixed seed.
+        left_out: Kind of file (``.csv files``, ``hidden or generated files``) -> number of files that were not read.
+        notes: What a user has to know about how the images were read and split, one line each.
     """
 
     name: str
@@ -61,6 +65,14 @@ class Dataset:
     test_labels: SealedLabels
     unlabelled_images: Images | None
     val: Int[Tensor, " val"]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @cached_property
+    def duplicates(self) -> int:
+        """Number of test images whose pixels are equal to those of a training image."""
+        train = set(_hashes(self.train_images))
+        return sum(digest in train for digest in _hashes(self.test_images))
 
     @property
     def fit(self) -> Int[Tensor, " fit"]:
@@ -68,3 +80,7 @@ class Dataset:
         keep = torch.ones(len(self.train_labels), dtype=torch.bool)
         keep[self.val] = False
         return keep.nonzero().flatten()
+
+
+def _hashes(images: Images) -> Iterator[bytes]:
+    return (hashlib.blake2b(image, digest_size=16).digest() for image in images.numpy())

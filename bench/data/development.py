@@ -11,6 +11,9 @@ from bench.data.raw import RawData
 from bench.data.splits import VAL, stratified
 from bench.errors import SslbenchError
 
+FEW_IMAGES = 100
+"""With fewer test images one answer changes a score by more than a point, and a choice between settings follows chance."""
+
 
 def development(dataset: Dataset) -> Dataset:
     """Return the development task of a data set (`protocols/README.md`, "Splits"). It does not contain the data set's test part.
@@ -47,4 +50,15 @@ def development(dataset: Dataset) -> Dataset:
         test_labels=SealedLabels(dataset.train_labels[val], development=True),
         unlabelled_images=unlabelled,
         val=torch.from_numpy(new_val),
+        left_out=dataset.left_out,
+        notes=(*dataset.notes, *_too_few(len(val))),
+    )
+
+
+def _too_few(images: int) -> tuple[str, ...]:
+    if images >= FEW_IMAGES:
+        return ()
+    return (
+        f"the development task has only {images} test images, and one answer changes a score by {100 / images:.0f} points: "
+        "too few to choose settings on",
     )

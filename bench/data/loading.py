@@ -10,10 +10,11 @@ from bench.data.catalogue import FOLDER, Entry, resolve
 from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
 from bench.data.download import download
-from bench.data.locate import find, roots
+from bench.data.locate import find, folder_path, roots
 from bench.data.raw import RawData
 from bench.errors import SslbenchError
 from bench.filenames import slug
+from bench.printable import printable
 
 SIZES = range(8, 1025)
 """Values of ``--image-size``, in pixels."""
@@ -50,7 +51,7 @@ def load(
     flips = entry.horizontal_flip if flip is None else flip
     try:
         if is_folder:
-            path = Path(name.removeprefix(FOLDER)).expanduser()
+            path = folder_path(name)
             dataset = assemble(name, _read(entry, name, path, size), flips)
             dataset = replace(dataset, name=_folder_name(path, dataset.fingerprint))
         else:
@@ -60,9 +61,10 @@ def load(
             dataset = assemble(name if size == entry.size else f"{name}-{size}", raw, flips)
     except OSError as cause:
         raise SslbenchError(
-            f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its permissions"
+            printable(f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its permissions")
         ) from cause
-    return development_task(dataset) if development else dataset
+    dataset = development_task(dataset) if development else dataset
+    return replace(dataset, traits=replace(dataset.traits, taken_from=entry.taken_from))
 
 
 def _size(name: str, entry: Entry, image_size: int | None) -> int:

@@ -7,6 +7,21 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from bench.data.catalogue import FOLDER, Form, resolve
+from bench.errors import SslbenchError
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with ``~`` or ``~user`` at its start replaced by the home directory.
+
+    Raises:
+        SslbenchError: There is no such user, or the user has no home directory.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SslbenchError(
+            f"{path}: {path.parts[0]} has no home directory on this machine; write the path in full"
+        ) from None
 
 
 def cache_folder() -> Path:
@@ -23,13 +38,22 @@ def download_folder() -> Path:
 def roots(data_root: Path | None) -> list[Path]:
     """Return the folders to search: ``data_root``, or ``SSLBENCH_DATA`` if that is None; then the downloads."""
     chosen = data_root or os.environ.get("SSLBENCH_DATA") or None
-    return [*([Path(chosen).expanduser()] if chosen else []), download_folder()]
+    return [*([expanded(Path(chosen))] if chosen else []), download_folder()]
+
+
+def folder_path(name: str) -> Path:
+    """Return the path of ``folder:PATH``; errors as ``expanded``."""
+    return expanded(Path(name.removeprefix(FOLDER)))
 
 
 def present(path: Path) -> Path | None:
-    """Return the path if it exists, else the path with ``.gz`` if that exists, else None."""
-    packed = path.with_name(f"{path.name}.gz")
-    return path if path.exists() else packed if packed.exists() else None
+    """Return the path of a file under one of its names, or None: as published, with ``.gz``, or as some programs unpack idx files.
+
+    7-Zip and Safari write ``train-images.idx3-ubyte`` instead of ``train-images-idx3-ubyte``.
+    """
+    names = dict.fromkeys((path.name, path.name.replace("-idx", ".idx")))
+    candidates = (path.with_name(name + ending) for ending in ("", ".gz") for name in names)
+    return next((candidate for candidate in candidates if candidate.exists()), None)
 
 
 def complete(form: Form, root: Path) -> bool:
@@ -62,7 +86,7 @@ def available(name: str, data_root: Path | None = None) -> str | None:
     if entry.package is not None:
         return f"in {entry.package}"
     if name.startswith(FOLDER):
-        path = Path(name.removeprefix(FOLDER)).expanduser()
+        path = folder_path(name)
         return str(path) if path.exists() else None
     found = find(name, roots(data_root))
     return str(found) if found else None

@@ -11,6 +11,8 @@ from bench.data.locate import present
 from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
+MAX_BYTES = 64 * 2**20
+"""The largest file of the family has 47 MB; a gzip file that unpacks to more is not read further."""
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -38,9 +40,14 @@ def read_idx(path: Path, dimensions: int) -> Pixels:
         SslbenchError: The file cannot be read, is not an idx file of bytes, or does not have the size that its header states.
     """
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as cause:
         raise SslbenchError(f"{path} cannot be read ({cause}): download it again") from cause
+    if len(data) > MAX_BYTES:
+        raise SslbenchError(
+            f"{path} has more than {MAX_BYTES} bytes, more than any file of this data set: download it again"
+        )
     start = 4 + 4 * dimensions
     if len(data) < start or data[:4] != bytes([0, 0, 8, dimensions]):
         raise SslbenchError(f"{path} is not an idx file of bytes in {dimensions} dimensions: download it again")

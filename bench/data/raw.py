@@ -1,7 +1,7 @@
 """``RawData``: what a reader returns, images and labels in the parts in which they are published."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ class RawData:
         test_images: uint8 M×C×H×W, or None if there is no official test part.
         test_labels: int64 M, or None if there is no official test part.
         unlabelled_images: uint8 U×C×H×W, or None.
+        left_out: Kind of file -> number of files that were not read.
+        notes: What a user has to know about how the images were read, one line each.
     """
 
     class_names: Sequence[str]
@@ -31,3 +33,5 @@ class RawData:
     test_images: Pixels | None = None
     test_labels: Labels | None = None
     unlabelled_images: Pixels | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from bench.data.cache import cached, write_blocks
+from bench.data.files import file_state
 from bench.data.raw import Labels, Pixels, RawData
 from bench.errors import SslbenchError
 
@@ -46,10 +48,11 @@ def _images(path: Path) -> Pixels:
         for start in range(0, count, _BLOCK):
             yield np.ascontiguousarray(stored[start : start + _BLOCK].transpose(0, 1, 3, 2))
 
-    return cached(
-        f"{path.resolve()} {state.st_size} {state.st_mtime_ns}",
-        lambda target: write_blocks(target, (count, 3, _SIZE, _SIZE), blocks()),
-    )
+    def build(target: IO[bytes]) -> list[str]:
+        write_blocks(target, (count, 3, _SIZE, _SIZE), blocks())
+        return []
+
+    return cached(f"{path.resolve()} {file_state(state)}", build)[0]
 
 
 def _labels(path: Path, images: int) -> Labels:

@@ -1,30 +1,27 @@
 """Evaluates an encoder: extracts its features once, runs protocols on them and scores their predictions."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from bench import seeds
-from bench.backbones import build
 from bench.data.dataset import Dataset
-from bench.data.label_sets import label_set, label_sets_hash
+from bench.data.label_sets import label_sets_hash
 from bench.device import exact_float32
-from bench.evaluation.features import extract, fresh_copy
+from bench.errors import Diverged
+from bench.evaluation.features import extract
 from bench.evaluation.score import score
-from bench.pretrained.method import RestartableEncoder
+from bench.evaluation.task import Network, generators, label_sets, preparation, task_of
 from bench.records.record import Measurement
 from bench.registry.protocols import content_of
-from bench.views.evaluation import augment
-from bench.views.prepare import prepare
 from methods.base import Encoder
 from protocols import catalogue
-from protocols.base import Task
-
-Images = UInt8[Tensor, "images channels size size"]
+from protocols.base import Predictions, Task
 
 
 class Evaluation:
@@ -36,7 +33,8 @@ class Evaluation:
         backbone: Name of the backbone, for ``scratch`` protocols.
         seed: Seed of the run.
         on_images: Called with (images done, images in total) while features are extracted.
-        before_batch: Called before every batch that the network processes; may raise to stop the evaluation.
+        check_stop: Called at least once per second: before every batch that the network processes, and in every step of a protocol. It
+            may raise to stop the evaluation. Protocols receive it, so it must not hold the data set.
     """
 
     def __init__(
@@ -46,16 +44,17 @@ class Evaluation:
         backbone: str,
         seed: int,
         on_images: Callable[[int, int], None] = lambda done, total: None,
-        before_batch: Callable[[], None] = lambda: None,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         # Fine-tuning is a quarter faster than with channels first.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.dataset = dataset
-        self.backbone = backbone
         self.seed = seed
         self.on_images = on_images
-        self.before_batch = before_batch
+        self.check_stop = check_stop
         self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
+        self.network = Network(self.encoder, backbone, self.device)
+        self.label_set = label_sets(dataset.train_labels, dataset.class_names)
 
     def measure(self, name: str, already_measured: Sequence[str] = ()) -> Measurement:
         """Run one protocol and score its predictions.
@@ -72,7 +71,7 @@ class Evaluation:
         started = time.monotonic()
         with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             seeds.seed_everything(self.seed, "protocol", name)
-            predictions = catalogue.load(entry).predict(self.task(name))
+            predictions = _predictions(entry, catalogue.load(entry).predict(self.task(name)))
         scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
         return Measurement(
             version=entry.version,
@@ -84,6 +83,7 @@ class Evaluation:
             train_accuracy=predictions.train_accuracy,
             correct=scores.correct,
             images=len(self.dataset.test_labels) if scores.correct else 0,
+            largest_class=scores.largest_class,
             label_sets=label_sets_hash(sets) if (sets := self._label_sets(entry)) else None,
             seconds=time.monotonic() - started,
             plugin=content_of(name),
@@ -93,11 +93,17 @@ class Evaluation:
         """Return why the features have collapsed, or None if they have not.
 
         The thresholds are in the protocol catalogue; untrained encoders and raw pixels pass them.
+
+        Raises:
+            Diverged: The features are not finite, or too large to be measured.
         """
         values = {
             name: catalogue.load(catalogue.resolve(name)).predict(self.task(name)).metrics[name]
             for name in catalogue.COLLAPSED
         }
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise Diverged(f"{name} of the features is not finite")
         for name, threshold in catalogue.COLLAPSED.items():
             if values[name] < threshold:
                 return f"{name} {values[name]:.3g} is below {threshold:g}"
@@ -105,60 +111,23 @@ class Evaluation:
 
     def task(self, purpose: str) -> Task:
         """Return the task of one protocol; its generators depend on the run's seed and on ``purpose``, the protocol's id."""
-        data = self.dataset
-        has_network = any(True for _ in self.encoder.parameters())
-        train_features, test_features = self.features
-        return Task(
-            train_images=data.train_images,
-            train_labels=data.train_labels,
-            train_features=train_features,
-            test_images=data.test_images,
-            test_features=test_features,
-            unlabelled_images=data.unlabelled_images,
-            classes=data.traits.classes,
-            fit=data.fit,
-            val=data.val,
-            label_set=self._label_set,
-            encoder=self._copy if has_network else None,
-            scratch_encoder=self._scratch if has_network else None,
-            prepare=self._prepare,
-            augment=lambda images, kind, generator: augment(images, kind, generator, data.traits),
-            generator=lambda part: seeds.generator(self.seed, purpose, part, device=self.device),
-            device=self.device,
-            watch=data.test_labels.development,
-        )
+        generator = generators(self.seed, purpose, self.device)
+        return task_of(self.dataset, self.network, self.features, generator, self.check_stop)
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:
         """Features of the train and test images, extracted once for all protocols."""
         data = self.dataset
         total = len(data.train_images) + len(data.test_images)
-        train = extract(self.encoder, data.train_images, self._prepare, lambda n: self.on_images(n, total))
+        prepare = preparation(self.network, self.check_stop)
+        train = extract(self.encoder, data.train_images, prepare, lambda n: self.on_images(n, total))
         done = len(data.train_images)
-        test = extract(self.encoder, data.test_images, self._prepare, lambda n: self.on_images(done + n, total))
+        test = extract(self.encoder, data.test_images, prepare, lambda n: self.on_images(done + n, total))
         return train, test
-
-    def _prepare(self, images: Images) -> Float[Tensor, "batch channels size size"]:
-        self.before_batch()
-        return prepare(images, self.encoder.input, self.device)
-
-    def _copy(self) -> nn.Module:
-        return fresh_copy(self.encoder)
-
-    def _scratch(self, generator: torch.Generator) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(2**62, (), generator=generator, device=generator.device)))
-            if isinstance(self.encoder, RestartableEncoder):
-                return self.encoder.from_random_start().to(self.device)
-            scratch = self.encoder.untrained(build(self.backbone, self.dataset.traits))
-        return scratch.to(self.device).to(memory_format=torch.channels_last)
-
-    def _label_set(self, labels: str, draw: int) -> Int[Tensor, " labelled"]:
-        return label_set(self.dataset.train_labels, labels, draw, self.dataset.class_names)
 
     def _label_sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
         sets = catalogue.label_sets_of(entry, self.dataset.traits.classes)
-        return [self._label_set(sets[0], draw) for draw in range(sets[1])] if sets else []
+        return [self.label_set(sets[0], draw) for draw in range(sets[1])] if sets else []
 
     def _equal_protocol(self, entry: catalogue.Entry, already_measured: Sequence[str]) -> str | None:
         """Return a protocol that differs only in its number of labels and has exactly the same label sets, or None."""
@@ -168,6 +137,17 @@ class Evaluation:
             if len(theirs) >= len(own) and all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
                 return other.id
         return None
+
+
+def _predictions(entry: catalogue.Entry, answer: object) -> Predictions:
+    """Return a protocol's answer; raises ValueError if it holds nothing that could be compared or shown."""
+    if not isinstance(answer, Predictions):
+        raise ValueError(f"protocol '{entry.id}' returns a {type(answer).__name__}; return Predictions")
+    if not entry.label_free and not answer.scores:
+        raise ValueError(f"protocol '{entry.id}' returns no scores; return them, or declare label_free=True")
+    if entry.label_free and not answer.metrics:
+        raise ValueError(f"protocol '{entry.id}' is label-free and returns no metrics")
+    return answer
 
 
 def _without_labels(entry: catalogue.Entry) -> tuple[str, dict[str, object]]:

@@ -10,9 +10,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bench.data.dataset import SealedLabels
+from bench.errors import Diverged
 from protocols.base import Predictions
 
 TOP = 5
+MEASURED = frozenset({"top1", "top5", "mean_class", "nll"})
+"""Measures that are computed here and only here."""
+VALIDATION_CURVES = frozenset({"val_step", "val_accuracy"})
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Scores:
         draws: Metrics of each draw.
         variants: Metrics under other constants of the protocol.
         correct: For each draw, one bit per test image, packed (most significant bit first) in base64.
+        largest_class: Share of the largest class among the test images, in [0, 1]; None if no predictions were compared.
         curves: ``val_step`` and ``val_accuracy``, in [0, 1], if the protocol also predicted during training (development task only).
     """
 
@@ -31,6 +36,7 @@ class Scores:
     draws: list[dict[str, float]]
     variants: dict[str, dict[str, float]]
     correct: list[str]
+    largest_class: float | None = None
     curves: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -38,9 +44,11 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
     """Compare predictions with the test labels, which are opened once.
 
     Raises:
-        ValueError: Scores have the wrong shape or are not finite, or there are predictions during training on another task than
-            the development task.
+        Diverged: Scores are not finite.
+        ValueError: Scores have the wrong shape, a measure of the protocol's own has the name of a measured one or is no finite number,
+            or there are predictions during training on another task than the development task.
     """
+    _check_names(predictions)
     if predictions.trail and not sealed.development:
         raise ValueError(
             "predictions during training on the test task: only final predictions may be compared with its labels"
@@ -58,6 +66,7 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
             name: metrics(_validated(block, len(labels), classes), labels)
             for name, block in predictions.variants.items()
         },
+        largest_class=torch.bincount(labels).max().item() / len(labels),
         correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
         curves=_validation_curves(predictions, labels),
     )
@@ -100,10 +109,25 @@ def pack(bits: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> str:
     return base64.b64encode(np.packbits(bits).tobytes()).decode()
 
 
+def _check_names(predictions: Predictions) -> None:
+    """Refuse names by which a protocol would replace what is measured here, and measures that are no numbers."""
+    for names, measured, kind in (
+        (predictions.metrics, MEASURED, "measure"),
+        (predictions.curves, VALIDATION_CURVES, "curve"),
+    ):
+        if clash := sorted(measured & names.keys()):
+            raise ValueError(
+                f"the protocol returns a {kind} named '{clash[0]}', which is measured on the test labels; give it another name"
+            )
+    for name, value in predictions.metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"the protocol's measure '{name}' is {value!r}; return a finite number")
+
+
 def _validated(block: Tensor, images: int, classes: int) -> Tensor:
     block = block.detach().to("cpu", torch.float32)
     if tuple(block.shape) != (images, classes):
         raise ValueError(f"predictions have shape {tuple(block.shape)}, expected {(images, classes)}")
     if not bool(torch.isfinite(block).all()):
-        raise ValueError("predictions are not finite")
+        raise Diverged("the predictions are not finite")
     return block

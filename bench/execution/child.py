@@ -4,9 +4,14 @@ import signal
 import time
 from multiprocessing.connection import Connection
 
-from bench.errors import SslbenchError, Stopped, StorageError
+from bench.errors import Stopped, StorageError
 from bench.execution.events import RunEnded, RunLocked, RunUpdate, metrics_of
+from bench.execution.failures import cause_of, record_failure, with_log
+from bench.execution.orphan import end_with_session
 from bench.planning.plan import PlannedRun
+from bench.records.record import Record
+from bench.records.run_log import RunLog
+from bench.records.store import Store
 from bench.training.context import Progress, RunContext
 from bench.training.options import RunOptions
 
@@ -18,6 +23,7 @@ def carry_out(connection: Connection, options: RunOptions, run: PlannedRun, slot
     """Carry out one run; the main function of its process."""
     # Ctrl-C reaches every process of the terminal; only the session handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_session()
     try:
         connection.send(_Child(connection, options, run).carry_out(slot, wait))
     except StorageError as error:
@@ -37,20 +43,37 @@ class _Child:
 
     def carry_out(self, slot: int, wait: bool) -> RunEnded | RunLocked:
         """Carry out the run and return how it ended."""
-        from bench.device import device_of_slot
-        from bench.execution.run import execute
-        from bench.records.run_log import RunLog
-        from bench.records.store import Store
-        from bench.registry.plugins import load_installed_protocols, load_plugin
+        from bench.execution.run import DataChanged
 
         identity = self.run.identity
+        log = Store(self.options.results).log_path(identity)
         try:
-            for plugin in self.options.plugins:
-                load_plugin(plugin)
-            load_installed_protocols()
-        except SslbenchError as error:  # a plugin changed after the run was planned, or loads only sometimes
-            RunLog(Store(self.options.results).log_path(identity))(f"end: failed, {error}")
+            record = self._execute(slot, wait)
+        except Stopped as error:
+            return RunEnded(identity, "interrupted", str(error))
+        except DataChanged as error:
             return RunEnded(identity, "failed", str(error))
+        except StorageError:
+            raise
+        except BaseException as error:  # what a plugin or the loading of the data raises is the trouble of this run
+            RunLog(log, self._send).failure("failed", error)
+            message = record_failure(identity, cause_of(error), self.options)
+            shown = with_log(cause_of(error), log)
+            return RunEnded(identity, "failed", f"{shown}; {message}" if message else shown)
+        if record is None:
+            return RunLocked(identity)
+        cause = with_log(record.cause, log) if record.status == "failed" else record.cause
+        return RunEnded(identity, record.status, cause, metrics_of(record.protocols))
+
+    def _execute(self, slot: int, wait: bool) -> Record | None:
+        """Load what the run needs in this process, and carry it out."""
+        from bench.device import device_of_slot
+        from bench.execution.run import execute
+        from bench.registry.plugins import load_installed_protocols, load_plugin
+
+        for plugin in self.options.plugins:
+            load_plugin(plugin)
+        load_installed_protocols()
         context = RunContext(
             options=self.options,
             store=Store(self.options.results),
@@ -59,13 +82,7 @@ class _Child:
             on_progress=self._on_progress,
             on_message=self._send,
         )
-        try:
-            record = execute(self.run, self.options.dataset.load(), context, wait=wait)
-        except Stopped as error:
-            return RunEnded(identity, "interrupted", str(error))
-        if record is None:
-            return RunLocked(identity)
-        return RunEnded(identity, record.status, record.cause, metrics_of(record.protocols))
+        return execute(self.run, self.options.dataset.load(), context, wait=wait)
 
     def _on_sigterm(self, *_: object) -> None:
         self.terminated = True

@@ -1,6 +1,9 @@
 """A run's encoder: loaded if it is stored, else trained and stored."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -9,19 +12,23 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.share import seen, seen_traits
 from bench.device import choose_precision, device_name, set_threads
+from bench.errors import DamagedFile, SslbenchError
 from bench.evaluation.features import calibrate_batch_norm
 from bench.execution.snapshots import SnapshotFile
 from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of, settings_of
-from bench.records.checkpoints import save_encoder, stored_encoder
+from bench.records.checkpoints import load_checkpoint, save_encoder, stored_encoder
 from bench.records.record import NO_BUDGET, Identity
 from bench.records.run_log import RunLog
+from bench.records.stored_files import set_aside
 from bench.registry.methods import method_of_run
 from bench.training.context import RunContext
 from bench.training.pretrain import PretrainingSet, Trained, TrainingJob, pretrain
 from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
+
+Loaded = TypeVar("Loaded")
 
 
 @dataclass(frozen=True)
@@ -46,27 +53,27 @@ class TrainedEncoder:
 
 
 def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> TrainedEncoder:
-    """Return the run's encoder; it is trained only if none is stored for this identity, or if the run is forced.
+    """Return the run's encoder; it is trained only if none is stored for this identity.
+
+    A stored encoder or checkpoint that is damaged is reported and renamed, and the run starts again from nothing.
 
     Raises:
         Diverged, Stopped: See ``pretrain``.
-        SslbenchError: A file cannot be read or written.
+        SslbenchError: A file cannot be written, or the last checkpoint of the run to extend is missing or damaged.
     """
     identity, store, device = run.identity, context.store, context.torch_device
     set_threads(context.options.threads)
     seeds.seed_everything(identity.seed, "init")
     method = build_method(identity, dataset, run.origin).to(device)
-    if run.reason == "forced":
-        store.checkpoint_path(identity).unlink(missing_ok=True)
-    else:
-        stored = stored_encoder(store.encoder_path(identity), identity)
-        if stored is not None:
-            tensors, details = stored
-            network = method.encoder().to(device).eval()
-            network.load_state_dict(tensors)
-            _report_stored(identity, context, log, trained=bool(details["training"]))
-            training = details.pop("training")
-            return TrainedEncoder(network, Trained(**training) if training else None, **details)
+    encoder_path = store.encoder_path(identity)
+    stored = _undamaged(encoder_path, lambda: stored_encoder(encoder_path, identity), context, log)
+    if stored is not None:
+        tensors, details = stored
+        network = method.encoder().to(device).eval()
+        network.load_state_dict(tensors)
+        _report_stored(identity, context, log, trained=bool(details["training"]))
+        training = details.pop("training")
+        return TrainedEncoder(network, Trained(**training) if training else None, **details)
 
     training, views = None, None
     precision = "32-true"
@@ -75,7 +82,7 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         precision = choose_precision(device, method.backbone.kind)
         training, views = _train(method, run, dataset, context, log)
     network = method.encoder().to(device).eval()
-    if method.needs.statistics:
+    if method.needs.statistics or network.lacks_statistics:
         calibrate_batch_norm(network, dataset.train_images, lambda x: prepare(x, network.input, device))
     details = {
         "device": device_name(device),
@@ -87,6 +94,17 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         stored_training = {"training": asdict(training) if training else None}
         save_encoder(store.encoder_path(identity), identity, network, stored_training | details)
     return TrainedEncoder(network, training, **details)
+
+
+def _undamaged(path: Path, load: Callable[[], Loaded], context: RunContext, log: RunLog) -> Loaded | None:
+    """Return what ``load`` returns; if the file is damaged, report it, rename it and return None."""
+    try:
+        return load()
+    except DamagedFile as error:
+        line = f"{error}: renamed to {set_aside(path, 'damaged')}; the run starts again from nothing"
+        log(line)
+        context.on_message(line)
+        return None
 
 
 def _report_stored(identity: Identity, context: RunContext, log: RunLog, *, trained: bool) -> None:
@@ -151,7 +169,9 @@ def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContex
     observer = None
     if context.options.snapshots is not None:
         path = context.store.snapshots_path(identity)
-        observer = SnapshotFile(path, context.options.snapshots, identity, dataset, device)
+        observer = SnapshotFile(path, context.options.snapshots, identity, dataset, device, context.on_message)
+    checkpoint = context.store.checkpoint_path(identity)
+    _undamaged(checkpoint, lambda: load_checkpoint(checkpoint, identity, mapped=True), context, log)
     job = TrainingJob(
         identity=identity,
         recipe=recipe_of(type(method), method.backbone.kind, identity.settings),
@@ -162,4 +182,7 @@ def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContex
         log=log,
     )
     data = pretraining_set(type(method), dataset, device, identity.settings.get("share"))
-    return pretrain(method, data, job, context), views.count
+    try:
+        return pretrain(method, data, job, context), views.count
+    except DamagedFile as error:
+        raise SslbenchError(f"{error}; train the run that is extended again with --force") from error

@@ -6,8 +6,11 @@ from bench.execution.events import RunEnded
 from bench.execution.progress_bars import label
 from bench.planning.plan import PlannedRun
 
+EQUAL = "=: exactly the same label sets as another protocol, so its score is the same and is not measured twice"
 _MIN_WIDTH = 6
 """Smallest width of a column in characters."""
+_END_WIDTH = len("  ok (1234 s)")
+"""Width of the end of a line in characters."""
 
 
 class LiveTable:
@@ -22,9 +25,11 @@ class LiveTable:
         self.columns = list(dict.fromkeys(name for run in runs for name in (*run.recorded, *run.protocols)))
         self.total = len(runs)
         self.ended = 0
+        self._explained = False
         self._width = max(len(label(run.identity)) for run in runs)
         self._count = len(str(self.total))
-        self._fits = self._count * 2 + 4 + self._width + len(self._row([""] * len(self.columns))) <= width
+        needed = self._count * 2 + 4 + self._width + len(self._row([""] * len(self.columns))) + _END_WIDTH
+        self._fits = needed <= width
 
     def heading(self) -> list[str]:
         """Return the heading, with one line for each part of the protocols' ids; nothing if the columns do not fit."""
@@ -43,6 +48,9 @@ class LiveTable:
         start = f"[{self.ended:>{self._count}}/{self.total}] {label(event.identity):<{self._width}}"
         cause = f": {event.cause}" if event.cause else ""
         scores, end = self._scores(event.metrics), f"  {event.status}{cause} ({seconds:.0f} s)"
+        if "=" in scores and not self._explained:
+            self._explained = True
+            end += f"\n  {EQUAL}"
         if self._fits:
             return f"{start}{self._row(scores)}{end}"
         lines = [f"  {score:>6}  {name}" for name, score in zip(self.columns, scores, strict=True)]

@@ -3,9 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from bench.execution.progress_bars import label
+from rich.text import Text
+
+from bench.execution.plan_groups import groups_of, recipe_lines, seeds_text, shortened
+from bench.execution.time_left import duration
+from bench.planning.estimate import Estimate
 from bench.planning.plan import PlannedRun, run_key
 from bench.planning.plan_runs import Plan
+from bench.printable import printable
 from bench.records.record import NO_BUDGET, Identity
 from bench.records.store import Store
 
@@ -13,42 +18,63 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_plan(plan: Plan, console: "Console") -> None:
-    """Print the data set, backbones, budget, notes, and one line per run that is still to do."""
+def print_plan(plan: Plan, console: "Console", *, details: bool = False, dataset: bool = True) -> None:
+    """Print the data set, backbones, budget, notes, and the runs that are still to do in a few lines.
+
+    Args:
+        plan: The plan.
+        console: Where to print.
+        details: Whether to print the recipe of each method and the protocols.
+        dataset: Whether to print the lines about the data set.
+    """
     first = first_trained(plan.runs)
-    task = " (development task)" if first.task == "val" else ""
+    task = " (development task: measured on validation images, not on test images)" if first.task == "val" else ""
     backbones = " and ".join(backbones_of(plan.runs))
-    trained = f"{backbones}, {first.budget}[/bold]: {first.epochs} epochs, batch {first.batch}; "
-    if first.budget == NO_BUDGET:
-        trained = "pretrained elsewhere[/bold]: "
-    todo, total = len(plan.todo), len(plan.runs)
-    console.print(
-        f"[bold]{first.dataset}{task}, {trained}"
-        f"{total} run{'s' if total != 1 else ''}, {total - todo} recorded, {todo} to do",
-        highlight=False,
-        soft_wrap=True,
+    trained = (
+        f"{backbones}, {first.budget}: {first.epochs} epoch{'s' if first.epochs != 1 else ''}, batch {first.batch}"
     )
-    for line in _lines(plan):
-        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    if first.budget == NO_BUDGET:
+        trained = "pretrained elsewhere"
+    todo, total = len(plan.todo), len(plan.runs)
+    counts = f"{total:,} run{'s' if total != 1 else ''}, {total - todo:,} recorded, {todo:,} to do"
+    console.print(Text(printable(f"{first.dataset}{task}, {trained}; {counts}"), "bold"), soft_wrap=True)
+    for line in [*(plan.dataset if dataset else ()), *_lines(plan, details)]:
+        console.print(f"  {printable(line)}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def print_estimate(estimate: Estimate, jobs: int, console: "Console") -> None:
+    """Print how long the runs will take, and where the estimate comes from."""
+    runs = len(estimate.seconds)
+    source = "from earlier records of the same methods"
+    if not estimate.measured:
+        source = "by a rule from images, views and epochs; it may be wrong by a factor of three"
+    elif estimate.measured < runs:
+        source = f"from earlier records for {estimate.measured:,} of {runs:,} runs, by a rule for the others"
+    side_by_side = f" with {jobs} runs at the same time" if jobs > 1 else ""
+    line = f"  about {duration(estimate.total(jobs))}{side_by_side} (an estimate, {source})"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(plan: Plan, details: bool) -> Iterator[str]:
     yield from plan.notes
+    left_out: dict[str, list[str]] = {}
     for name, reason in plan.skipped.items():
-        yield f"left out {name}: {reason}"
-    for run in plan.todo:
-        protocols = "" if not run.recorded else f": {', '.join(run.protocols)}"
-        reason = f" ({run.reason})" if run.reason != "new" else ""
-        yield f"{label(run.identity)}{reason}{protocols}"
+        left_out.setdefault(reason, []).append(name)
+    for reason, names in left_out.items():
+        yield f"left out {shortened(names)}: {reason}"
+    yield from recipe_lines(plan.todo) if details else groups_of(plan.todo)
 
 
 def print_runs_without_snapshots(plan: Plan, store: Store, console: "Console") -> None:
-    """Print one line per recorded run that was trained without snapshots."""
+    """Print one line per method that is recorded, but was trained without snapshots."""
     trained = {run_key(record.identity) for record in plan.records if record.cost.pretrain_s is not None}
+    without: dict[str, list[int]] = {}
     for run in plan.runs:
         if run.done and run_key(run.identity) in trained and not store.snapshots_path(run.identity).exists():
-            line = f"  {label(run.identity)}: recorded without snapshots; use --force to train it again"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            without.setdefault(f"{run.identity.method} {run.identity.backbone}", []).append(run.identity.seed)
+    for name, seeds in without.items():
+        line = f"  {printable(name)} {seeds_text(seeds)}: recorded without snapshots; use --force to train it again"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def backbones_of(runs: Sequence[PlannedRun]) -> list[str]:

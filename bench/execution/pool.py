@@ -1,6 +1,7 @@
 """Many runs on one machine, several at a time; they share nothing but the results folder."""
 
 import contextlib
+import re
 import signal
 import time
 from collections import deque
@@ -8,11 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 
+from bench.device import cores
 from bench.errors import SslbenchError, StorageError
 from bench.execution.events import RunEnded, RunLocked, RunUpdate
 from bench.execution.worker import GRACE_SECONDS, Assignment, Worker
 from bench.planning.plan import PlannedRun
 from bench.training.options import RunOptions
+
+JOBS_PER_CORE = 8
+"""Largest number of runs at the same time, per core of the machine."""
 
 
 def number_of_jobs(jobs: str, runs: int, auto: int) -> int:
@@ -24,10 +29,15 @@ def number_of_jobs(jobs: str, runs: int, auto: int) -> int:
         auto: Number of jobs if ``jobs`` is ``auto``.
 
     Raises:
-        SslbenchError: ``jobs`` is neither ``auto`` nor a positive integer.
+        SslbenchError: ``jobs`` is neither ``auto`` nor a positive integer, or it is far more than this machine can carry out.
     """
-    if jobs != "auto" and (not jobs.isdigit() or int(jobs) < 1):
-        raise SslbenchError(f"--jobs {jobs}: must be auto or a positive integer")
+    if jobs != "auto":
+        if not re.fullmatch(r"0*[1-9][0-9]{0,5}", jobs):
+            raise SslbenchError(f"--jobs {jobs}: must be auto or a positive integer")
+        if int(jobs) > JOBS_PER_CORE * cores():
+            raise SslbenchError(
+                f"--jobs {jobs}: this machine has {cores()} cores; give at most {JOBS_PER_CORE * cores()}, or auto"
+            )
     return max(1, min(auto if jobs == "auto" else int(jobs), runs))
 
 

@@ -1,26 +1,32 @@
 """Carry out one run from start to record; after an exception the record's status is ``failed``."""
 
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-
-import torch
 
 from bench.data.dataset import Dataset
 from bench.errors import Diverged, SslbenchError, Stopped, StorageError
 from bench.evaluation.evaluate import Evaluation
 from bench.execution.encoder import encoder_of
+from bench.execution.failures import LONGEST_CAUSE, cause_of
 from bench.execution.run_state import RunState, first_log_lines
-from bench.foreign_code import described, place_of
 from bench.planning.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.records.record import Measurement, Record, Status
+from bench.records.record_json import UnreadableRecord, check
+from bench.registry.methods import method_of_run
 from bench.registry.protocols import content_of, contents_of
 from bench.training.context import Progress, RunContext
+from protocols.base import NotFinite
 from protocols.catalogue import resolve
 
 POLL_SECONDS = 0.5
 """Time between two attempts to lock a run that another process is carrying out."""
+
+
+class DataChanged(SslbenchError):
+    """The images are no longer those that the run was planned for; nothing is recorded."""
 
 
 def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: bool = True) -> Record | None:
@@ -31,9 +37,14 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
 
     Raises:
         Stopped: The user asked to stop; the checkpoint is kept.
-        StorageError: The results folder cannot be written, or a stored file is corrupt.
+        DataChanged: The data set is not the one of the run's identity.
+        StorageError: The results folder cannot be written.
     """
     store, identity = context.store, run.identity
+    if dataset.fingerprint != identity.fingerprint:
+        raise DataChanged(
+            f"the images of {identity.dataset} have changed since the run was planned: nothing is recorded; run the command again"
+        )
     with _claim(run, context, wait) as locked:
         if not locked:
             return None
@@ -41,6 +52,8 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
         todo = run if run.reason == "forced" else _remaining(run, old)
         if todo.done and old is not None:
             return old
+        if run.reason == "forced":
+            store.remove_trained(identity)
         state = RunState(todo, old, dataset, context)
         state.log(first_log_lines(todo, context))
         measured_before = len(state.protocols)
@@ -56,19 +69,28 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
         except StorageError as error:
             state.log(f"given up: {error}")
             raise
-        record = state.record(status, cause)
-        _write(record, context)
+        record = _write(state.record(status, cause), context)
+        status, cause = record.status, record.cause
         if status in MEASURED:
             store.checkpoint_path(identity).unlink(missing_ok=True)
         state.log(f"end: {status}{f', {cause}' if cause else ''}")
         return record
 
 
-def _write(record: Record, context: RunContext) -> None:
-    """Write a record; report if another file with its name was found and renamed."""
-    message = context.store.write(record)
+def _write(record: Record, context: RunContext) -> Record:
+    """Write a record and return it; report if another file with its name was found and renamed.
+
+    A record that could not be read back, for example because a plugin named a part of its loss with a line break, is written as failed.
+    """
+    try:
+        message = context.store.write(record)
+    except UnreadableRecord as error:
+        cause = f"the results cannot be recorded: {error}"
+        record = Record(record.identity, "failed", cause, environment=record.environment, classes=record.classes)
+        message = context.store.write(record)
     if message:
         context.on_message(message)
+    return record
 
 
 @contextmanager
@@ -99,27 +121,14 @@ def _attempt(state: RunState) -> tuple[Status, str | None]:
         return "diverged", str(error)
     except (Stopped, StorageError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a plugin may raise anything, also SystemExit
+    except BaseException as error:  # a plugin may also raise SystemExit
         state.log.failure("failed", error)
         return "failed", cause_of(error)
 
 
-def cause_of(error: BaseException) -> str:
-    """Return one line for a record: type and text of an error, its place in the code of a plugin, and what was called.
-
-    An SslbenchError has no type in front of it.
-    """
-    text = described(error)
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError) or "can't allocate memory" in text:
-        return f"out of memory: {text.removeprefix(f'{type(error).__name__}: ')}"
-    if isinstance(error, SslbenchError):
-        text = text.removeprefix(f"{type(error).__name__}: ")
-    where = [place for place in (place_of(error), *getattr(error, "__notes__", ())) if place]
-    return f"{text} ({', '.join(where)})" if where else text
-
-
 def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
     run, context = state.run, state.context
+    state.describe_method(method_of_run(run.identity, run.origin))
     state.encoder = encoder_of(run, state.dataset, context, state.log)
     started = time.monotonic()
 
@@ -137,29 +146,56 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
     )
     collapsed = evaluation.collapse()
     failed: dict[str, list[str]] = {}
+    diverged: dict[str, list[str]] = {}
     for number, name in enumerate(run.protocols):
         context.on_progress(Progress(name, number, len(run.protocols)))
         _check_stop(context)
         try:
-            state.protocols[name] = evaluation.measure(name, _current(state.protocols))
+            state.protocols[name] = _checked(evaluation.measure(name, _current(state.protocols)))
             state.log(f"{name}: {_result(state.protocols[name])}")
         except (Stopped, StorageError, KeyboardInterrupt):
             raise
-        except BaseException as error:  # a plugin may raise anything, also SystemExit
+        except (Diverged, NotFinite) as error:
+            state.log(f"{name}: diverged, {error}")
+            diverged.setdefault(str(error), []).append(name)
+        except BaseException as error:  # a plugin may also raise SystemExit
             state.log.failure(f"{name}: failed", error)
             failed.setdefault(cause_of(error), []).append(name)
     state.evaluate_s += time.monotonic() - started
     if collapsed:
         return "collapsed", collapsed
     if failed:
-        return "failed", "; ".join(f"{', '.join(names)}: {cause}" for cause, names in failed.items())
+        return "failed", _causes(failed | diverged)
+    if diverged:
+        return "diverged", _causes(diverged)
     return "ok", None
 
 
+def _causes(protocols: Mapping[str, Sequence[str]]) -> str:
+    """Return one line of the protocols without a result, by cause."""
+    return "; ".join(f"{', '.join(names)}: {cause}" for cause, names in protocols.items())[:LONGEST_CAUSE]
+
+
+def _checked(measurement: Measurement) -> Measurement:
+    """Return a measurement that can be recorded.
+
+    Raises:
+        Diverged: A metric is not finite.
+        UnreadableRecord: A value could not be read back from a record.
+    """
+    for name, value in ((n, v) for metrics in (measurement.metrics, *measurement.draws) for n, v in metrics.items()):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Diverged(f"{name} is not finite")
+    check(measurement)
+    return measurement
+
+
 def _current(measured: Mapping[str, Measurement]) -> tuple[str, ...]:
-    """Return the protocols whose measurement is of the current version and content."""
+    """Return the protocols with own results of the current version and content."""
     return tuple(
-        name for name, m in measured.items() if (m.version, m.plugin) == (resolve(name).version, content_of(name))
+        name
+        for name, m in measured.items()
+        if m.same_as is None and (m.version, m.plugin) == (resolve(name).version, content_of(name))
     )
 
 

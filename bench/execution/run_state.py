@@ -2,19 +2,25 @@
 
 import resource
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from bench.backbones import catalogue as backbones
 from bench.data.dataset import Dataset
 from bench.device import device_name
 from bench.execution.encoder import TrainedEncoder
 from bench.filenames import settings_text
 from bench.planning.plan import PlannedRun
+from bench.planning.settings import recipe_of, settings_of
 from bench.records.environment import describe
-from bench.records.record import Cost, Measurement, Record, Status
+from bench.records.record import NO_BUDGET, Cost, DataFacts, DeclaredGroup, Identity, Measurement, Record, Status
 from bench.records.run_log import RunLog
 from bench.training.context import RunContext
+from bench.training.optimizers import REFERENCE_BATCH
+from methods.base import Method
 
 
 class RunState:
@@ -30,6 +36,8 @@ class RunState:
         log: The run's log.
         encoder: The encoder and how it was trained; None until training has ended.
         protocols: Protocol id to its measurement.
+        group: Group that the method declares; None until the method is loaded.
+        recipe: What the training uses; empty until the method is loaded.
         evaluate_s: Seconds of evaluation, summed over all sessions.
         peak_memory_mb: Peak memory in MB of earlier sessions.
     """
@@ -39,12 +47,19 @@ class RunState:
         self.log = RunLog(context.store.log_path(run.identity), context.on_message)
         self.encoder: TrainedEncoder | None = None
         self.protocols: dict[str, Measurement] = {}
+        self.group: DeclaredGroup | None = None
+        self.recipe: dict[str, Any] = {}
         self.evaluate_s = 0.0
         self.peak_memory_mb = 0.0
         if old is not None and old.identity == run.identity and run.reason != "forced":
             self.protocols = {name: m for name, m in old.protocols.items() if name not in run.protocols}
             self.evaluate_s = old.cost.evaluate_s or 0.0
             self.peak_memory_mb = old.cost.peak_memory_mb or 0.0
+
+    def describe_method(self, method: type[Method]) -> None:
+        """Keep for the record what the run's method declares and uses."""
+        self.group = group_of(method, self.run.identity)
+        self.recipe = recipe_used(method, self.run.identity)
 
     def record(self, status: Status, cause: str | None) -> Record:
         """Return the record of the current state."""
@@ -72,7 +87,48 @@ class RunState:
             cost=cost,
             environment=environment,
             classes=self.dataset.traits.classes,
+            group=self.group,
+            recipe=self.recipe,
+            data=_facts(self.dataset),
+            notes=[str(note) for note in getattr(encoder.network, "notes", ())] if encoder else [],
         )
+
+
+def group_of(method: type[Method], identity: Identity) -> DeclaredGroup:
+    """Return the group of a run's method by what the method declares."""
+    if identity.budget == NO_BUDGET:
+        return "elsewhere"
+    return "floor and ceiling" if method.needs.labels or not method.needs.training else "methods"
+
+
+def recipe_used(method: type[Method], identity: Identity) -> dict[str, Any]:
+    """Return what the training of a run uses, as plain JSON values; see ``Record.recipe``."""
+    settings = {"settings": _plain(asdict(settings_of(method, identity.settings)))}
+    if not method.needs.training:
+        return settings
+    recipe = recipe_of(method, backbones.find(identity.backbone).kind, identity.settings)
+    peak = recipe.rate * identity.batch / REFERENCE_BATCH
+    return {**_plain(asdict(recipe)), "batch": identity.batch, "peak_rate": peak, **settings}
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as a plain JSON value; what JSON does not have becomes text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _facts(dataset: Dataset) -> DataFacts:
+    unlabelled = dataset.unlabelled_images
+    return DataFacts(
+        train=len(dataset.train_labels),
+        val=len(dataset.val),
+        test=len(dataset.test_labels),
+        unlabelled=0 if unlabelled is None else len(unlabelled),
+        duplicates=getattr(dataset, "duplicates", 0),
+    )
 
 
 def first_log_lines(run: PlannedRun, context: RunContext) -> str:

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bench.execution.events import RunEnded
 from bench.execution.live_table import LiveTable
-from bench.execution.plan_summary import print_plan, print_runs_without_snapshots
+from bench.execution.plan_summary import print_estimate, print_plan, print_runs_without_snapshots
 from bench.execution.pool import number_of_jobs, run_all
 from bench.execution.progress_bars import RunProgress
+from bench.execution.time_left import TimeLeft, run_name
 from bench.execution.worker import start_fork_server
+from bench.planning.estimate import Estimate, estimate
 from bench.planning.plan import PlannedRun
-from bench.planning.plan_runs import plan_runs
+from bench.planning.plan_runs import Plan, plan_runs
 from bench.planning.request import Request
 from bench.records.record import Identity
 from bench.records.store import Store
@@ -33,44 +36,84 @@ class Performed:
     failed: list[Identity]
 
 
-def perform(request: Request, options: RunOptions, console: "Console", *, dry_run: bool = False) -> Performed:
+def perform(
+    request: Request, options: RunOptions, console: "Console", *, dry_run: bool = False, in_study: bool = False
+) -> Performed:
     """Plan a request, print the plan, and carry out the runs that have no valid record.
 
     Args:
         request: The request.
         options: Options of the runs.
         console: Where the plan and the progress are printed.
-        dry_run: Only print the plan.
+        dry_run: Only print the plan, with recipes and protocols.
+        in_study: Whether the request is a part of a study, which has printed the data set and the estimate itself.
 
     Raises:
         SslbenchError: Invalid input, or a results folder that cannot be written.
         KeyboardInterrupt: The user stopped.
     """
     store = Store(options.results)
-
-    def prepare() -> None:
-        from bench.device import resolve_device
-
-        number_of_jobs(options.jobs, 1, 1)
-        resolve_device(options.device)
-        if not dry_run:
-            store.check_writable()
-            start_fork_server()
-
-    plan = plan_runs(request, options, prepare)
-    print_plan(plan, console)
+    plan = plan_runs(request, options, lambda: prepare(options, dry_run=dry_run), download=not dry_run)
+    print_plan(plan, console, details=dry_run, dataset=not in_study)
     if options.snapshots is not None:
         print_runs_without_snapshots(plan, store, console)
     failed = [run.identity for run in plan.runs if run.done and run.status == "diverged"]
-    if not plan.todo or dry_run:
+    if not plan.todo:
         return Performed(plan.runs, failed)
-    from bench.device import resolve_device, runs_side_by_side, threads_of_run
-
-    options = replace(options, device=resolve_device(options.device), threads=threads_of_run(plan.image_size))
-    jobs = number_of_jobs(options.jobs, len(plan.todo), runs_side_by_side(options.device, plan.image_size))
+    options = for_images(options, plan.image_size)
+    jobs, estimated = expected(plan, options)
+    if not in_study:
+        print_estimate(estimated, jobs, console)
+    if dry_run:
+        return Performed(plan.runs, failed)
+    seconds = zip(plan.todo, estimated.seconds, strict=True)
+    time_left = TimeLeft({run_name(run.identity): each for run, each in seconds}, jobs)
     table = LiveTable(plan.todo, console.width)
     for line in table.heading():
         console.print(line, style="bold", markup=False, highlight=False, soft_wrap=True)
-    with RunProgress(console, len(plan.todo), table.line) as progress:
+
+    def line_of(event: RunEnded, seconds: float) -> str:
+        line, log = table.line(event, seconds), str(store.log_path(event.identity))
+        return f"{line}\n  log: {log}" if event.status in ("failed", "diverged") and log not in line else line
+
+    with RunProgress(console, len(plan.todo), line_of, time_left) as progress:
         ended = run_all(plan.todo, options, jobs, progress)
     return Performed(plan.runs, [run.identity for run in ended if run.status not in ("ok", "collapsed")] + failed)
+
+
+def prepare(options: RunOptions, *, dry_run: bool) -> None:
+    """Check the options that do not depend on the runs, and start what the runs need.
+
+    Raises:
+        SslbenchError: ``--jobs`` or ``--device`` is invalid, or the results folder cannot be written.
+    """
+    from bench.device import resolve_device
+
+    number_of_jobs(options.jobs, 1, 1)
+    resolve_device(options.device)
+    if not dry_run:
+        store = Store(options.results)
+        store.check_writable()
+        store.remove_abandoned()
+        start_fork_server()
+
+
+def for_images(options: RunOptions, size: int) -> RunOptions:
+    """Return the options with the device resolved and the number of threads for images of ``size`` pixels."""
+    from bench.device import resolve_device, threads_of_run
+
+    return replace(options, device=resolve_device(options.device), threads=threads_of_run(size))
+
+
+def expected(plan: Plan, options: RunOptions) -> tuple[int, Estimate]:
+    """Return the number of runs at the same time, and how long the runs that are still to do will take.
+
+    Args:
+        plan: The plan.
+        options: Options from ``for_images``.
+    """
+    from bench.device import runs_side_by_side
+
+    jobs = number_of_jobs(options.jobs, len(plan.todo), runs_side_by_side(options.device, plan.image_size))
+    cores = options.threads if options.device == "cpu" else 0
+    return jobs, estimate(plan.todo, replace(plan.workload, cores=cores), Store(options.results))

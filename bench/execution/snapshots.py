@@ -1,6 +1,6 @@
 """Snapshots of pretraining: features of a fixed set of images every few epochs, in one file per run."""
 
-import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from bench.atomic import write_whole
 from bench.data.dataset import Dataset
 from bench.data.splits import permutation
-from bench.errors import Diverged, StorageError
+from bench.errors import Diverged
 from bench.evaluation.features import extract
 from bench.records.checkpoints import digest
 from bench.records.record import Identity
+from bench.records.stored_files import open_regular, set_aside
 from bench.views.prepare import prepare
 from methods.base import Method
 
@@ -35,10 +36,19 @@ class SnapshotFile:
         identity: The run's identity; a file of another run is replaced.
         dataset: The run's data set.
         device: The device of the encoder.
+        on_message: Receives the message that a damaged file was renamed.
     """
 
-    def __init__(self, path: Path, every: int, identity: Identity, dataset: Dataset, device: torch.device) -> None:
-        self.path, self.every, self.device = path, every, device
+    def __init__(
+        self,
+        path: Path,
+        every: int,
+        identity: Identity,
+        dataset: Dataset,
+        device: torch.device,
+        on_message: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.every, self.device, self.on_message = path, every, device, on_message
         self.owner = digest(identity)
         chosen = dataset.val[np.sort(permutation(len(dataset.val), "snapshots")[:IMAGES])]
         self.images = dataset.train_images[chosen]
@@ -46,21 +56,23 @@ class SnapshotFile:
         self.taken: dict[int, tuple[Any, float]] = {}
 
     def begin(self, epoch: int) -> None:
-        """Keep the snapshots of this run up to an epoch; 0 keeps none.
-
-        Raises:
-            StorageError: The file is corrupt.
-        """
+        """Keep the snapshots of this run up to an epoch; 0 keeps none. A damaged file is reported and renamed."""
         self.taken = {}
-        if not epoch or not self.path.exists():
+        if not epoch:
             return
         try:
-            with np.load(self.path) as file:
+            with open_regular(self.path) as opened, np.load(opened) as file:
                 if str(file["identity"]) == self.owner:
                     found = zip(file["epochs"].tolist(), file["features"], file["loss"].tolist(), strict=True)
                     self.taken = {number: (features, loss) for number, features, loss in found if number <= epoch}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise StorageError(f"snapshots {self.path}: cannot be read ({error}); delete the file") from error
+        except FileNotFoundError:
+            return
+        except Exception as error:  # a damaged archive raises errors of many types
+            line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            kept = set_aside(self.path, "damaged")
+            self.on_message(
+                f"snapshots {self.path} cannot be read ({line}): renamed to {kept}; earlier epochs are missing"
+            )
 
     def take(self, method: Method, epoch: int, loss: float) -> None:
         """Add the features after an epoch and write the file; nothing is added if a feature is not finite.

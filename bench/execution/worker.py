@@ -10,9 +10,8 @@ from multiprocessing import forkserver
 from bench.errors import StorageError
 from bench.execution.child import carry_out
 from bench.execution.events import RunEnded, RunLocked, RunUpdate
-from bench.planning.plan import MEASURED, PlannedRun
-from bench.records.environment import describe
-from bench.records.record import Record
+from bench.execution.failures import record_failure
+from bench.planning.plan import PlannedRun
 from bench.records.run_log import RunLog
 from bench.records.store import Store
 from bench.training.options import RunOptions
@@ -31,9 +30,16 @@ class Assignment:
 
 
 def start_fork_server() -> None:
-    """Start the process from which runs are forked, so that it imports torch while the runs are planned."""
+    """Start the process from which runs are forked, so that it imports torch while the runs are planned.
+
+    It ignores Ctrl-C from its first instruction; otherwise it would print a traceback while it imports.
+    """
     _fork_server()
-    forkserver.ensure_running()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 class Worker:
@@ -77,14 +83,10 @@ class Worker:
         """Record the run of a process that died as failed; a record with measurements of the same identity is kept."""
         code = self.process.exitcode
         cause = f"the run's process died (exit code {code}{'; out of memory?' if code == -signal.SIGKILL else ''})"
-        identity, store = self.assignment.run.identity, Store(self.options.results)
-        RunLog(store.log_path(identity))(f"end: failed, {cause}")
-        old = store.read(identity)
-        if old is None or old.identity != identity or old.status not in MEASURED:
-            environment = describe(self.options.device, "unknown", self.options.threads)
-            message = store.write(Record(identity, "failed", cause, environment=environment))
-            cause = f"{cause}; {message}" if message else cause
-        return RunEnded(identity, "failed", cause)
+        identity = self.assignment.run.identity
+        RunLog(Store(self.options.results).log_path(identity))(f"end: failed, {cause}")
+        message = record_failure(identity, cause, self.options)
+        return RunEnded(identity, "failed", f"{cause}; {message}" if message else cause)
 
 
 def _fork_server() -> "multiprocessing.context.ForkServerContext":

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from bench import HARNESS_VERSION
-from bench.filenames import method_folder
-from bench.leaderboard.ranking import order, with_ranks, with_ties
+from bench.leaderboard.ranking import order, with_ranks, with_ties, with_untrained
 from bench.leaderboard.rows import build_row
-from bench.leaderboard.tables import Column, Leaderboard, Row, Stale, Table
+from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Table, row_name
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
 
 
@@ -62,7 +61,8 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
     """Return one table per data set, backbone and budget, sorted by these names.
 
     Data sets with the same name but different content (fingerprint) get separate tables and are never compared. A row averages
-    only seeds of the same method and backbone version: the highest. An encoder pretrained elsewhere has no budget and appears in
+    only seeds of the same method and backbone version, the highest, and of the same plugin content. Of two records of the same run
+    the first counts. An encoder pretrained elsewhere has no budget and appears in
     every table of its data set and backbone (of its data set alone if it has its own network), or in a separate table if there
     is none.
 
@@ -73,7 +73,13 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
     """
     groups: dict[tuple[str, ...], list[Record]] = {}
     stale: list[Stale] = []
+    seen: set[tuple[str, ...]] = set()
     for record in records:
+        run = _run_key(record)
+        if run in seen:
+            stale.append(Stale(record.identity, "another record of the same run, counted once"))
+            continue
+        seen.add(run)
         outdated = _stale(record, current)
         stale += outdated
         if any(entry.protocol is None for entry in outdated):
@@ -90,6 +96,13 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
     names = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, names.count(key[:-1]) > 1) for key in sorted(groups)]
     return Leaderboard(tuple(_linked(tables)), tuple(stale))
+
+
+def _run_key(record: Record) -> tuple[str, ...]:
+    """Return what makes two records results of the same run."""
+    i = record.identity
+    versions = f"{i.method_version} {i.backbone_version} {i.harness_version}"
+    return (i.task, i.dataset, i.fingerprint, i.backbone, i.budget, _row_name(record), versions, str(i.seed))
 
 
 def _with_encoders_from_elsewhere(
@@ -140,7 +153,7 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], list[Stale]]:
     highest: dict[str, tuple[int, int]] = {}
     for record in records:
         name = _row_name(record)
-        highest[name] = max(highest.get(name, (0, 0)), _versions(record))
+        highest[name] = max(highest.get(name, _versions(record)), _versions(record))
     stale = []
     for record in records:
         identity, best = record.identity, highest[_row_name(record)]
@@ -153,7 +166,7 @@ def newest(records: Sequence[Record]) -> tuple[list[Record], list[Stale]]:
 
 
 def _row_name(record: Record) -> str:
-    return method_folder(record.identity.method, record.identity.settings)
+    return row_name(record.identity.method, record.identity.settings, record.identity.plugin)
 
 
 def _versions(record: Record) -> tuple[int, int]:
@@ -179,7 +192,7 @@ def _stale(record: Record, current: CurrentVersions) -> list[Stale]:
     for name, measurement in record.protocols.items():
         try:
             now = current.resolve(name).version
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             stale.append(Stale(identity, f"unknown protocol {name}", name))
             continue
         if measurement.version != now:
@@ -196,14 +209,15 @@ def _table(
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
         by_row.setdefault(_row_name(record), []).append(record)
-    rows = [build_row(seeds, columns) for seeds in by_row.values()]
+    rows = with_untrained([build_row(seeds, columns) for seeds in by_row.values()], columns)
     if first.task == "test":
         # A column that only unranked rows have must not leave every method without a rank.
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
         counted = [c for c in columns if c.id in current.default and c.id in measured]
         rows = with_ranks(with_ties(rows, columns), counted)
     rows = order(_marked(rows), "rank", columns)
-    images = {m.images for r in records for m in r.protocols.values() if m.images}
+    measured_on = [m for r in records for m in r.protocols.values() if m.images]
+    largest = [m.largest_class for m in measured_on if m.largest_class is not None]
     table = Table(
         dataset=first.dataset,
         fingerprint=first.fingerprint,
@@ -211,15 +225,20 @@ def _table(
         budget=first.budget,
         task=first.task,
         classes=next((r.classes for r in records if r.classes), None),
-        images=max(images, default=None),
+        images=max((m.images for m in measured_on), default=None),
         columns=columns,
         rows=tuple(rows),
+        largest_class=max(largest, default=None),
     )
-    return replace(table, notes=tuple(_notes(table, other_data_of_this_name)))
+    duplicates = max((r.data.duplicates for r in records if r.data), default=0)
+    return replace(table, notes=tuple(_notes(table, other_data_of_this_name, duplicates)))
 
 
 def columns_of(records: Sequence[Record], current: CurrentVersions, all_protocols: bool) -> tuple[Column, ...]:
-    """Return the measured columns: the default set in its order; with ``all_protocols`` also the other known protocols."""
+    """Return the measured columns: the default set in its order; with ``all_protocols`` also the other known protocols.
+
+    A protocol of a plugin has a column per content of the plugin.
+    """
     measured = {name for record in records for name in record.protocols if _known(name, current)}
     names = [name for name in current.default if name in measured]
     if all_protocols:
@@ -230,21 +249,25 @@ def columns_of(records: Sequence[Record], current: CurrentVersions, all_protocol
         found = [r.protocols[name] for r in records if name in r.protocols]
         # Label sets belong to the data set: if one run recorded that two are the same, they are the same in every run.
         same = next((m.same_as for m in found if m.same_as), None)
-        columns.append(Column(name, not entry.label_free, entry.higher_is_better, same))
+        contents = sorted({m.plugin for m in found}, key=lambda plugin: plugin or "")
+        for plugin in contents:
+            id = name if len(contents) == 1 else f"{name}@{(plugin or 'built-in')[:DIGITS]}"
+            columns.append(Column(id, not entry.label_free, entry.higher_is_better, same, name, plugin))
     return tuple(columns)
 
 
 def _known(name: str, current: CurrentVersions) -> bool:
     try:
         current.resolve(name)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return False
     return True
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key that orders the numbers in names by value."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"([0-9]+)", name)
+    return [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:
@@ -262,10 +285,17 @@ def _unusual(kind: str, kinds: "Counter[str]") -> bool:
     return " + " in kind or kind != max(kinds, key=lambda k: (kinds[k], k))
 
 
-def _notes(table: Table, other_data_of_this_name: bool) -> list[str]:
+def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list[str]:
     notes = []
     if table.task == "val":
-        notes.append("Measured on the development task (val), which is never ranked.")
+        notes.append(
+            "Development task (--on val): measured on val, a part of the training images that is kept for choices; never ranked."
+        )
+    if duplicates:
+        of = f" of {table.images:,}" if table.images else ""
+        notes.append(
+            f"{duplicates:,}{of} test images are also training images (equal pixels), which makes scores too high."
+        )
     if other_data_of_this_name:
         notes.append(
             f"There are different data sets of this name; this table is for fingerprint {table.fingerprint[:8]}."

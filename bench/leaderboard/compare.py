@@ -1,13 +1,12 @@
 """Compare two results folders: which rows differ by more than noise."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench.filenames import method_folder
 from bench.leaderboard.build import CurrentVersions, columns_of, newest
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.significance import LEVEL, difference, holm
-from bench.leaderboard.tables import Column, Row
+from bench.leaderboard.tables import Column, Row, row_name
 from bench.records.record import Record
 
 
@@ -62,15 +61,17 @@ class PairedRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rows that two results folders share, and the labels of the rows that only one of them has."""
+    """The rows that two results folders share, and the rows (table and label) that only one of them has."""
 
     rows: tuple[PairedRow, ...]
-    only_first: tuple[str, ...]
-    only_second: tuple[str, ...]
+    only_first: tuple["Key", ...]
+    only_second: tuple["Key", ...]
 
     @property
     def summary(self) -> str:
         """For example ``reproduced within noise: 7 of 8 (not: byol)``, over the shared rows."""
+        if not self.rows:
+            return "nothing in common: no row of one folder is in the other, so nothing was compared"
         good = sum(row.differs is False for row in self.rows)
         bad = [row.label for row in self.rows if row.differs is not False]
         return f"reproduced within noise: {good} of {len(self.rows)}" + (f" (not: {', '.join(bad)})" if bad else "")
@@ -83,13 +84,15 @@ def compare(first: Iterable[Record], second: Iterable[Record], current: CurrentV
     version count. A score of another protocol version, other data or other label sets is shown but not tested. Holm's correction
     counts every tested score, so that of all comparisons of equal code at most one in twenty shows any difference.
     """
-    sides = (_grouped(first), _grouped(second))
+    records = list(first), list(second)
+    several = _of_several_contents(records[0]) | _of_several_contents(records[1])
+    sides = tuple(_grouped(side, several) for side in records)
     shared = [key for key in sides[0] if key in sides[1]]
     rows = [_paired(key, sides[0][key], sides[1][key], current) for key in shared]
     return Comparison(
         rows=tuple(_corrected(rows)),
-        only_first=tuple(" ".join(key) for key in sides[0] if key not in sides[1]),
-        only_second=tuple(" ".join(key) for key in sides[1] if key not in sides[0]),
+        only_first=tuple(key for key in sides[0] if key not in sides[1]),
+        only_second=tuple(key for key in sides[1] if key not in sides[0]),
     )
 
 
@@ -97,13 +100,25 @@ Key = tuple[str, str]
 """The title of a table, and the label of a row in it."""
 
 
-def _grouped(records: Iterable[Record]) -> dict[Key, list[Record]]:
+def _key(record: Record, content: bool) -> Key:
+    identity = record.identity
+    table = f"{identity.dataset}, {identity.backbone}, {identity.budget}"
+    table += ", development task" if identity.task == "val" else ""
+    return table, row_name(identity.method, identity.settings, identity.plugin if content else None)
+
+
+def _of_several_contents(records: Iterable[Record]) -> set[Key]:
+    """Return the rows of a folder whose seeds are of several contents of a plugin; each content is a row then."""
+    contents: dict[Key, set[str | None]] = {}
+    for record in records:
+        contents.setdefault(_key(record, False), set()).add(record.identity.plugin)
+    return {key for key, found in contents.items() if len(found) > 1}
+
+
+def _grouped(records: Iterable[Record], several: Collection[Key]) -> dict[Key, list[Record]]:
     groups: dict[Key, list[Record]] = {}
     for record in records:
-        identity = record.identity
-        table = f"{identity.dataset}, {identity.backbone}, {identity.budget}"
-        table += ", development task" if identity.task == "val" else ""
-        groups.setdefault((table, method_folder(identity.method, identity.settings)), []).append(record)
+        groups.setdefault(_key(record, _key(record, False) in several), []).append(record)
     return {key: sorted(groups[key], key=lambda r: r.identity.seed) for key in sorted(groups)}
 
 
@@ -115,13 +130,13 @@ def _paired(key: Key, first: Sequence[Record], second: Sequence[Record], current
     notes = [] if data[0] == data[1] else ["different data: not compared"]
     if older or other_older:
         notes.append(f"seeds of older versions left out: {len(older)} | {len(other_older)}")
-    for name in ("method_version", "backbone_version", "harness_version"):
+    for name in ("method_version", "backbone_version", "harness_version", "plugin"):
         versions = _values(first, name), _values(second, name)
         if versions[0] != versions[1]:
             notes.append(f"{name.replace('_', ' ')} {' and '.join(versions[0])} | {' and '.join(versions[1])}")
     pairs = {}
     for column in columns:
-        same_version = _protocol_versions(first, column.id) == _protocol_versions(second, column.id)
+        same_version = _protocol_versions(first, column) == _protocol_versions(second, column)
         pair, note = _pair(column, sides, data[0] == data[1] and same_version)
         if note:
             notes.append(note)
@@ -134,8 +149,8 @@ def _values(records: Sequence[Record], name: str) -> list[str]:
     return sorted({str(getattr(record.identity, name)) for record in records})
 
 
-def _protocol_versions(records: Sequence[Record], name: str) -> set[int]:
-    return {record.protocols[name].version for record in records if name in record.protocols}
+def _protocol_versions(records: Sequence[Record], column: Column) -> set[int]:
+    return {found.version for record in records if (found := column.of(record)) is not None}
 
 
 def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pair, str | None]:

@@ -1,12 +1,13 @@
-"""Ties with the best score of a column, mean ranks, and the order of rows."""
+"""Ties with the best score of a column, comparison with the untrained network, mean ranks, and the order of rows."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from fractions import Fraction
 
 from bench.errors import unknown
-from bench.leaderboard.significance import tied_with_best
-from bench.leaderboard.tables import GROUPS, Column, Row
+from bench.leaderboard.significance import LEVEL, difference, holm, tied_with_best
+from bench.leaderboard.tables import GROUPS, NOISE, UNTRAINED, Column, Row
 from bench.records.record import Cost
 
 COSTS = tuple(field.name for field in fields(Cost))
@@ -33,11 +34,42 @@ def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     return rows
 
 
+def with_untrained(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
+    """Return the rows with their accuracies compared with those of ``random_init`` in the same table: higher, and by more than noise.
+
+    The test is that of ties, paired by image and draw; Holm's correction counts the tested rows of a column. ``pixels`` and rows that
+    are not ``ok`` are not compared, nor is any row of a table without ``random_init``.
+    """
+    rows = list(rows)
+    untrained = next((r for r in rows if r.label == UNTRAINED and r.status == "ok"), None)
+    if untrained is None:
+        return rows
+    others = [i for i, r in enumerate(rows) if r.label not in (UNTRAINED, "pixels") and r.status == "ok"]
+    for column in columns:
+        name = column.id
+        if not column.percent or name not in untrained.scores:
+            continue
+        compared = [i for i in others if name in rows[i].scores]
+        known = untrained.answers.get(name)
+        tested = {}
+        if known is not None:
+            answers = {i: rows[i].answers[name] for i in compared if name in rows[i].answers}
+            tested = {i: difference(own, known) for i, own in answers.items() if own.paired(known)}
+        corrected = dict(zip(tested, holm([d.p for d in tested.values()]), strict=True))
+        for i in compared:
+            own, base = _comparable([rows[i].exact(name), untrained.exact(name)])
+            surely = tested[i].value > 0 and corrected[i] < LEVEL if i in tested else None
+            score = replace(rows[i].scores[name], above_untrained=own > base, surely_above_untrained=surely)
+            rows[i] = replace(rows[i], scores=rows[i].scores | {name: score})
+    return rows
+
+
 def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
     """Return the rows with their ranks: the mean of the ranks on ``knn``, ``linear`` and the low-shot family.
 
     The rank on the low-shot family is the mean over its columns with different label sets. A row that lacks a value has no rank and
-    does not count in the ranks of the others. Equal scores share the mean of their ranks.
+    does not count in the ranks of the others. Equal scores share the mean of their ranks: scores with the same share of right answers
+    are equal; if the answers of a row are not stored, scores that are equal after rounding.
     """
     counted = [column.id for column in default if column.same_as is None]
     low_shot = [name for name in counted if name.startswith(LOW_SHOT)]
@@ -45,7 +77,7 @@ def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
     complete = [i for i, r in enumerate(rows) if _can_be_ranked(r) and all(name in r.scores for name in counted)]
     if len(parts) < 3 or not complete:
         return list(rows)
-    ranks = {name: _ranks([rows[i].scores[name].mean for i in complete]) for name in counted}
+    ranks = {name: _ranks(_comparable([rows[i].exact(name) for i in complete])) for name in counted}
     result = list(rows)
     for position, i in enumerate(complete):
         means = [math.fsum(ranks[name][position] for name in part) / len(part) for part in parts]
@@ -67,9 +99,9 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
         if by == "method":
             found = None
         elif by == "rank":
-            found = r.rank
+            found = None if r.rank is None else round(r.rank, NOISE)
         elif by in ids:
-            found = r.scores[by].mean if by in r.scores else None
+            found = r.exact(by)[1] if by in r.scores else None
             if found is not None and ids[by].higher_is_better is not False:
                 found = -found
         else:
@@ -79,7 +111,8 @@ def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
         overall = (
             math.fsum(score.mean for name, score in r.scores.items() if ids[name].percent) if by == "rank" else 0.0
         )
-        return (math.inf if found is None else found, -overall, r.label)
+        key = math.inf if found is None or math.isnan(found) else found
+        return (key, -round(overall, NOISE), r.label)
 
     return sorted(rows, key=lambda r: (GROUPS.index(r.group), *value(r)))
 
@@ -88,6 +121,12 @@ def _can_be_ranked(r: Row) -> bool:
     return r.group == "methods" and r.status == "ok"
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
+def _comparable(scores: Sequence[tuple[Fraction | None, float]]) -> list[Fraction] | list[float]:
+    """Return the exact shares of right answers, or the rounded means if one row has no stored answers."""
+    shares = [share for share, _ in scores if share is not None]
+    return shares if len(shares) == len(scores) else [rounded for _, rounded in scores]
+
+
+def _ranks(values: Sequence[Fraction] | Sequence[float]) -> list[float]:
     """Return the rank of each value, the highest first; equal values share the mean of their ranks."""
     return [sum(v > value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]

@@ -1,17 +1,22 @@
 """Read the records of a results folder, and build the tables or the comparison that a user asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import SslbenchError, unknown
+from bench.filenames import is_slug_of
 from bench.leaderboard.build import build, current_versions
 from bench.leaderboard.compare import Comparison, compare
 from bench.leaderboard.ranking import order
 from bench.leaderboard.tables import Leaderboard, Table
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record, TaskName
 from bench.records.store import Problem, Store
-from bench.registry.methods import load_method, method_names
+from bench.registry.declared import declared
+from bench.registry.methods import method_names
+
+FOLDER = "folder:"
+"""Prefix of the name of a user's own images."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class Selection:
     An encoder pretrained elsewhere has no budget and is selected with any budget; with its own network, also with any backbone.
 
     Attributes:
-        dataset: The data set's name, as in the records.
+        dataset: The data set's name, as in the records, or ``folder:PATH`` as for ``sslbench run``. Records keep only the last part of a
+            folder's path: all data sets of folders with that name are selected.
         backbone: The backbone's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.
@@ -37,10 +43,26 @@ class Selection:
         identity = record.identity
         return (
             identity.task == self.task
-            and (self.dataset is None or identity.dataset == self.dataset)
+            and (self.dataset is None or self.names(identity.dataset))
             and (self.backbone in (None, identity.backbone) or identity.backbone == OWN_NETWORK)
             and (self.budget in (None, identity.budget) or identity.budget == NO_BUDGET)
         )
+
+    def names(self, recorded: str) -> bool:
+        """Whether ``dataset`` is a name of the recorded data set."""
+        wanted = self.dataset or ""
+        if recorded == wanted or not wanted.startswith(FOLDER):
+            return recorded == wanted
+        path = Path(wanted.removeprefix(FOLDER))
+        # A folder is named by its name, an archive by its name without the suffix.
+        return any(is_slug_of(recorded, FOLDER + name) for name in {path.resolve().name, path.stem})
+
+    def meaning(self, datasets: Iterable[str]) -> str | None:
+        """Return which of the shown data sets ``folder:PATH`` selected, in one line; None for any other name."""
+        if self.dataset is None or not self.dataset.startswith(FOLDER):
+            return None
+        shown = ", ".join(dict.fromkeys(datasets))
+        return f"--dataset {self.dataset}: shows {shown}; records keep only the last part of a folder's path"
 
 
 def read_records(results: Path, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
@@ -63,7 +85,7 @@ def leaderboard_of(
         records: All records of a results folder.
         selection: Which of them to show.
         all_protocols: Also show the columns that were measured on request.
-        check: Also compare the versions of methods; this imports torch.
+        check: Also compare the versions of methods.
         sort: ``rank``, ``method``, a column or a cost.
         folder: The folder's name in an error message.
 
@@ -72,7 +94,7 @@ def leaderboard_of(
     """
     current = current_versions()
     if check:
-        current = replace(current, methods={name: load_method(name).recipe.version for name in method_names()})
+        current = replace(current, methods={name: declared(name).version for name in method_names()})
     leaderboard = build(_select(records, selection, folder), current, all_protocols=all_protocols)
     return replace(leaderboard, tables=tuple(_sorted(leaderboard.tables, sort)))
 
@@ -135,6 +157,8 @@ def _select(records: Sequence[Record], selection: Selection, folder: str) -> lis
     for field in ("dataset", "backbone", "budget"):
         wanted = getattr(selection, field)
         recorded = {getattr(record.identity, field) for record in records if record.identity.task == selection.task}
+        if field == "dataset" and any(map(selection.names, recorded)):
+            continue
         if wanted is not None and recorded and wanted not in recorded:
             raise unknown(field, wanted, sorted(recorded), f"in the records of {folder}")
     return [record for record in records if selection.includes(record)]

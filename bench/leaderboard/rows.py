@@ -6,9 +6,10 @@ from typing import Any
 
 from bench.leaderboard.significance import Answers, interval, unpack
 from bench.leaderboard.tables import Column, Group, Row, Score
-from bench.records.record import NO_BUDGET, Cost, Identity, Measurement, Record, Status
+from bench.records.record import NO_BUDGET, Cost, Measurement, Record, Status
 
 FLOOR_AND_CEILING = ("pixels", "random_init", "supervised")
+"""The methods of sslbench in this group, for records of version 1, which do not store what the method declares."""
 WORST_FIRST: tuple[Status, ...] = ("failed", "diverged", "interrupted", "collapsed", "ok")
 ACCURACIES = ("top1", "top5", "mean_class")
 
@@ -25,7 +26,7 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
     cause = worst.cause if len(records) == 1 or worst.cause is None else f"seed {worst.identity.seed}: {worst.cause}"
     scores, answers = {}, {}
     for column in columns:
-        found = [m for r in records if (m := r.protocols.get(column.id)) and _value(m, column) is not None]
+        found = [m for r in records if (m := column.of(r)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
         column_answers = answers_of(found)
@@ -35,7 +36,7 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
     return Row(
         method=identity.method,
         settings=identity.settings,
-        group=_group(identity),
+        group=_group(records),
         seeds=tuple(r.identity.seed for r in records),
         status=worst.status,
         cause=cause,
@@ -46,21 +47,43 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         device=_joined(str(r.environment.get("device", "unknown")).split(":")[0] for r in records) or "unknown",
         # Precision belongs to pretraining; features are float32 everywhere.
         precision=_joined(str(r.environment.get("precision", "unknown")) for r in records if r.cost.pretrain_s) or None,
+        plugin=identity.plugin,
+        notes=_notes(records),
     )
 
 
-def _group(identity: Identity) -> Group:
-    if identity.budget == NO_BUDGET:
+def declared_groups(records: Sequence[Record]) -> dict[int, Group]:
+    """Return for each seed the group that the method declared; where the record does not store it, the group of its name."""
+    by_name: Group = "floor and ceiling" if records[0].identity.method in FLOOR_AND_CEILING else "methods"
+    return {r.identity.seed: r.group or by_name for r in records}
+
+
+def _group(records: Sequence[Record]) -> Group:
+    """Return the group of a row; if its seeds declared different ones, one that is not ranked."""
+    identity, declared = records[0].identity, set(declared_groups(records).values())
+    if identity.budget == NO_BUDGET or "elsewhere" in declared:
         return "elsewhere"
     if identity.settings:
         return "changed settings"
-    if identity.method in FLOOR_AND_CEILING:
+    if "floor and ceiling" in declared or identity.method in FLOOR_AND_CEILING:
         return "floor and ceiling"
     return "methods"
 
 
+def _notes(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the notes of all seeds, and that the seeds declared different groups, if so."""
+    notes = list(dict.fromkeys(note for r in records for note in r.notes))
+    declared = declared_groups(records)
+    if len(set(declared.values())) > 1:
+        groups = ", ".join(f"seed {seed}: {group}" for seed, group in declared.items())
+        notes.append(f"the seeds declare different groups ({groups}), so the row is not ranked")
+    return tuple(notes)
+
+
 def _value(measurement: Measurement, column: Column) -> float | None:
-    return measurement.metrics.get("top1" if column.percent else column.id)
+    """Return the score; an accuracy that is not a finite number is missing."""
+    value = measurement.metrics.get("top1" if column.percent else column.protocol or column.id)
+    return None if value is None or (column.percent and not math.isfinite(value)) else value
 
 
 def answers_of(found: Sequence[Measurement]) -> Answers | None:
@@ -75,11 +98,12 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     values = [value * scale for m in found if (value := _value(m, column)) is not None]
     draws = [[draw["top1"] * scale for draw in m.draws if "top1" in draw] for m in found] if column.percent else []
     same_count = len({len(d) for d in draws}) == 1
-    draw_means = [math.fsum(d) / len(d) for d in zip(*draws, strict=True)] if same_count else []
+    draw_means = [mean(d) for d in zip(*draws, strict=True)] if same_count else []
     bounds = interval(answers) if answers is not None else None
-    others = {name for m in found for name in m.metrics} - {"top1" if column.percent else column.id}
+    others = {name for m in found for name in m.metrics}
+    others -= {"top1" if column.percent else column.protocol or column.id}
     return Score(
-        mean=math.fsum(values) / len(values),
+        mean=mean(values),
         std=deviation(values),
         draw_std=deviation(draw_means),
         interval=(bounds[0] * 100, bounds[1] * 100) if bounds is not None else None,
@@ -90,15 +114,27 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
 
 def _mean_metric(found: Sequence[Measurement], name: str) -> float:
     values = [m.metrics[name] * (100 if name in ACCURACIES else 1) for m in found if name in m.metrics]
-    return math.fsum(values) / len(values)
+    return mean(values)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN if a value is not finite and there are several."""
+    if len(values) == 1:
+        return values[0]
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        return math.fsum(v / len(values) for v in values)
 
 
 def deviation(values: Sequence[float]) -> float | None:
     """Return the standard deviation (n - 1), or None for fewer than two values."""
     if len(values) < 2:
         return None
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    centre = mean(values)
+    return math.hypot(*(v - centre for v in values)) / math.sqrt(len(values) - 1)
 
 
 def _cost(records: Sequence[Record]) -> Cost:
@@ -107,13 +143,13 @@ def _cost(records: Sequence[Record]) -> Cost:
     def values(name: str) -> list[Any]:
         return [value for r in records if (value := getattr(r.cost, name)) is not None]
 
-    def mean(name: str) -> float | None:
-        return math.fsum(values(name)) / len(values(name)) if values(name) else None
+    def average(name: str) -> float | None:
+        return mean(values(name)) if values(name) else None
 
     return Cost(
-        pretrain_s=mean("pretrain_s"),
-        evaluate_s=mean("evaluate_s"),
-        images_per_s=mean("images_per_s"),
+        pretrain_s=average("pretrain_s"),
+        evaluate_s=average("evaluate_s"),
+        images_per_s=average("images_per_s"),
         peak_memory_mb=max(values("peak_memory_mb"), default=None),
         parameters=max(values("parameters"), default=None),
         views_per_image=max(values("views_per_image"), default=None),

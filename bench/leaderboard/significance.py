@@ -49,11 +49,15 @@ class Answers:
         by_draw: float64 [draws, images]: mean over seeds.
         by_seed: float64 [seeds, images]: mean over draws.
         label_sets: Hash of the label sets; draws with the same hash are paired.
+        right: Number of right answers, over all seeds, draws and images.
+        total: Number of answers.
     """
 
     by_draw: "NDArray[np.float64]"
     by_seed: "NDArray[np.float64]"
-    label_sets: str | None = None
+    label_sets: str | None
+    right: int
+    total: int
 
     @property
     def mean(self) -> float:
@@ -129,12 +133,19 @@ def unpack(seeds: Sequence[Sequence[str]], images: int, label_sets: str | None =
 
     packed = [[base64.b64decode(draw) for draw in seed] for seed in seeds]
     draws = {len(seed) for seed in packed}
-    if len(draws) != 1 or draws == {0} or {len(draw) for seed in packed for draw in seed} != {(images + 7) // 8}:
+    if (
+        images < 1
+        or len(draws) != 1
+        or draws == {0}
+        or {len(draw) for seed in packed for draw in seed} != {(images + 7) // 8}
+    ):
         return None
     joined = np.frombuffer(b"".join(draw for seed in packed for draw in seed), np.uint8)
     bits = np.unpackbits(joined.reshape(len(packed), draws.pop(), -1), axis=2, count=images)
     by_draw, by_seed = bits.sum(0, dtype=np.int32), bits.sum(1, dtype=np.int32)
-    return Answers(by_draw / bits.shape[0], by_seed / bits.shape[1], label_sets)
+    return Answers(
+        by_draw / bits.shape[0], by_seed / bits.shape[1], label_sets, int(bits.sum(dtype=np.int64)), bits.size
+    )
 
 
 def interval(answers: Answers) -> tuple[float, float]:

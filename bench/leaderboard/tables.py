@@ -1,15 +1,22 @@
 """The types of a leaderboard: score, row, column, table."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
 from bench.filenames import method_folder
 from bench.leaderboard.significance import Answers
-from bench.records.record import Cost, Identity, Status, TaskName
+from bench.records.record import Cost, Identity, Measurement, Record, Status, TaskName
 
 Group = Literal["methods", "changed settings", "elsewhere", "floor and ceiling"]
 GROUPS: tuple[Group, ...] = ("methods", "changed settings", "elsewhere", "floor and ceiling")
 """In the order of the table; only the first group is ranked."""
+UNTRAINED = "random_init"
+"""The row that every other row of a table is compared with: the network before training."""
+DIGITS = 8
+"""Hex digits of a plugin's content that are shown."""
+NOISE = 6
+"""Decimals to which scores without stored answers are rounded before they are compared."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,8 @@ class Score:
         draw_std: Standard deviation over draws (n - 1); None for a single draw.
         interval: 95 % interval over images, draws and seeds; None for a label-free metric.
         tied_with_best: Whether it does not differ from the best score of the column; None if it was not compared.
+        above_untrained: Whether it is higher than the score of ``random_init`` in the column; None if it was not compared.
+        surely_above_untrained: Whether it is higher by more than noise; None if it was not tested.
         metrics: Means of the other metrics: ``top5`` and ``mean_class`` in percent, ``nll`` in nats.
         seeds: Number of seeds in the mean.
     """
@@ -31,6 +40,8 @@ class Score:
     draw_std: float | None = None
     interval: tuple[float, float] | None = None
     tied_with_best: bool | None = None
+    above_untrained: bool | None = None
+    surely_above_untrained: bool | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seeds: int = 1
 
@@ -53,6 +64,8 @@ class Row:
         device: Device of the runs; several are joined by `` + ``.
         precision: Precision of pretraining, several joined by `` + ``; None if nothing was trained.
         marked: Whether it ran on another device, or in another precision, than most rows of its table.
+        plugin: Hash of the content of the plugin that defines the method; None for a method of sslbench.
+        notes: What a reader must know about the row, one line each.
     """
 
     method: str
@@ -68,11 +81,30 @@ class Row:
     device: str
     precision: str | None
     marked: bool = False
+    plugin: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
-        """The method, with its changed settings."""
-        return method_folder(self.method, self.settings)
+        """The method, with its changed settings, and the first digits of its plugin's content."""
+        return row_name(self.method, self.settings, self.plugin)
+
+    def exact(self, column: str) -> tuple[Fraction | None, float]:
+        """Return a score for comparisons without float noise: the share of right answers if they are stored, and the rounded mean."""
+        answers = self.answers.get(column)
+        share = None if answers is None else Fraction(answers.right, answers.total)
+        return share, round(self.scores[column].mean, NOISE)
+
+    @property
+    def nothing_above_untrained(self) -> bool:
+        """Whether the row was tested against ``random_init`` and is above it by more than noise in no column."""
+        tested = [s.surely_above_untrained for s in self.scores.values() if s.surely_above_untrained is not None]
+        return bool(tested) and not any(tested)
+
+
+def row_name(method: str, settings: dict[str, Any], plugin: str | None) -> str:
+    """Return what tells a row from the others of its table."""
+    return method_folder(method, settings) + (f"@{plugin[:DIGITS]}" if plugin else "")
 
 
 @dataclass(frozen=True)
@@ -80,16 +112,25 @@ class Column:
     """A column of scores.
 
     Attributes:
-        id: The protocol's id.
+        id: The protocol's id, followed by the content of its plugin if the table has scores of several contents.
         percent: Whether it is an accuracy.
         higher_is_better: None for a metric without direction.
         same_as: The column that uses the very same label sets and shows the scores of both, or None.
+        protocol: The protocol's id.
+        plugin: Hash of the content of the plugin that defines the protocol; None for a protocol of sslbench.
     """
 
     id: str
     percent: bool = True
     higher_is_better: bool | None = True
     same_as: str | None = None
+    protocol: str = ""
+    plugin: str | None = None
+
+    def of(self, record: Record) -> Measurement | None:
+        """Return the record's measurement for this column, or None."""
+        found = record.protocols.get(self.protocol or self.id)
+        return found if found is not None and found.plugin == self.plugin else None
 
 
 @dataclass(frozen=True)
@@ -101,6 +142,7 @@ class Table:
         images: Number of test images; None if no record has it.
         notes: One sentence per fact that a reader must know about this table.
         other_backbones: Backbones that have a table of the same images, task and budget.
+        largest_class: Share of the largest class among the test images, in [0, 1]; None if no record has it.
     """
 
     dataset: str
@@ -114,6 +156,17 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     other_backbones: tuple[str, ...] = ()
+    largest_class: float | None = None
+
+    @property
+    def unequal(self) -> bool:
+        """Whether the classes are so unequal that top-1 must be read with the mean class accuracy.
+
+        That is so if the share of the largest class is above its equal share, 1/classes, by a fifth of it and by one percentage point.
+        """
+        if self.largest_class is None or not self.classes or self.classes < 1:
+            return False
+        return self.largest_class > max(1.2 / self.classes, 1 / self.classes + 0.01)
 
 
 @dataclass(frozen=True)
@@ -125,7 +178,7 @@ class Stale:
     protocol: str | None = None
 
     def __str__(self) -> str:
-        name = method_folder(self.identity.method, self.identity.settings)
+        name = row_name(self.identity.method, self.identity.settings, self.identity.plugin)
         run = (
             f"{self.identity.dataset}/{self.identity.backbone}/{self.identity.budget}/{name}/seed-{self.identity.seed}"
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from bench.errors import SslbenchError
 from bench.planning.plan import PlannedRun
 from bench.records.record import EXTENDED_FROM, Identity, Record
-from bench.records.store import Store, read_record
+from bench.records.store import Store
 
 
 def with_sources(runs: Sequence[PlannedRun], budget: str, store: Store) -> list[PlannedRun]:
@@ -44,10 +44,10 @@ def _source(run: PlannedRun, budget: str, store: Store) -> Identity | None:
 
 def _has_begun(identity: Identity, store: Store) -> bool:
     """Return whether a checkpoint or an encoder of the run is stored."""
-    from bench.records.checkpoints import is_checkpoint, stored_encoder
+    from bench.records.checkpoints import is_checkpoint, is_encoder
 
     has_checkpoint = is_checkpoint(store.checkpoint_path(identity), identity)
-    return has_checkpoint or stored_encoder(store.encoder_path(identity), identity) is not None
+    return has_checkpoint or is_encoder(store.encoder_path(identity), identity)
 
 
 def _finished(identity: Identity, budget: str, store: Store) -> list[Identity]:
@@ -66,7 +66,7 @@ def _extended_from(plain: Identity, store: Store) -> Iterator[int]:
     """Yield the numbers of epochs that recorded runs of this budget were extended from."""
     path = store.record_path(plain)
     for candidate in sorted(path.parent.parent.glob(f"*/{path.name}")):
-        record = read_record(candidate)
+        record = store.read_file(candidate)
         if isinstance(record, Record) and EXTENDED_FROM in record.identity.settings:
             epochs = record.identity.settings[EXTENDED_FROM]
             if record.identity == replace(plain, settings={**plain.settings, EXTENDED_FROM: epochs}):

@@ -89,7 +89,7 @@ def _planned(wanted: Wanted, record: Record | None, force: bool) -> PlannedRun:
 
     requested = tuple(wanted.protocols)
     if record is None or force:
-        return planned(requested, (), "forced" if record is not None else "new")
+        return planned(requested, (), "forced" if force else "new")
     if record.identity != wanted.identity:
         return planned(requested, (), "stale")
     if record.status == "diverged":

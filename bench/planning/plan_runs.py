@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.planning.estimate import Workload
 from bench.planning.extend import with_sources
 from bench.planning.plan import PlannedRun, plan
 from bench.planning.request import Request, check_names
@@ -20,6 +21,8 @@ class Plan:
         runs: All requested runs, each with what is left to do.
         records: Existing records of these runs, including those of other versions.
         image_size: Side of the images in pixels.
+        dataset: The data set, in lines for the user.
+        workload: What the duration of a run depends on.
         skipped: Method name to the reason why it was left out of ``--all``.
         notes: Lines to print before the runs start.
     """
@@ -27,6 +30,8 @@ class Plan:
     runs: Sequence[PlannedRun]
     records: Sequence[Record]
     image_size: int
+    dataset: Sequence[str]
+    workload: Workload
     skipped: Mapping[str, str]
     notes: Sequence[str]
 
@@ -36,23 +41,30 @@ class Plan:
         return [run for run in self.runs if not run.done]
 
 
-def plan_runs(request: Request, options: RunOptions, on_checked: Callable[[], None] = lambda: None) -> Plan:
+def plan_runs(
+    request: Request, options: RunOptions, on_checked: Callable[[], None] = lambda: None, *, download: bool = True
+) -> Plan:
     """Return the plan of a request.
 
     Args:
         request: The request.
         options: Options of the runs; the plan depends on the data set, the results folder and the plugins.
         on_checked: Called when the names have been checked, before the data set and torch are loaded.
+        download: Whether a data set whose files are missing is downloaded.
 
     Raises:
         SslbenchError: Invalid input.
     """
     check_names(request, options)
     on_checked()
-    resolved = resolve(request, options)
+    resolved = resolve(request, options, download=download)
     store = Store(options.results)
-    records = [record for run in resolved.wanted if (record := store.read(run.identity)) is not None]
+    records: list[Record] = []
+    if resolved.complete:
+        records = [record for run in resolved.wanted if (record := store.read(run.identity)) is not None]
     runs = plan(resolved.wanted, records, force=request.force)
     if request.extend is not None:
         runs = with_sources(runs, request.budget, store)
-    return Plan(runs, records, resolved.image_size, resolved.skipped, resolved.notes)
+    return Plan(
+        runs, records, resolved.image_size, resolved.dataset, resolved.workload, resolved.skipped, resolved.notes
+    )

@@ -65,6 +65,8 @@ def check_names(request: Request, options: RunOptions) -> None:
     load_installed_protocols()
     for name in request.protocols:
         protocol_of(name)
+    if len(set(request.protocols)) < len(request.protocols):
+        raise SslbenchError("a protocol is given twice; give each protocol once")
     if len(set(request.methods)) < len(request.methods):
         raise SslbenchError("a method is given twice; give each method once")
     parse_settings(request.settings)
@@ -81,9 +83,12 @@ def protocol_of(name: str) -> "protocols.Entry":
     """Return a protocol by its id.
 
     Raises:
-        SslbenchError: The id is unknown; the message suggests the nearest one.
+        SslbenchError: The id is unknown (the message suggests the nearest one), or a changed constant is out of its range.
     """
     try:
-        return protocols.resolve(name)
+        entry = protocols.resolve(name)
+        if "@" in name or not entry.module.startswith("protocols."):
+            protocols.check_constants(entry)
     except ValueError as error:
         raise SslbenchError(str(error)) from error
+    return entry

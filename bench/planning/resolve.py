@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 from bench import HARNESS_VERSION
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.describe import description
 from bench.errors import SslbenchError
 from bench.foreign_code import blamed_on
 from bench.planning.backbone_choice import choose_backbones
+from bench.planning.batch_size import batch_size, default_batch_size
+from bench.planning.estimate import Workload
+from bench.planning.placeholder import must_be_downloaded, notice, placeholder
 from bench.planning.plan import Wanted
 from bench.planning.request import Request, protocol_of
-from bench.planning.settings import parse_settings, settings_of, typed_settings
+from bench.planning.settings import check_settings, parse_settings, settings_of, typed_settings
 from bench.pretrained.names import is_pretrained_name
 from bench.records.record import EXTENDED_FROM, NO_BUDGET, OWN_NETWORK, Identity
 from bench.registry.methods import content_of, load_method, method_names, origin_of
@@ -25,6 +29,11 @@ if TYPE_CHECKING:
     from bench.pretrained.method import Origin
     from methods.base import Method
 
+MOST_RUNS = 100_000
+"""Largest number of runs of one command."""
+ENOUGH_TO_CHOOSE = 100
+"""Number of images below which a development task is too small to choose settings on."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -33,26 +42,42 @@ class Resolved:
     Attributes:
         wanted: The runs, in order.
         image_size: Side of the images in pixels.
+        dataset: The data set, in lines for the user.
+        workload: What the duration of a run depends on; ``cores`` has its default.
         skipped: Method name to the reason why it was left out of ``--all``.
         notes: Lines to print before the runs start.
+        complete: Whether the images are on this machine; if not, fingerprints are unknown.
     """
 
     wanted: list[Wanted]
     image_size: int
+    dataset: tuple[str, ...]
+    workload: Workload
     skipped: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    complete: bool = True
 
 
-def resolve(request: Request, options: RunOptions) -> Resolved:
+def resolve(request: Request, options: RunOptions, *, download: bool = True) -> Resolved:
     """Load the data set and the methods, and return the requested runs; call ``check_names`` before.
+
+    Args:
+        request: The request.
+        options: Options of the runs.
+        download: Whether a data set whose files are missing is downloaded; if not, the runs are planned by the catalogue's numbers.
 
     Raises:
         SslbenchError: A setting, batch size, label set or weights file cannot be used.
     """
-    dataset = options.dataset.load()
+    complete = download or not must_be_downloaded(options.dataset)
+    dataset = options.dataset.load() if complete else placeholder(options.dataset)
     entries = [protocol_of(name) for name in request.protocols or protocols.DEFAULT]
-    _check_label_sets(entries, dataset)
+    _check_protocols(entries, dataset)
     named = list(request.methods) or method_names()
+    if len(named) * len(request.seeds) > MOST_RUNS:
+        raise SslbenchError(
+            f"{len(named)} methods with {len(request.seeds):,} seeds are more than {MOST_RUNS:,} runs; give fewer seeds or methods"
+        )
     skipped: dict[str, str] = {}
     if request.extend is not None:
         named, skipped = _only_trained(request, named)
@@ -62,15 +87,28 @@ def resolve(request: Request, options: RunOptions) -> Resolved:
     wanted = [
         run for name, backbone in pairs for run in _runs_of_method(name, backbone, request, options, dataset, entries)
     ]
-    notes: list[str] = []
+    notes = _notes(dataset)
     for name, origin in origins.items():
-        runs, lines = _runs_of_pretrained(name, origin, request, options, dataset, entries)
+        runs, about_weights = _runs_of_pretrained(name, origin, request, options, dataset, entries)
         wanted += runs
-        notes += lines
+        notes += about_weights
     record_names = {run.identity.method for run in wanted if run.origin is not None}
     if len(record_names) < len(origins):
         raise SslbenchError("a pretrained encoder is given twice; give each encoder once")
-    return Resolved(wanted, dataset.traits.size, skipped | unfit, tuple(notes))
+    lines = description(dataset) if complete else [notice(options.dataset)]
+    workload = Workload(dataset.traits, len(dataset.test_images))
+    return Resolved(wanted, dataset.traits.size, tuple(lines), workload, skipped | unfit, tuple(notes), complete)
+
+
+def _notes(dataset: "Dataset") -> list[str]:
+    """Return a line if the development task is too small to choose anything on it."""
+    images = len(dataset.test_images)
+    if not dataset.test_labels.development or images >= ENOUGH_TO_CHOOSE:
+        return []
+    return [
+        f"the development task has {images} images to measure on, fewer than {ENOUGH_TO_CHOOSE}: one image is {100 / images:.2g} points, "
+        "too few to choose settings on"
+    ]
 
 
 def _runs_of_method(
@@ -88,7 +126,7 @@ def _runs_of_method(
         raise SslbenchError(
             f"method {name} has no network to train, which is needed by {', '.join(e.id for e in entries)}"
         )
-    batch = _batch_size(request, _images(method, dataset, request.share), len(dataset.train_labels))
+    batch = batch_size(request, method, dataset)
     budget = request.extend or request.budget
     common = _versions(dataset, options, method, backbone) | {
         "method": name,
@@ -113,7 +151,8 @@ def _changed_settings(
     """Return the settings that differ from the defaults: those of ``--set``, and options that are part of the identity."""
     kind = backbones.find(backbone).kind
     changed: dict[str, Any] = dict(typed_settings(name, method, kind, parse_settings(request.settings)))
-    if request.batch_size is not None and batch != datasets.batch_size(len(dataset.train_labels)):
+    check_settings(name, method, kind, changed)
+    if request.batch_size is not None and batch != default_batch_size(method, dataset):
         changed["batch_size"] = batch
     if request.share not in (None, 1) and method.needs.training:
         changed["share"] = float(request.share)
@@ -137,10 +176,11 @@ def _runs_of_pretrained(
 
     method = method_of(origin)
     changed = typed_settings(name, method, "none", parse_settings(request.settings))
+    check_settings(name, method, "none", changed)
     backbone = origin.backbone()
     if backbone is None and request.backbone is not None and len(request.methods) == 1:
         raise SslbenchError(f"{name} has its own network; remove --backbone")
-    built = origin.build(dataset.traits, changed.get("size"))
+    built = origin.build(dataset.traits, settings_of(method, changed))
     common = _versions(dataset, options, method, backbone) | {
         "method": record_name(origin),
         "budget": NO_BUDGET,
@@ -150,7 +190,7 @@ def _runs_of_pretrained(
     }
     versions = {entry.id: entry.version for entry in entries}
     plugins = contents_of(versions)
-    return [Wanted(Identity(**common, seed=seed), versions, name, plugins) for seed in request.seeds], built.notes
+    return [Wanted(Identity(**common, seed=seed), versions, name, plugins) for seed in request.seeds], built.lines
 
 
 def _versions(dataset: "Dataset", options: RunOptions, method: type["Method"], backbone: str | None) -> dict[str, Any]:
@@ -194,32 +234,15 @@ def _only_trained(request: Request, named: Sequence[str]) -> tuple[list[str], di
     return trained, left_out
 
 
-def _images(method: type["Method"], dataset: "Dataset", share: float | None) -> int:
-    """Return the number of images that a method is trained on."""
-    from bench.data.share import seen
-
-    return len(seen(dataset, share if method.needs.training else None, labels=method.needs.labels))
-
-
-def _batch_size(request: Request, images: int, train: int) -> int:
-    if request.batch_size is None:
-        batch = datasets.batch_size(train)
-        if request.share is not None and batch > images:
-            raise SslbenchError(
-                f"--share {request.share:g}: leaves {images} images, fewer than a batch of {batch}; use a larger share or a smaller --batch-size"
-            )
-        return batch
-    if not 2 <= request.batch_size <= images:
-        raise SslbenchError(
-            f"--batch-size {request.batch_size}: must be between 2 and {images}, the number of images for pretraining"
-        )
-    return request.batch_size
-
-
-def _check_label_sets(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:
+def _check_protocols(entries: Sequence["protocols.Entry"], dataset: "Dataset") -> None:
+    """Raise SslbenchError if a protocol's constants do not fit together, or its label sets cannot be drawn."""
     from bench.data.label_sets import label_set
 
     for entry in entries:
+        try:
+            protocols.load(entry)
+        except (ValueError, TypeError) as error:
+            raise SslbenchError(f"protocol {entry.id}: {error}") from error
         sets = protocols.label_sets_of(entry, dataset.traits.classes)
         if sets is None:
             continue

@@ -3,9 +3,10 @@
 import ast
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.errors import SslbenchError, unknown
+from bench.planning.ranges import fits, out_of_range, type_name
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe
@@ -16,6 +17,8 @@ NOT_SETTABLE = {"recipe.version"}
 """Keys that ``--set`` does not accept."""
 OPTION_SETTINGS = {"batch_size", "share", "extended_from", "views"}
 """Settings that come from other options of the command than ``--set``."""
+LONGEST_VALUE = 500
+"""Largest number of characters of a value."""
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
@@ -25,6 +28,12 @@ def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise SslbenchError(f"--set {pair}: write KEY=VALUE, for example temperature=0.2")
+        if len(value) > LONGEST_VALUE:
+            raise SslbenchError(
+                f"--set {key.strip()}: the value has {len(value):,} characters, more than {LONGEST_VALUE}; write a shorter one"
+            )
+        if key.strip() in changed:
+            raise SslbenchError(f"--set {key.strip()} is given twice; give each setting once")
         changed[key.strip()] = value.strip()
     return changed
 
@@ -33,15 +42,15 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
     """Convert the changes to the types of their fields; values equal to the default for this kind of backbone are dropped.
 
     Raises:
-        SslbenchError: An unknown key (the message suggests the nearest one), or a value of another type.
+        SslbenchError: An unknown key (the message suggests the nearest one), or a value of another type or out of its range.
     """
     fields = {field.name: field for field in dataclasses.fields(method.Settings)}
-    types = {key: get_type_hints(method.Settings)[key] for key in fields}
+    types = _types_of(name, method.Settings)
     defaults = {key: _default(field) for key, field in fields.items()}
     recipe = recipe_of(method, kind, {})
-    for field in dataclasses.fields(recipe):
-        types[RECIPE + field.name] = get_type_hints(type(recipe))[field.name]
-        defaults[RECIPE + field.name] = getattr(recipe, field.name)
+    for key, kind_of_value in _types_of(name, type(recipe)).items():
+        types[RECIPE + key] = kind_of_value
+        defaults[RECIPE + key] = getattr(recipe, key)
     known = [key for key in types if key not in NOT_SETTABLE]
     typed = {}
     for key, text in changed.items():
@@ -51,6 +60,15 @@ def typed_settings(name: str, method: type["Method"], kind: str, changed: Mappin
         if value != defaults[key]:
             typed[key] = value
     return typed
+
+
+def check_settings(name: str, method: type["Method"], kind: str, changed: Mapping[str, Any]) -> None:
+    """Raise SslbenchError if the method's own checks refuse the settings, for example because two of them do not fit together."""
+    try:
+        settings_of(method, changed)
+        recipe_of(method, kind, changed)
+    except (ValueError, TypeError) as error:
+        raise SslbenchError(f"settings of {name}: {error}") from error
 
 
 def settings_of(method: type["Method"], changed: Mapping[str, Any]) -> Any:
@@ -76,37 +94,30 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _convert(name: str, key: str, text: str, expected: Any) -> Any:
+def _types_of(name: str, cls: type[Any]) -> dict[str, Any]:
+    """Return the types of a dataclass's fields, with their ranges."""
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = {"true": True, "false": False, "none": None}.get(text.lower(), text)
-    if not _fits(value, expected):
-        type_name = getattr(expected, "__name__", None) if get_origin(expected) is None else None
-        type_name = type_name or str(expected).replace("typing.", "")
-        raise SslbenchError(f"--set {key}={text}: this setting of {name} takes {type_name}")
-    if expected is float or (type(value) is int and float in get_args(expected)):
+        hints = get_type_hints(cls, include_extras=True)
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
+        raise SslbenchError(f"method {name}: the annotations of {cls.__name__} cannot be read: {error}") from error
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _convert(name: str, key: str, text: str, expected: Any) -> Any:
+    value = read_value(text)
+    if not fits(value, expected):
+        raise SslbenchError(f"--set {key}={text}: this setting of {name} takes {type_name(expected)}")
+    reason = out_of_range(value, expected)
+    if reason is not None:
+        raise SslbenchError(f"--set {key}={text}: this setting of {name} {reason}")
+    if type(value) is int and not fits(value, expected, exact=True):
         value = float(value)
     return _frozen(value)
 
 
-def _fits(value: Any, expected: Any) -> bool:
-    origin, inner = get_origin(expected), get_args(expected)
-    if origin is Literal:
-        return value in inner
-    if origin is tuple:
-        items = list(value) if isinstance(value, tuple | list) else None
-        if items is None:
-            return False
-        if len(inner) == 2 and inner[1] is Ellipsis:
-            return all(_fits(item, inner[0]) for item in items)
-        return len(items) == len(inner) and all(_fits(item, kind) for item, kind in zip(items, inner, strict=True))
-    if inner:
-        return any(_fits(value, kind) for kind in inner)
-    if expected is type(None):
-        return value is None
-    if expected is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if expected is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, expected)
+def read_value(text: str) -> Any:
+    """Return the value that a text means: a Python literal, ``true``, ``false``, ``none``, or the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -1,6 +1,7 @@
 """Write a trained encoder to one safetensors file, which ``checkpoint:FILE`` loads again: ``sslbench export``."""
 
 import json
+import stat
 from pathlib import Path
 
 import safetensors.torch
@@ -12,6 +13,7 @@ from bench.errors import SslbenchError
 from bench.filenames import method_folder
 from bench.pretrained.checkpoint_file import exported_input
 from bench.pretrained.weights_file import metadata
+from bench.printable import printable
 from bench.records.checkpoints import stored_encoder
 from bench.records.lookup import find
 from bench.records.record import NO_BUDGET, Identity
@@ -30,8 +32,9 @@ def export(store: Store, run: str, file: Path) -> str:
 
     Raises:
         SslbenchError: There is no such run, its encoder is not stored or is not a plain backbone, or the file cannot be
-            written.
+            written or is no regular file.
     """
+    check_target(file)
     identity = find(store, run).identity
     name = f"{method_folder(identity.method, identity.settings, identity.plugin)} seed {identity.seed} on {identity.dataset}"
     if identity.budget == NO_BUDGET:
@@ -56,8 +59,26 @@ def export(store: Store, run: str, file: Path) -> str:
         "settings": json.dumps(identity.settings),
     }
     data = safetensors.torch.save(stored[0], metadata=written)
-    write_whole(file, lambda temporary: temporary.write_bytes(data))
+    write_whole(file, lambda temporary: temporary.write_bytes(data), "choose another file")
     return f"{name}: {identity.backbone} written to {file}; `sslbench run checkpoint:{file}` measures it"
+
+
+def check_target(file: Path) -> None:
+    """Raise SslbenchError if a file to write exists and is anything but a regular file or a link to one: a device is never replaced."""
+    shown = printable(str(file))
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            mode = file.stat().st_mode
+    except FileNotFoundError:
+        return  # nothing is there, or a link to nothing, which is replaced
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SslbenchError(f"cannot write {shown}: {reason}; choose another file") from error
+    if stat.S_ISDIR(mode):
+        raise SslbenchError(f"cannot write {shown}: it is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise SslbenchError(f"cannot write {shown}: it is a device or a pipe; choose another file")
 
 
 def _check_plain(name: str, identity: Identity, about: dict[str, str], tensors: dict[str, Tensor]) -> None:

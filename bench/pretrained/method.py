@@ -9,6 +9,7 @@ from torch import nn
 
 from bench.errors import SslbenchError
 from bench.filenames import slug
+from bench.pretrained.image_input import PretrainedSettings
 from methods.base import Backbone, Encoder, Family, InputSpec, Method, Needs, Pooling, Recipe
 from methods.traits import Traits
 
@@ -22,8 +23,10 @@ class BuiltEncoder:
         input: The image size, channels and normalisation that it expects.
         pooling: How its features are pooled.
         untrained: Returns the same network with random weights, drawn from torch's global generator.
-        notes: Lines for the user: which tensors of a file did not fit.
+        notes: What a reader of its row must know, one line each; kept in its records.
+        loaded: Lines for the user: which tensors of a file were used.
         code: A linear layer on top of the backbone whose outputs are the features, or None.
+        lacks_statistics: Whether its weights came without the running statistics of batch norms.
     """
 
     backbone: Backbone
@@ -31,7 +34,14 @@ class BuiltEncoder:
     pooling: Pooling
     untrained: Callable[[], Backbone]
     notes: tuple[str, ...] = ()
+    loaded: tuple[str, ...] = ()
     code: nn.Linear | None = None
+    lacks_statistics: bool = False
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines to print before its runs start."""
+        return (*self.loaded, *(f"  {note}" for note in self.notes))
 
 
 class Origin(Interface):
@@ -55,19 +65,12 @@ class Origin(Interface):
     def digest(self) -> str:
         """Return a hex hash of everything that its features depend on."""
 
-    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
-        """Build it for a data set's images, resized to ``size`` if that is given."""
+    def build(self, traits: Traits, settings: PretrainedSettings) -> BuiltEncoder:
+        """Build it for a data set's images, prepared as the settings say.
 
-
-@dataclass(frozen=True)
-class PretrainedSettings:
-    """Settings of an encoder pretrained elsewhere.
-
-    Attributes:
-        size: Side in pixels that images are resized to; None for the data set's size if the network accepts it.
-    """
-
-    size: int | None = None
+        Raises:
+            SslbenchError: Its weights do not fit, or the network does not accept these images.
+        """
 
 
 class RestartableEncoder(Encoder):
@@ -76,6 +79,8 @@ class RestartableEncoder(Encoder):
     def __init__(self, built: BuiltEncoder) -> None:
         super().__init__(built.backbone, built.input, built.pooling, built.code)
         self.untrained_backbone = built.untrained
+        self.notes = built.notes
+        self.lacks_statistics = built.lacks_statistics
 
     def from_random_start(self) -> Encoder:
         """Return the same network with random weights, drawn from torch's global generator."""
@@ -87,7 +92,7 @@ class PretrainedEncoder(Method):
 
     family: ClassVar[Family] = "elsewhere"
     needs: ClassVar[Needs] = Needs(training=False, backbone="own")
-    recipe: ClassVar[Recipe] = Recipe(version=1)
+    recipe: ClassVar[Recipe] = Recipe(version=2)
     Settings: ClassVar[type[Any]] = PretrainedSettings
     origin: ClassVar[Origin]
     planned: ClassVar[str | None] = None
@@ -96,7 +101,7 @@ class PretrainedEncoder(Method):
     def __init__(self, backbone: Backbone | None, settings: PretrainedSettings, traits: Traits) -> None:
         if self.planned not in (None, record_name(self.origin)):
             raise SslbenchError(f"{self.origin.name}: changed after the run was planned; run the command again")
-        self.built = self.origin.build(traits, settings.size)
+        self.built = self.origin.build(traits, settings)
         super().__init__(self.built.backbone, settings, traits)
 
     def encoder(self) -> Encoder:

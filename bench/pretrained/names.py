@@ -1,9 +1,11 @@
 """Names of encoders pretrained elsewhere: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE``. Imports no torch."""
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import SslbenchError
+from bench.printable import printable
 
 TIMM, CHECKPOINT = "timm:", "checkpoint:"
 
@@ -45,6 +47,21 @@ def parse_name(name: str) -> PretrainedName:
             raise SslbenchError(f"{name}: write timm:NAME or timm:NAME@FILE, for example timm:resnet18")
     elif not file:
         raise SslbenchError(f"{name}: write checkpoint:FILE, for example checkpoint:resnet18.pth")
-    if file and not Path(file).is_file():
-        raise SslbenchError(f"{name}: there is no file {file}")
+    if file:
+        _check_file(Path(file), printable(name))
     return PretrainedName(timm, Path(file).resolve() if file else None)
+
+
+def _check_file(file: Path, name: str) -> None:
+    """Raise SslbenchError unless ``file`` is a regular file or a link to one: a device or a pipe is never opened."""
+    shown = printable(str(file))
+    try:
+        mode = file.stat().st_mode
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        missing = isinstance(error, FileNotFoundError)
+        reason = "" if missing else f" ({getattr(error, 'strerror', None) or error})"
+        raise SslbenchError(f"{name}: there is no file {shown}{reason}") from error
+    if stat.S_ISDIR(mode):
+        raise SslbenchError(f"{name}: {shown} is a folder; give the file of weights in it")
+    if not stat.S_ISREG(mode):
+        raise SslbenchError(f"{name}: {shown} is a device or a pipe, not a file; give a file of weights")

@@ -13,7 +13,9 @@ from torch import nn
 
 from bench.errors import SslbenchError, unknown
 from bench.foreign_code import blamed_on
+from bench.pretrained.image_input import OF_THE_DATA_SET, PretrainedSettings, chosen_input
 from bench.pretrained.method import BuiltEncoder
+from bench.pretrained.notes import seen_before
 from bench.pretrained.wrapped_backbone import Network, from_random_start
 from methods.base import InputSpec
 from methods.traits import Traits
@@ -51,10 +53,12 @@ class EncoderFunction:
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
+    def build(self, traits: Traits, settings: PretrainedSettings) -> BuiltEncoder:
         """Build the network; the data set's values replace those that ``INPUT`` lacks."""
         net = self._module()
-        spec, backbone = self._input_and_backbone(net, traits, size)
+        spec, backbone = self._input_and_backbone(net, traits, settings.size)
+        whose = "the plugin's INPUT" if {"mean", "std"} <= self.input.keys() else OF_THE_DATA_SET
+        spec, normalisation = chosen_input(spec, whose, settings, traits, f"plugin {self.name}")
         start = copy.deepcopy(net)
 
         def untrained() -> Network:
@@ -62,7 +66,8 @@ class EncoderFunction:
             from_random_start(fresh, self.name)
             return Network(fresh, (spec.channels, spec.size, spec.size), self.name)
 
-        return BuiltEncoder(backbone, spec, backbone.pooling, untrained)
+        notes = (normalisation, *seen_before(None, traits))
+        return BuiltEncoder(backbone, spec, backbone.pooling, untrained, notes, (self.name,))
 
     def _module(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -92,7 +97,9 @@ class EncoderFunction:
         for key in self.input:
             if key not in INPUT:
                 raise unknown(f"entry of INPUT in plugin {self.name}", key, INPUT)
-        side = size or self.input.get("size", traits.size)
+        if ("mean" in self.input) != ("std" in self.input):
+            raise SslbenchError(f"plugin {self.name}: INPUT must have both mean and std, or neither")
+        side = self.input.get("size", traits.size) if size is None else size
         mean, std = (self._numbers(key, getattr(traits, key)) for key in ("mean", "std"))
         if len(mean) != len(std) or len(mean) not in (traits.channels, 3) or not isinstance(side, int):
             raise SslbenchError(

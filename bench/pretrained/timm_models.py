@@ -1,6 +1,7 @@
 """Encoders from timm: weights from its local cache or a file, images prepared by the model's own configuration."""
 
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,12 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import SslbenchError, unknown
-from bench.pretrained import weight_matching, weights_file
+from bench.pretrained import weights_file
+from bench.pretrained.image_input import PretrainedSettings, checked_input, chosen_input
 from bench.pretrained.method import BuiltEncoder
 from bench.pretrained.names import TIMM
+from bench.pretrained.notes import measured_statistics, seen_before
+from bench.pretrained.timm_weights import load_weights
 from bench.pretrained.wrapped_backbone import Network
+from bench.printable import printable
 from methods.base import InputSpec
 from methods.traits import Traits
+
+_IMAGENET = re.compile(r"imagenet|in(1k|12k|21k|22k)|lvd\d+m|mae\b|dino\b", re.IGNORECASE)
+"""Tags of timm's weights that were pretrained on ImageNet or on a set that contains it: supervised, MAE, DINO, and LVD-142M of DINOv2."""
+_IMAGENET_CLASSES = {1000, 11821, 21841, 21843}
+"""Numbers of classes of ImageNet-1k, -12k and -21k."""
 
 
 @dataclass(frozen=True)
@@ -43,52 +53,84 @@ class TimmModel:
         """Return the hash of the file of weights."""
         return weights_file.digest(self.file or _cached(self.model))
 
-    def build(self, traits: Traits, size: int | None) -> BuiltEncoder:
-        """Build the model for the data set's image size if it accepts that, else for its own size."""
-        net, notes = self._with_weights()
-        configured: dict[str, Any] = vars(net)["pretrained_cfg"]
-        channels, own, _ = configured["input_size"]
-        side = size or traits.size
-        try:
-            backbone = Network(net, (channels, side, side), self.name, _feature_map)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            if size is not None:
-                raise SslbenchError(
-                    f"{self.name}: does not accept images of {size} pixels ({_first_line(error)}); its own size is {own}"
-                ) from error
-            side = own
-            backbone = Network(net, (channels, side, side), self.name, _feature_map)
-        mean, std = (tuple(map(float, configured[name])) for name in ("mean", "std"))
+    def build(self, traits: Traits, settings: PretrainedSettings) -> BuiltEncoder:
+        """Build the model for the data set's image size if it accepts that, else for its own size.
+
+        With ``settings.size``, a model that is built for one size only (a ViT) is built for this one, and timm resamples its positions.
+        """
+        _check(self.model)
+        path = self.file or _cached(self.model)
+        net, arguments, spec = self._network(traits, settings)
+        loaded = load_weights(net, self.model, path, arguments)
+        spec, normalisation = chosen_input(spec, "the model's configuration", settings, traits, self.name)
+        backbone = Network(net, (spec.channels, spec.size, spec.size), self.name, _feature_map)
+        notes = [normalisation, *loaded.notes]
+        if loaded.lacks_statistics:
+            notes.append(measured_statistics(traits))
+        notes += seen_before(_pretrained_on(net) if self.file is None else None, traits)
 
         def untrained() -> Network:
-            return Network(_create(self.model, None), (channels, side, side), self.name, _feature_map)
+            fresh = _create(self.model, arguments)
+            return Network(fresh, (spec.channels, spec.size, spec.size), self.name, _feature_map)
 
-        return BuiltEncoder(backbone, InputSpec(side, channels, mean, std), backbone.pooling, untrained, notes)
+        return BuiltEncoder(
+            backbone,
+            spec,
+            backbone.pooling,
+            untrained,
+            notes=tuple(notes),
+            loaded=loaded.lines,
+            lacks_statistics=loaded.lacks_statistics,
+        )
 
-    def _with_weights(self) -> tuple[nn.Module, tuple[str, ...]]:
-        if self.file is None:
-            return _create(self.model, _cached(self.model)), ()
-        tensors = weights_file.read_weights(self.file)
-        net = _create(self.model, None)
-        match = weight_matching.match_weights(net, tensors)
-        where = str(self.file)
-        weight_matching.check(net, tensors, match, self.model, where)
-        weight_matching.load(net, tensors, match)
-        return net, tuple(weight_matching.describe(net, tensors, match, self.model, where))
+    def _network(self, traits: Traits, settings: PretrainedSettings) -> tuple[nn.Module, dict[str, Any], InputSpec]:
+        """Return the model with random weights, the arguments with which it was created, and its input without ``--set``."""
+        net = _create(self.model, {})
+        configured: dict[str, Any] = vars(net)["pretrained_cfg"]
+        channels, own, _ = configured["input_size"]
+        mean, std = (tuple(map(float, configured[name])) for name in ("mean", "std"))
+        side = traits.size if settings.size is None else settings.size
+        spec = checked_input(InputSpec(side, channels, mean, std), self.name)
+        refused = self._refuses(net, spec)
+        if refused is not None and settings.size is None:
+            return net, {}, InputSpec(own, channels, mean, std)
+        if side != own:
+            # Built for this size, a transformer gets the positions of a file of this size as they are.
+            arguments = {"img_size": side}
+            try:
+                resized = _create(self.model, arguments)
+            except SslbenchError:  # a network without this argument
+                resized = None
+            if resized is not None and self._refuses(resized, spec) is None:
+                return resized, arguments, spec
+        if refused is not None:
+            raise SslbenchError(
+                f"{self.name}: does not accept images of {side} pixels ({_first_line(refused)}); its own size is {own}"
+            )
+        return net, {}, spec
+
+    def _refuses(self, net: nn.Module, spec: InputSpec) -> Exception | None:
+        """Return the error with which a network refuses images of this size; None if it accepts them."""
+        patch = _patch_size(net)
+        if spec.size % patch:
+            return ValueError(f"they cannot be cut into patches of {patch}")
+        try:
+            Network(net, (spec.channels, spec.size, spec.size), self.name, _feature_map)
+        except SslbenchError:
+            raise
+        except Exception as error:  # timm's models refuse a size by errors of many types
+            return error
+        return None
 
 
-def _create(model: str, cached: Path | None) -> nn.Module:
-    """Return a timm model without its classifier, with the weights of a cached file, or with random weights."""
+def _create(model: str, arguments: dict[str, Any]) -> nn.Module:
+    """Return a timm model without its classifier, with random weights."""
     import timm
 
-    _check(model)
-    overlay = {"file": str(cached)} if cached else None
     logging.getLogger("timm").setLevel(logging.ERROR)
     try:
-        net: nn.Module = timm.create_model(
-            model, pretrained=cached is not None, num_classes=0, pretrained_cfg_overlay=overlay
-        )
-    except Exception as error:  # a damaged cache, or a model without a removable classifier, fails in many ways
+        net: nn.Module = timm.create_model(model, pretrained=False, num_classes=0, **arguments)
+    except Exception as error:  # a model without a removable classifier or with another argument fails in many ways
         raise SslbenchError(f"{TIMM}{model}: cannot be built: {_first_line(error)}") from error
     return net
 
@@ -126,6 +168,20 @@ def _cached(model: str) -> Path:
     )
 
 
+def _pretrained_on(net: nn.Module) -> str | None:
+    """Return ImageNet if the configuration of timm's own weights tells so; None if it does not."""
+    configured: dict[str, Any] = vars(net)["pretrained_cfg"]
+    known = configured.get("num_classes") in _IMAGENET_CLASSES or _IMAGENET.search(configured.get("tag") or "")
+    return "ImageNet" if known else None
+
+
+def _patch_size(net: nn.Module) -> int:
+    """Return the side of a transformer's patches in pixels; 1 for any other network."""
+    found = getattr(getattr(net, "patch_embed", None), "patch_size", 1)
+    side = found[0] if isinstance(found, tuple) else found
+    return side if isinstance(side, int) else 1
+
+
 def _feature_map(net: nn.Module, images: Tensor) -> Tensor | None:
     """Return a timm network's last feature map as B×C×h×w, also from tokens if they form a square grid; else None."""
     found = cast(Any, net).forward_features(images)
@@ -141,4 +197,4 @@ def _feature_map(net: nn.Module, images: Tensor) -> Tensor | None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0], 200)

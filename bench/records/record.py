@@ -1,7 +1,28 @@
 """The record of a run: its identity, measurements and cost. ``record_json.py`` is its JSON form, ``store.py`` its file."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import MaxLen
+from pydantic import ConfigDict
+
+from bench.records.fields import (
+    Amount,
+    Classes,
+    Count,
+    Curve,
+    Epochs,
+    FiniteJson,
+    Hash,
+    Json,
+    Name,
+    Number,
+    Parameters,
+    Seed,
+    Share,
+    Text,
+    Version,
+)
 
 SCHEMA_VERSION = 2
 """Version of the JSON form that is written; records of version 1 have fewer fields and are read too."""
@@ -15,6 +36,9 @@ OWN_NETWORK = "own"
 """Backbone of an encoder pretrained elsewhere whose network is not in the catalogue."""
 EXTENDED_FROM = "extended_from"
 """Setting of an extended run: the epochs of the finished run that it continues."""
+
+_CONFIG = ConfigDict(strict=True, extra="forbid")
+"""How the classes below are read from a file: no conversion between types, no unknown entry."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +63,21 @@ class Identity:
         plugin: Hash of the plugin that defines the method: its file and what it imports from its folder. None for a method of sslbench.
     """
 
-    dataset: str
-    fingerprint: str
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    dataset: Name
+    fingerprint: Hash
     task: TaskName
-    method: str
-    method_version: int
-    backbone: str
-    backbone_version: int
-    harness_version: int
-    budget: str
-    epochs: int
-    batch: int
-    seed: int
-    settings: dict[str, Any] = field(default_factory=dict)
-    plugin: str | None = None
+    method: Name
+    method_version: Version
+    backbone: Name
+    backbone_version: Version
+    harness_version: Version
+    budget: Name
+    epochs: Epochs
+    batch: Count
+    seed: Seed
+    settings: FiniteJson = field(default_factory=dict)
+    plugin: Hash | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "settings", _with_lists(self.settings))
@@ -81,20 +106,21 @@ class Measurement:
             were compared, and in records of version 1.
     """
 
-    version: int
-    metrics: dict[str, float] = field(default_factory=dict)
-    draws: list[dict[str, float]] = field(default_factory=list)
-    variants: dict[str, dict[str, float]] = field(default_factory=dict)
-    choices: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, list[float]] = field(default_factory=dict)
-    train_accuracy: list[float] = field(default_factory=list)
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    version: Version
+    metrics: dict[Name, Number] = field(default_factory=dict)
+    draws: list[dict[Name, Number]] = field(default_factory=list)
+    variants: dict[Name, dict[Name, Number]] = field(default_factory=dict)
+    choices: Json = field(default_factory=dict)
+    curves: dict[Name, Curve] = field(default_factory=dict)
+    train_accuracy: list[Share] = field(default_factory=list)
     correct: list[str] = field(default_factory=list)
-    images: int = 0
-    label_sets: str | None = None
-    same_as: str | None = None
-    seconds: float = 0.0
-    plugin: str | None = None
-    largest_class: float | None = None
+    images: Count = 0
+    label_sets: Name | None = None
+    same_as: Name | None = None
+    seconds: Amount = 0.0
+    plugin: Hash | None = None
+    largest_class: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +135,12 @@ class DataFacts:
         duplicates: Test images whose decoded pixels are equal to those of a training image.
     """
 
-    train: int
-    val: int
-    test: int
-    unlabelled: int
-    duplicates: int
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    train: Count
+    val: Count
+    test: Count
+    unlabelled: Count
+    duplicates: Count
 
 
 @dataclass(frozen=True)
@@ -129,12 +156,13 @@ class Cost:
         views_per_image: Number of views that the method creates per image.
     """
 
-    pretrain_s: float | None = None
-    evaluate_s: float | None = None
-    images_per_s: float | None = None
-    peak_memory_mb: float | None = None
-    parameters: int | None = None
-    views_per_image: int | None = None
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    pretrain_s: Amount | None = None
+    evaluate_s: Amount | None = None
+    images_per_s: Amount | None = None
+    peak_memory_mb: Amount | None = None
+    parameters: Parameters | None = None
+    views_per_image: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -151,25 +179,27 @@ class Record:
         environment: Versions of Python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
         classes: Number of classes of the data set, which gives chance for top-1 and top-5; None if the run failed before it was known.
         group: Group that the method declares; None in records of version 1.
-        recipe: What the training used: optimiser, learning rate, weight decay, warm-up and all other fields of the recipe, and all settings.
+        recipe: What the training used: all fields of the recipe, with ``rate`` for 256 images per step; ``batch``; ``peak_rate``, the rate
+            at that batch; and ``settings``, all of the method's settings. Only ``settings`` for a method without training.
         data: Numbers of images of the data set; None in records of version 1.
         notes: What a reader of the row must know, one line each, for example that running statistics were measured again.
         schema_version: Version of the JSON form.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
     identity: Identity
     status: Status
-    cause: str | None = None
-    protocols: dict[str, Measurement] = field(default_factory=dict)
-    curve: dict[str, list[float]] = field(default_factory=dict)
+    cause: Text | None = None
+    protocols: dict[Name, Measurement] = field(default_factory=dict)
+    curve: dict[Name, Curve] = field(default_factory=dict)
     cost: Cost = field(default_factory=Cost)
-    environment: dict[str, Any] = field(default_factory=dict)
-    classes: int | None = None
+    environment: Json = field(default_factory=dict)
+    classes: Classes | None = None
     group: DeclaredGroup | None = None
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: Json = field(default_factory=dict)
     data: DataFacts | None = None
-    notes: list[str] = field(default_factory=list)
-    schema_version: int = SCHEMA_VERSION
+    notes: Annotated[list[Text], MaxLen(1000)] = field(default_factory=list)
+    schema_version: Version = SCHEMA_VERSION
 
 
 def _with_lists(value: Any) -> Any:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.records.stored_files import append_text
+
 
 class RunLog:
-    """Appends lines to a file. If the file cannot be written, it reports this once and the run continues without a log.
+    """Appends lines to a file. If it cannot be written, or is a link or a device, this is reported once and the run continues.
 
     Args:
         path: The file; it is created with the first line.
@@ -26,8 +28,7 @@ class RunLog:
         lines = text.rstrip().replace("\n", "\n    ")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{stamp} {lines}\n")
+            append_text(self.path, f"{stamp} {lines}\n")
         except OSError as error:
             self.writable = False
             self.on_message(

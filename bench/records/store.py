@@ -1,23 +1,30 @@
 """The results folder: one file per record, written atomically; several processes may share the folder."""
 
+import glob
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bench.atomic import write_text
+from bench.atomic import abandoned, leftovers, write_text
 from bench.errors import StorageError
 from bench.filenames import file_name, method_folder
 from bench.records.record import Identity, Record, TaskName
 from bench.records.record_json import UnreadableRecord, from_json, to_json
+from bench.records.stored_files import open_regular, set_aside
+
+LARGEST_RECORD = 32 * 2**20
+"""Largest size of a record's file in bytes, two hundred times that of a long one; a larger file is not read."""
+KINDS = ("records", "encoders", "checkpoints", "snapshots", "logs")
+"""Folders of a results folder; for the development task each has the ending ``-val``."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A JSON file in the records folder that is not a valid record, and why it was skipped."""
+    """A JSON file in the records folder that is not a valid record of its place, and why it was skipped."""
 
     path: Path
     reason: str
@@ -72,19 +79,26 @@ class Store:
 
     def read(self, identity: Identity) -> Record | None:
         """Return the record stored for a run, which may be of other versions; None if there is no readable one."""
-        found = read_record(self.record_path(identity))
+        found = self.read_file(self.record_path(identity))
         return found if isinstance(found, Record) else None
 
     def read_all(self, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:
-        """Return all records of a task in the order of their paths, and the files that are not records."""
+        """Return all records of a task in the order of their paths, and the files that are not records of their place."""
         records, problems = [], []
         for path in self.paths(task):
-            found = read_record(path)
+            found = self.read_file(path)
             if isinstance(found, Problem):
                 problems.append(found)
             elif found is not None:
                 records.append(found)
         return records, problems
+
+    def read_file(self, path: Path) -> Record | Problem | None:
+        """Return the record in a file of this folder; a copy of a record at another place is a ``Problem``, as in ``read_record``."""
+        found = read_record(path)
+        if isinstance(found, Record) and (own := self.record_path(found.identity)) != path:
+            return Problem(path, f"it is the record of another run, which belongs at {own.relative_to(self.root)}")
+        return found
 
     def paths(self, task: TaskName = "test") -> list[Path]:
         """Return the sorted paths of all JSON files in the records folder of a task."""
@@ -99,17 +113,35 @@ class Store:
             One line for the user if a file was renamed, otherwise None.
 
         Raises:
+            UnreadableRecord: The record could not be read back.
             StorageError: The disk is full or the folder is not writable; an existing record stays unchanged.
         """
         path = self.record_path(record.identity)
-        found = read_record(path)
+        text = _readable(record)
+        found = self.read_file(path)
         message = (
-            f"{path} could not be read ({found.reason}): renamed to {_rename(path)}"
+            f"{path} could not be read ({found.reason}): renamed to {set_aside(path, 'kept')}"
             if isinstance(found, Problem)
             else None
         )
-        write_text(path, to_json(record))
+        write_text(path, text)
         return message
+
+    def files(self, identity: Identity) -> list[Path]:
+        """Return the existing files of a run, sorted: record, encoder, checkpoints, snapshots and log, also damaged and unfinished ones."""
+        places = (
+            self.record_path(identity),
+            self.encoder_path(identity),
+            self.checkpoint_path(identity),
+            self.last_path(identity),
+            self.snapshots_path(identity),
+            self.log_path(identity),
+        )
+        found = set()
+        for path in places:
+            found |= {path} if path.is_file() or path.is_symlink() else set()
+            found |= {*leftovers(path), *path.parent.glob(f"{glob.escape(path.name)}.damaged-*")}
+        return sorted(found)
 
     def remove(self, identity: Identity) -> list[Path]:
         """Delete all files of a run, the record last, and return their paths; call it within ``claim``.
@@ -117,14 +149,22 @@ class Store:
         Raises:
             StorageError: A file cannot be deleted.
         """
-        trained = (self.encoder_path(identity), self.checkpoint_path(identity), self.last_path(identity))
-        files = (*trained, self.snapshots_path(identity), self.log_path(identity), self.record_path(identity))
-        removed = [path for path in files if path.exists()]
-        for path in removed:
-            try:
-                path.unlink()
-            except OSError as error:
-                raise StorageError(f"cannot delete {path}: {error.strerror or error}") from error
+        record = self.record_path(identity)
+        return _delete(sorted(self.files(identity), key=lambda path: path == record))
+
+    def remove_trained(self, identity: Identity) -> list[Path]:
+        """Delete what a run is continued from: encoder, checkpoints and snapshots; the record and the log stay."""
+        kept = (self.record_path(identity).parent, self.log_path(identity).parent)
+        return _delete([path for path in self.files(identity) if path.parent not in kept])
+
+    def remove_abandoned(self) -> list[Path]:
+        """Delete the temporary files that killed writers left, and return their paths; one that cannot be deleted stays."""
+        removed = []
+        for folder in (f"{kind}{task}" for kind in KINDS for task in ("", "-val")):
+            for path in abandoned(self.root / folder):
+                with suppress(OSError):
+                    path.unlink()
+                    removed.append(path)
         return removed
 
     @contextmanager
@@ -167,26 +207,38 @@ class Store:
 
 
 def read_record(path: Path) -> Record | Problem | None:
-    """Return the record in a file, or a ``Problem`` if it is not a valid record, or None if there is no file."""
+    """Return the record in a file, or a ``Problem`` if it is not a valid record, or None if there is no file.
+
+    At most ``LARGEST_RECORD`` bytes are read, and nothing but regular files is opened.
+    """
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            data = file.read(LARGEST_RECORD + 1)
+        if len(data) > LARGEST_RECORD:
+            return Problem(path, f"it is larger than {LARGEST_RECORD // 2**20} MB")
+        return from_json(data)
     except FileNotFoundError:
         return None
     except UnreadableRecord as error:
         return Problem(path, str(error))
-    except UnicodeDecodeError:
-        return Problem(path, "not UTF-8 text")
     except OSError as error:
         return Problem(path, error.strerror or str(error))
 
 
-def _rename(path: Path) -> str:
-    """Rename a file to ``NAME.kept-N`` and return its new name."""
-    number = 1
-    while (kept := path.with_name(f"{path.name}.kept-{number}")).exists():
-        number += 1
+def _readable(record: Record) -> str:
+    """Return the JSON text of a record; raise UnreadableRecord if it could not be read back."""
     try:
-        path.rename(kept)
-    except OSError as error:
-        raise StorageError(f"cannot rename {path}: {error.strerror or error}; move it to another folder") from error
-    return kept.name
+        text = to_json(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnreadableRecord(str(error).partition("\n")[0]) from None
+    from_json(text)
+    return text
+
+
+def _delete(paths: list[Path]) -> list[Path]:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot delete {path}: {error.strerror or error}") from error
+    return paths

@@ -12,7 +12,7 @@ from bench.foreign_code import OWN, blamed_on
 from bench.registry.content import DIGITS, content_of_module
 from protocols import catalogue
 from protocols.entry import Entry
-from protocols.parts.variants import SIGN
+from protocols.variants import SIGN
 
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _contents: dict[str, str] = {}

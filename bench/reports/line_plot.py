@@ -18,7 +18,7 @@ def draw(steps: Sequence[float], values: Sequence[float], width: int, height: in
         height: Height of the curve in lines.
     """
     steps = steps if len(steps) == len(values) else range(len(values))
-    points = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(y)]
+    points = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(x) and math.isfinite(y)]
     if not points:
         return "no finite value"
     low, high = min(y for _, y in points), max(y for _, y in points)
@@ -46,12 +46,18 @@ def _dots(
     grid = [[0] * columns for _ in range(height)]
     previous = None
     for x, y in points:
-        column = round((x - start) / ((end - start) or 1) * (2 * columns - 1))
-        row = round((high - y) / ((high - low) or 1) * (4 * height - 1))
+        column = round(_fraction(x, start, end) * (2 * columns - 1))
+        row = round(_fraction(y, high, low) * (4 * height - 1))
         for filled_column, filled_row in _line(previous or (column, row), (column, row)):
             grid[filled_row // 4][filled_column // 2] |= DOTS[filled_column % 2][filled_row % 4]
         previous = (column, row)
     return grid
+
+
+def _fraction(value: float, start: float, end: float) -> float:
+    """Return the position of a value between two, in [0, 1]; halves do not overflow."""
+    length = end / 2 - start / 2
+    return min(1.0, max(0.0, (value / 2 - start / 2) / length)) if length else 0.0
 
 
 def _line(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:

@@ -1,14 +1,22 @@
 """The text of a table's numbers, title and legend, the same for the terminal and for files."""
 
+import math
 from dataclasses import dataclass, replace
 
-from bench.leaderboard.tables import GROUPS, Column, Row, Score, Table
+from bench.leaderboard.tables import GROUPS, UNTRAINED, Column, Row, Score, Table
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Cost
 
 NONE = "–"
 """Shown for a missing value."""
 
-_GROUP_TITLES = {"elsewhere": "pretrained elsewhere"}
+TIED, NOT_ABOVE, UNUSUAL = "*", "‡", "†"
+"""Marks of a score that is tied with the best, of one that is not above ``random_init``, and of a row on another device."""
+
+_NOT_RANKED = {
+    "changed settings": "changed settings (named after the +)",
+    "elsewhere": "pretrained elsewhere (encoders that sslbench did not train)",
+    "floor and ceiling": "floor and ceiling (not trained, or trained with labels)",
+}
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,25 @@ def number(value: float, column: Column) -> str:
     return f"{value:.1f}" if column.percent else f"{value:.3g}"
 
 
-def score(found: Score | None, column: Column, between: str = " ± ") -> str:
-    """Return a score as text, with its standard deviation over seeds if there is one."""
+def score(found: Score | None, column: Column, between: str = " ± ", mean_class: str | None = None) -> str:
+    """Return a score as text, with its standard deviation over seeds if there is one.
+
+    Args:
+        found: The score, or None.
+        column: Its column.
+        between: Sign between mean and standard deviation.
+        mean_class: Sign before the mean class accuracy, or None to leave it out.
+    """
     if column.same_as:
         return "="
     if found is None:
         return NONE
-    mean = number(found.mean, column)
-    return mean if found.std is None else f"{mean}{between}{number(found.std, column)}"
+    text = number(found.mean, column)
+    if found.std is not None:
+        text += f"{between}{number(found.std, column)}"
+    if mean_class is not None and "mean_class" in found.metrics and column.percent:
+        text += f"{mean_class}{number(found.metrics['mean_class'], column)}"
+    return text
 
 
 def cost(costs: Cost, column: CostColumn) -> str:
@@ -57,6 +76,8 @@ def cost(costs: Cost, column: CostColumn) -> str:
     value = getattr(costs, column.field)
     if not value:
         return NONE if value is None else "0"
+    if not math.isfinite(value):
+        return str(value)
     return f"{value / column.unit:,.{column.decimals}f}"
 
 
@@ -65,9 +86,17 @@ def rank(row: Row) -> str:
     return "" if row.rank is None else f"{row.rank:.1f}"
 
 
-def label(row: Row) -> str:
-    """Return the method with its changed settings, † for another device or precision, and a status other than ``ok``."""
-    return row.label + ("†" if row.marked else "") + ("" if row.status == "ok" else f" ({row.status})")
+def label(row: Row, table: Table) -> str:
+    """Return the name of a row with its marks, the numbers of its notes, and a status other than ``ok``."""
+    numbered = note_numbers(table)
+    text = row.label + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
+    text += "".join(f" [{numbered[note]}]" for note in row.notes)
+    return text + ("" if row.status == "ok" else f" ({row.status})")
+
+
+def note_numbers(table: Table) -> dict[str, int]:
+    """Return the number of each note of a row; equal notes share one."""
+    return {note: i for i, note in enumerate(dict.fromkeys(n for row in table.rows for n in row.notes), 1)}
 
 
 def title(table: Table) -> str:
@@ -84,25 +113,58 @@ def tables_of_other_backbones(table: Table) -> list[Table]:
 
 
 def legend(table: Table) -> list[str]:
-    """Return the sentences below a table: its metric, chance, marks, and notes."""
-    seeds = sorted({len(row.seeds) for row in table.rows if row.scores}) or [0]
-    seeds_text = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
-    images = f" on {table.images:,} test images" if table.images else ""
-    sentences = [
-        f"Top-1 accuracy in percent{images}" + (f", chance {100 / table.classes:.3g}" if table.classes else "")
-    ]
-    if seeds[-1] > 1:
-        sentences[0] += f"; ± standard deviation over {seeds_text} seeds"
-    sentences[0] += "."
-    if any(found.tied_with_best for row in table.rows for found in row.scores.values()):
+    """Return the sentences below a table: its metric, chance and marks, and what is particular to it."""
+    return explanations(table) + facts(table)
+
+
+def facts(table: Table) -> list[str]:
+    """Return the notes of the table and of its rows."""
+    return [*table.notes, *(f"[{number}] {_sentence(note)}" for note, number in note_numbers(table).items())]
+
+
+def _sentence(note: str) -> str:
+    return note if note.endswith(".") else note + "."
+
+
+def explanations(table: Table) -> list[str]:
+    """Return one sentence on the metric, and one for each mark that the table contains."""
+    scores = [found for row in table.rows for found in row.scores.values()]
+    sentences = [_metric(table)]
+    if table.unequal:
+        assert table.largest_class is not None and table.classes
         sentences.append(
-            "*: not significantly different from the best method in the column (5 % level, Holm-corrected)."
+            f"After /: mean class accuracy, because the classes are unequal: always answering the largest class has "
+            f"{100 * table.largest_class:.1f} top-1 and {100 / table.classes:.3g} mean class accuracy."
         )
+    if any(found.tied_with_best for found in scores):
+        sentences.append(
+            f"{TIED}: not significantly different from the best method in the column (5 % level, Holm-corrected)."
+        )
+    if any(f.above_untrained is False for f in scores) or any(row.nothing_above_untrained for row in table.rows):
+        sentence = f"{NOT_ABOVE} after a score: not higher than that of {UNTRAINED}, the network before training"
+        if any(row.nothing_above_untrained for row in table.rows):
+            sentence += "; after a name: in no column higher by more than noise (5 % level, Holm-corrected)"
+        sentences.append(sentence + ".")
     if any(row.rank is not None for row in table.rows):
         sentences.append("Rank: mean of the ranks on knn, linear and the low-shot family.")
     unranked = [group for group in GROUPS[1:] if any(row.group == group for row in table.rows)]
     if unranked:
-        sentences.append(f"Not ranked: {', '.join(_GROUP_TITLES.get(group, group) for group in unranked)}.")
+        sentences.append(f"Not ranked: {'; '.join(_NOT_RANKED[group] for group in unranked)}.")
     if any(row.marked for row in table.rows):
-        sentences.append("†: ran on another device or in another precision than most rows.")
-    return sentences + list(table.notes)
+        sentences.append(f"{UNUSUAL}: ran on another device or in another precision than most rows.")
+    if any(column.same_as for column in table.columns):
+        sentences.append("=: the same label sets as another column, which shows the result.")
+    if any(row.plugin for row in table.rows) or any(column.plugin and "@" in column.id for column in table.columns):
+        sentences.append("@: first digits of the hash of the plugin's content.")
+    return sentences
+
+
+def _metric(table: Table) -> str:
+    seeds = sorted({len(row.seeds) for row in table.rows if row.scores}) or [0]
+    sentence = "Top-1 accuracy in percent"
+    sentence += f" on {table.images:,} test images" if table.images else ""
+    sentence += f", chance {100 / table.classes:.3g}" if table.classes else ""
+    if seeds[-1] > 1:
+        over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+        sentence += f"; ± standard deviation over {over} seeds"
+    return sentence + "."

@@ -1,6 +1,7 @@
 """One record in full, for the terminal (`sslbench show`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,24 +11,34 @@ from rich.text import Text
 from bench.filenames import settings_text
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import Column
-from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record
+from bench.records.record import NO_BUDGET, OWN_NETWORK, DataFacts, Identity, Measurement, Record
 from bench.reports import numbers
 from bench.reports.line_plot import draw
-from bench.reports.wide_table import PrintedColumn, wide_table
+from bench.reports.wide_table import PrintedColumn, text, wide_table
+
+DEEPEST = 4
+"""Deeper nested values are not shown."""
 
 
-def to_screen(record: Record, width: int) -> RenderableType:
-    """Return a record in full for a terminal of ``width`` columns."""
+def to_screen(record: Record, width: int, log: Path | None = None) -> RenderableType:
+    """Return a record in full for a terminal of ``width`` columns.
+
+    Args:
+        record: The record.
+        width: Width of the terminal in characters.
+        log: The log of the run, or None if there is none.
+    """
     identity = record.identity
     task = ", development task" if identity.task == "val" else ""
+    good = record.status == "ok"
     parts: list[RenderableType] = [
-        Text(f"{identity.method} on {identity.dataset}{task}, {_trained(identity)}, seed {identity.seed}", "bold"),
-        Text(
-            record.status + (f": {record.cause}" if record.cause else ""), "green" if record.status == "ok" else "red"
-        ),
-        Text(),
-        _facts(_identity(record)),
+        text(f"{identity.method} on {identity.dataset}{task}, {_trained(identity)}, seed {identity.seed}", "bold"),
+        text(record.status + (f": {record.cause}" if record.cause else ""), "green" if good else "red"),
     ]
+    if task:
+        parts.append(Text("Development task: measured on val, images of train that are kept for choices.", "dim"))
+    parts += [text(f"Note: {note}", "yellow") for note in record.notes]
+    parts += [Text(), _facts(_identity(record) | _log(record, log))]
     if record.protocols:
         parts += [Text(), Text("Protocols", "bold"), *_protocols(record, width)]
     losses = {name: values for name, values in record.curve.items() if name != "step"}
@@ -35,18 +46,28 @@ def to_screen(record: Record, width: int) -> RenderableType:
         title = "Pretraining loss" if name == "loss" else f"Pretraining, {name}"
         parts += [
             Text(),
-            Text(title, "bold"),
+            text(title, "bold"),
             Text(draw(record.curve.get("step", []), values, width, 8 if name == "loss" else 4)),
         ]
+    if record.recipe:
+        parts += [Text(), Text("Recipe and settings", "bold"), _facts(_shown(record.recipe))]
     parts += [
         Text(),
         Text("Cost", "bold"),
         _facts(_cost(record)),
         Text(),
         Text("Environment", "bold"),
-        _facts(_environment(record)),
+        _facts(_shown(record.environment)),
     ]
     return Group(*parts)
+
+
+def _log(record: Record, log: Path | None) -> dict[str, str]:
+    """Return where the log is, and after an error that its end has the traceback."""
+    if log is None:
+        return {}
+    failed = record.status in ("failed", "interrupted")
+    return {"log": f"{log}" + (" (its end has the traceback of the error)" if failed else "")}
 
 
 def _trained(identity: Identity) -> str:
@@ -60,7 +81,7 @@ def _facts(facts: dict[str, str]) -> RichTable:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in facts.items():
-        grid.add_row(name, Text(value))
+        grid.add_row(text(name), text(value))
     return grid
 
 
@@ -74,11 +95,26 @@ def _identity(record: Record) -> dict[str, str]:
         "training": f"{identity.epochs} epochs, batch {identity.batch}" if identity.epochs else "elsewhere",
         "data": (f"{record.classes} classes, " if record.classes else "") + f"fingerprint {identity.fingerprint}",
     }
+    if record.data is not None:
+        facts["images"] = _images(record.data)
+    if record.group is not None:
+        facts["group"] = record.group + ("" if record.group == "methods" else " (not ranked)")
+    if identity.plugin:
+        facts["plugin"] = f"content {identity.plugin}"
+    if contents := {name: m.plugin for name, m in record.protocols.items() if m.plugin}:
+        facts["protocols of plugins"] = ", ".join(f"{name}: content {plugin}" for name, plugin in contents.items())
     return facts | ({"changed": settings_text(identity.settings)} if identity.settings else {})
 
 
+def _images(data: DataFacts) -> str:
+    parts = [f"train {data.train:,} (val {data.val:,} of them)", f"test {data.test:,}"]
+    parts += [f"unlabelled {data.unlabelled:,}"] if data.unlabelled else []
+    parts += [f"{data.duplicates:,} of test also in train (equal pixels)"] if data.duplicates else []
+    return ", ".join(parts)
+
+
 def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
-    columns = [Column(name, "top1" in m.metrics) for name, m in record.protocols.items()]
+    columns = [Column(name, "top1" in m.metrics, plugin=m.plugin) for name, m in record.protocols.items()]
     scored = build_row([record], columns).scores
     labelled = [c for c in columns if c.percent and c.id in scored]
     if labelled:
@@ -100,6 +136,9 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
                     numbers.NONE if v is None else f"{v:.3f}" if name == "nll" else f"{v:.2f}" for v in values
                 )
                 printed.append(PrintedColumn(heading, shown))
+        if any(m.largest_class is not None for m in measured):
+            shares = (numbers.NONE if m.largest_class is None else f"{100 * m.largest_class:.1f}" for m in measured)
+            printed.append(PrintedColumn("largest\nclass", _texts(shares)))
         printed.append(PrintedColumn("train\nacc.", _texts(_train_accuracy(m) for m in measured)))
         printed.append(PrintedColumn("s", _texts(f"{m.seconds:.1f}" for m in measured)))
         yield from wide_table([PrintedColumn("protocol", _texts(c.id for c in labelled))], [printed], width)
@@ -119,7 +158,7 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
 
 
 def _texts(entries: Iterator[str]) -> tuple[Text, ...]:
-    return tuple(Text(entry) for entry in entries)
+    return tuple(text(entry) for entry in entries)
 
 
 def _interval(interval: tuple[float, float] | None) -> str:
@@ -131,11 +170,13 @@ def _train_accuracy(measurement: Measurement) -> str:
     return f"{100 * sum(values) / len(values):.1f}" if values else numbers.NONE
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, depth: int = 0) -> str:
+    if depth == DEEPEST and isinstance(value, dict | list):
+        return "…"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_short(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key}: {_short(entry, depth + 1)}" for key, entry in value.items()) or "none"
     if isinstance(value, list):
-        return ", ".join(map(_short, value)) or "none"
+        return ", ".join(_short(entry, depth + 1) for entry in value) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -145,8 +186,8 @@ def _cost(record: Record) -> dict[str, str]:
     return facts | {"evaluate s": numbers.NONE if evaluate is None else f"{evaluate:,.0f}"}
 
 
-def _environment(record: Record) -> dict[str, str]:
+def _shown(values: Mapping[str, Any]) -> dict[str, str]:
     return {
-        name: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else _short(value)
-        for name, value in record.environment.items()
+        name: ", ".join(f"{k} {_short(v)}" for k, v in value.items()) if isinstance(value, dict) else _short(value)
+        for name, value in values.items()
     }

@@ -1,17 +1,36 @@
-"""Tables wider than the terminal: columns that do not fit continue in blocks below, each with the row names."""
+"""Text for the terminal, and tables wider than it: columns that do not fit continue in blocks below, each with the row names."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from bench.printable import printable
 
 PADDING = 1
 GAP = PADDING + 1
 """Characters between two columns: the padding and the box's invisible divider."""
 LONGEST_NAME = 30
 """Longer row names are wrapped."""
+
+
+def text(content: str, style: str = "") -> Text:
+    """Return a text for the terminal: one line of visible characters, without markup."""
+    return Text(printable(content), style)
+
+
+def name_text(name: str, style: str = "") -> Text:
+    """Return the name of a row, with line breaks after commas and before brackets if it is longer than ``LONGEST_NAME``."""
+    lines = [""]
+    for part in re.findall(r" ?[^, ]+,?|[, ]", printable(name)):
+        if lines[-1] and len(lines[-1]) + len(part) > LONGEST_NAME:
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return Text("\n".join(lines), style)
 
 
 @dataclass(frozen=True)
@@ -24,7 +43,8 @@ class PrintedColumn:
     @property
     def width(self) -> int:
         """Width in characters."""
-        return max([len(line) for line in self.heading.split("\n")] + [entry.cell_len for entry in self.entries])
+        lines = [line for entry in self.entries for line in entry.split()]
+        return max([cell_len(line) for line in self.heading.split("\n")] + [line.cell_len for line in lines])
 
 
 def wide_table(
@@ -71,7 +91,7 @@ def _rich_table(
     columns = [*row_names, *block]
     for index, column in enumerate(columns):
         table.add_column(
-            column.heading,
+            Text(column.heading),
             justify="right" if index else "left",
             vertical="bottom",
             no_wrap=index > 0,

@@ -1,40 +1,54 @@
 """A study's report for the terminal, as markdown and as JSON."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bench.printable import markdown, printable
 from bench.reports.numbers import NONE
 from bench.reports.wide_table import PrintedColumn, wide_table
 from bench.studies.conclusions import NAMES
 from bench.studies.manifest import Picture
-from bench.studies.study import Metric
+from bench.studies.study import Metric, Study
 from bench.studies.table import METRICS, Report, Row, Score
 
+LONGEST_LINE = 10_000
+"""Largest number of characters of a text that is shown whole."""
 NOTES_TITLE = "Differences from the published setup, and notes"
 
 
 def screen(report: Report, width: int, pictures: Sequence[Picture] = (), folder: str = "") -> RenderableType:
     """Return the report for a terminal of ``width`` columns."""
-    left = [PrintedColumn("system", tuple(Text(row.name, "red" if _is_bad(row) else "") for row in report.rows))]
+    left = [PrintedColumn("system", tuple(_text(row.name, "red" if _is_bad(row) else "") for row in report.rows))]
     cells = _cells(report)
     columns = [
-        [PrintedColumn(heading, tuple(Text(row[number]) for row in cells))]
+        [PrintedColumn(heading, tuple(_text(row[number]) for row in cells))]
         for number, heading in enumerate(_headings(report))
     ]
-    parts: list[RenderableType] = [Text(report.study.title, "bold"), Text(report.measured_on, "dim")]
+    parts: list[RenderableType] = [_text(report.study.title, "bold"), _text(source_line(report.study), "dim")]
+    parts.append(_text(report.measured_on, "dim"))
     parts += wide_table(left, [[column[0] for column in columns]], width)
-    parts += [Text(line, "dim") for line in _legend(report)]
+    parts += [_text(line, "dim") for line in _legend(report)]
     parts.append(Text("\nConclusion", "bold"))
-    parts += [Text(finding.sentence) for finding in report.findings]
+    parts += [_text(finding.sentence) for finding in report.findings]
     parts += [Text(f"\n{NOTES_TITLE}", "bold")] if report.notes else []
-    parts += [Text(note, "dim") for note in report.notes]
+    parts += [_text(note, "dim") for note in report.notes]
     if pictures:
-        parts.append(Text(f"\nFigures in {folder}: {', '.join(picture.file for picture in pictures)}", "dim"))
+        parts.append(Text())
+        parts.append(_text(f"Figures in {folder}: {', '.join(picture.file for picture in pictures)}", "dim"))
     return Group(*parts)
+
+
+def source_line(study: Study) -> str:
+    """Return where the published scores come from."""
+    return f"Source: {study.source}" if study.source else "Source: not known"
+
+
+def _text(line: str, style: str = "") -> Text:
+    return Text(printable(line, LONGEST_LINE), style)
 
 
 def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
@@ -42,7 +56,7 @@ def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
     study = report.study
     headings = ["system", *(heading.replace("\n", " ") for heading in _headings(report))]
     lines = [f"# {_escaped(study.title)}", ""]
-    lines += [_escaped(study.published) + (f" Source: {study.source}." if study.source else ""), ""]
+    lines += [_escaped(study.published), "", _escaped(source_line(study)), ""]
     lines += [f"Measured on {_escaped(report.measured_on)}.", ""]
     lines += [_line(headings), _line([":--"] + ["--:"] * (len(headings) - 1))]
     for row, entries in zip(report.rows, _cells(report), strict=True):
@@ -53,7 +67,7 @@ def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
     lines += [f"- {_escaped(note)}" for note in report.notes]
     for picture in pictures:
         title = picture.caption.partition(". ")[0]
-        lines += ["", f"![{_escaped(title)}]({picture.file})", "", _escaped(picture.caption)]
+        lines += ["", f"![{_escaped(title)}]({quote(picture.file)})", "", _escaped(picture.caption)]
     return "\n".join(lines) + "\n"
 
 
@@ -191,4 +205,4 @@ def _line(entries: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|*_<`\\])", r"\\\1", text)
+    return markdown(text)

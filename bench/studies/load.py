@@ -1,5 +1,6 @@
 """Read and check the TOML file of a study. A mistake in it is reported in one line that says where it is."""
 
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -10,14 +11,23 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.locate import expanded
 from bench.errors import SslbenchError, nearest, unknown
 from bench.studies.study import Study, System
 from protocols.catalogue import resolve
-from protocols.parts.variants import variant_id
+from protocols.variants import variant_id
 
 FOLDER = Path(__file__).parent
 KEYS = {"systems": "system", "comparisons": "comparison", "figures": "figure", "other_published": "beside"}
 """Fields of ``Study`` that have another name in the file: ``[[system]]`` is one entry of ``systems``."""
+LARGEST_FILE = 1_000_000
+"""Largest number of bytes of a study's file."""
+LONGEST_TEXT = 10_000
+"""Largest number of characters of a text in it."""
+LARGEST_NUMBER = 2**53
+MOST_SEEDS = 10_000
+MOST_VARIANTS = 1_000
+"""Largest number of combinations of a search."""
 
 
 def names() -> list[str]:
@@ -31,7 +41,7 @@ def find(study: str) -> Study:
     Raises:
         SslbenchError: There is no such study, or its file has a mistake.
     """
-    path = Path(study)
+    path = expanded(Path(study))
     if path.suffix != ".toml":
         if study not in names():
             raise unknown("study", study, names(), "or the path of a .toml file; `sslbench list studies` lists them")
@@ -46,12 +56,15 @@ def read(path: Path) -> Study:
         SslbenchError: The file cannot be read, or an entry is missing, unknown or of the wrong type.
     """
     where = f"study {path.name}"
+    if path.stem.startswith(".") or not path.stem.isprintable():
+        raise SslbenchError(f"{where}: results are stored under the file's name: rename it, for example to mine.toml")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(_text_of(path))
     except OSError as error:
         raise SslbenchError(f"study {path}: cannot be read ({error.strerror}); check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SslbenchError(f"{where}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error) if isinstance(error, ValueError) else "its entries are nested too deeply"
+        raise SslbenchError(f"{where}: not valid TOML: {reason}") from None
     if "name" in table:
         raise SslbenchError(f"{where}: remove 'name'; a study is named after its file")
     study: Study = _build(Study, {"name": path.stem, **table}, where)
@@ -60,6 +73,17 @@ def read(path: Path) -> Study:
     except (SslbenchError, ValueError) as error:
         raise SslbenchError(f"{where}: {error}") from None
     return study
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a study's file, if it is a file and not too large."""
+    if path.exists() and not path.is_file():
+        raise SslbenchError(f"study {path}: is not a file")
+    with path.open("rb") as file:
+        content = file.read(LARGEST_FILE + 1)
+    if len(content) > LARGEST_FILE:
+        raise SslbenchError(f"study {path.name}: has more than {LARGEST_FILE:,} bytes; a study is a short text")
+    return content.decode("utf-8")
 
 
 def variants(study: Study, system_id: str) -> dict[str, dict[str, Any]]:
@@ -84,10 +108,10 @@ def _build(wanted: Any, value: Any, where: str) -> Any:
     if is_dataclass(wanted):
         return _build_dataclass(wanted, value, where)
     if wanted is Any:
-        return value
+        return _plain(value, where)
     if origin is Literal:
         if value not in inner:
-            raise SslbenchError(f"{where} is {value!r}: {_suggestion(value, inner)}")
+            raise SslbenchError(f"{where} is {_shown(value)}: {_suggestion(value, inner)}")
         return value
     if origin in (Union, types.UnionType):
         return _build(next(choice for choice in inner if choice is not type(None)), value, where)
@@ -99,17 +123,36 @@ def _build(wanted: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise SslbenchError(f"{where} must be a table")
         return {key: _build(inner[1], entry, f"{where}.{key}") for key, entry in value.items()}
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is not wanted:
+    if type(value) is not wanted and not (wanted is float and type(value) is int):
         expected = "text" if wanted is str else f"of type {wanted.__name__}"
-        raise SslbenchError(f"{where} is {value!r}: must be {expected}")
+        raise SslbenchError(f"{where} is {_shown(value)}: must be {expected}")
+    _plain(value, where)
+    return float(value) if wanted is float else value
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Return a text, number, truth value or flat list of these; anything else (a date, a table) is an error."""
+    if isinstance(value, list) and not any(isinstance(entry, list) for entry in value):
+        return [_plain(entry, f"{where} {number}") for number, entry in enumerate(value, 1)]
+    if not isinstance(value, str | int | float):
+        raise SslbenchError(f"{where} is {_shown(value)}: must be text, a number, true, false or a list of these")
+    if isinstance(value, str) and (len(value) > LONGEST_TEXT or "\0" in value):
+        raise SslbenchError(f"{where}: must be a text without null characters, of at most {LONGEST_TEXT:,} characters")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SslbenchError(f"{where} is {value!r}: must be finite")
+    if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+        raise SslbenchError(f"{where}: the number is too large")
     return value
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; a table or a list, which may be deeply nested, only by its kind."""
+    return "a table" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
 
 
 def _suggestion(value: Any, choices: tuple[str, ...]) -> str:
     """Return the end of an error message: the nearest choice, or all choices if none is near."""
-    close = nearest(str(value), choices)
+    close = nearest(_shown(value) if isinstance(value, dict | list) else str(value), choices)
     return f"did you mean {close!r}?" if close else f"must be one of {', '.join(choices)}"
 
 
@@ -134,8 +177,7 @@ def _build_dataclass(wanted: Any, value: Any, where: str) -> Any:
 def _check(study: Study) -> None:
     """Check that the entries of a study fit together and that every name in them exists."""
     datasets.epochs(study.dataset, study.budget)
-    if study.seeds < 1:
-        raise SslbenchError("seeds must be 1 or more")
+    _check_range("seeds", study.seeds, 1, MOST_SEEDS)
     if not study.systems:
         raise SslbenchError("there is no [[system]]")
     ids = [system.id for system in study.systems]
@@ -154,7 +196,12 @@ def _check(study: Study) -> None:
         datasets.resolve(study.fallback.dataset)
         for protocol in study.fallback.protocols.values():
             resolve(protocol)
+    for published in study.other_published:
+        _check_range(f"{published.name}: top1", published.top1, 0, 100)
+        _check_range(f"{published.name}: top5", published.top5, 0, 100)
     if study.search is not None:
+        if math.prod(len(values) for values in study.search.grid.values()) > MOST_VARIANTS:
+            raise SslbenchError(f"the grid of the search has more than {MOST_VARIANTS:,} combinations")
         for searched in study.search.systems:
             _check_id(searched.system, ids)
             if set(searched.constants) != set(study.search.grid):
@@ -171,11 +218,18 @@ def _check_system(study: Study, system: System) -> None:
     resolve(system.protocol)
     if system.share is not None and not 0 < system.share <= 1:
         raise SslbenchError(f"system {system.id}: share {system.share} must be above 0 and at most 1")
-    if system.seeds is not None and system.seeds < 1:
-        raise SslbenchError(f"system {system.id}: seeds must be 1 or more")
-    for metric in system.published:
+    _check_range(f"system {system.id}: seeds", system.seeds, 1, MOST_SEEDS)
+    _check_range(f"system {system.id}: batch", system.batch, 2, LARGEST_NUMBER)
+    _check_range(f"system {system.id}: snapshots", system.snapshots, 1, LARGEST_NUMBER)
+    for metric, score in system.published.items():
         if metric not in ("top1", "top5"):
             raise SslbenchError(f"system {system.id}: published.{metric} is not a metric; write top1 or top5")
+        _check_range(f"system {system.id}: published.{metric}", score, 0, 100)
+
+
+def _check_range(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:
+        raise SslbenchError(f"{name} must be {least:,} or more, and at most {most:,}")
 
 
 def _check_id(id: str, ids: list[str]) -> None:

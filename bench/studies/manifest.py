@@ -8,10 +8,12 @@ from typing import Any
 
 from bench.errors import SslbenchError
 from bench.records.record import Record
-from bench.records.store import Problem, read_record
+from bench.records.store import Problem, Store
 from bench.studies.results import SearchResult, StudyResults, SystemResult
 
 SCHEMA_VERSION = 1
+LARGEST_FILE = 10_000_000
+"""Largest number of bytes of a ``study.json``."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def read(results: Path, name: str) -> tuple[StudyRuns, list[Picture]]:
     """
     path = folder_of(results, name) / "study.json"
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= LARGEST_FILE):
+            raise SslbenchError(f"{path}: is not a file of at most {LARGEST_FILE:,} bytes; run the study again")
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] != SCHEMA_VERSION:
             raise SslbenchError(f"{path}: is of another version; `sslbench study {name}` writes it again")
@@ -98,7 +102,7 @@ def read(results: Path, name: str) -> tuple[StudyRuns, list[Picture]]:
         raise SslbenchError(
             f"study {name} has no results in {results}; run it with `sslbench study {name} --results {results}`"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SslbenchError(f"{path}: cannot be read ({type(error).__name__}: {error}); run the study again") from None
 
 
@@ -113,9 +117,19 @@ def load_results(results: Path, runs: StudyRuns) -> StudyResults:
 
 def records_of(results: Path, row: SystemRecords) -> list[Record]:
     """Return the records of a row that can be read."""
-    found = [read_record(results / path) for path in row.records]
+    store = Store(results)
+    found = [store.read_file(results / path) for path in row.records]
     return [record for record in found if record is not None and not isinstance(record, Problem)]
 
 
 def _system_records(table: Mapping[str, Any]) -> dict[str, SystemRecords]:
-    return {id: SystemRecords(row["protocol"], tuple(row["records"])) for id, row in table.items()}
+    return {
+        str(id): SystemRecords(str(row["protocol"]), tuple(map(_inside, row["records"]))) for id, row in table.items()
+    }
+
+
+def _inside(path: str) -> str:
+    """Return a record's path if it stays within the results folder."""
+    if Path(path).is_absolute() or ".." in Path(path).parts:
+        raise ValueError(f"{path} is outside of the results folder")
+    return path

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 
+# Titles and names are text from files: a dollar sign in them starts no formula.
+matplotlib.rcParams["text.parse_math"] = False
+
 DPI = 110
 SMALLEST_SNAPSHOT = 10
 """Fewest images of a snapshot for which PCA and t-SNE are drawn."""

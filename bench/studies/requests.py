@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data import catalogue as datasets
-from bench.data.locate import available, roots
+from bench.data.locate import available, expanded, roots
 from bench.errors import SslbenchError
 from bench.planning.request import Request
 from bench.records.record import TaskName
@@ -62,7 +62,7 @@ def _locate_folder(dataset: str, data_root: Path | None) -> str:
     """Return the name of a data set; the path of a ``folder:`` is searched here and in the data folders."""
     if not dataset.startswith(datasets.FOLDER):
         return dataset
-    path = Path(dataset.removeprefix(datasets.FOLDER)).expanduser()
+    path = expanded(Path(dataset.removeprefix(datasets.FOLDER)))
     for candidate in [path, *(root / path for root in roots(data_root))]:
         if candidate.exists():
             return f"{datasets.FOLDER}{candidate}"

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from bench.atomic import write_text
 from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
-from bench.execution.session import Performed, perform
+from bench.execution.session import Performed, perform, prepare
+from bench.execution.time_left import duration
 from bench.planning.request import check_names
+from bench.printable import printable
 from bench.records.record import Identity, TaskName
 from bench.records.store import Store
-from bench.studies.formats import screen, to_markdown, to_table
+from bench.studies.formats import screen, source_line, to_markdown, to_table
 from bench.studies.load import find, variants
 from bench.studies.manifest import StudyRuns, SystemRecords, folder_of, load_results, to_json
+from bench.studies.outlook import Outlook, outlook_of, trials_of
 from bench.studies.requests import Pretraining, StudyOptions, apply_options, pretrainings_of, requests
 from bench.studies.results import SearchResult, best_protocol, mean_score
 from bench.studies.study import Study
@@ -51,14 +54,14 @@ def run_study(
     adapted, fallback = apply_options(study, changes, data_root)
     for pretraining, request in zip(pretrainings_of(adapted), requests(adapted), strict=True):
         check_names(request, pretraining.run_options(adapted, options, "test"))
-    console.print(f"[bold]{study.title}[/bold]", highlight=False)
-    if fallback and study.fallback is not None:
-        console.print(study.fallback.reason, markup=False, highlight=False, soft_wrap=True)
+    prepare(options, dry_run=dry_run)
+    _announce(adapted, fallback, outlook_of(adapted, options, force=changes.force, dry_run=dry_run), console)
     failed: list[Identity] = []
 
     def run(pretraining: Pretraining, task: TaskName, protocols: Iterable[str], seeds: int) -> Performed:
         request = pretraining.request(adapted, protocols, seeds, force=changes.force)
-        performed = perform(request, pretraining.run_options(adapted, options, task), console, dry_run=dry_run)
+        options_of_run = pretraining.run_options(adapted, options, task)
+        performed = perform(request, options_of_run, console, dry_run=dry_run, in_study=True)
         failed.extend(performed.failed)
         return performed
 
@@ -69,12 +72,28 @@ def run_study(
     return failed
 
 
+def _announce(study: Study, fallback: bool, outlook: Outlook, console: "Console") -> None:
+    """Print what the study is, where its published scores come from, and what it will take."""
+    lines = [source_line(study)]
+    if fallback and study.fallback is not None:
+        lines.append(study.fallback.reason)
+    lines += [f"  {line}" for line in (*outlook.dataset, *outlook.lines)]
+    if outlook.seconds:
+        source = "earlier records" if outlook.from_records else "earlier records where there are some, else by a rule"
+        lines.append(f"  about {duration(outlook.seconds)} for the whole study (an estimate, from {source})")
+    console.print(printable(study.title), style="bold", markup=False, highlight=False, soft_wrap=True)
+    for line in lines:
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
 def write_study(study: Study, runs: StudyRuns, results: Path, dataset: DatasetSpec, console: "Console") -> None:
     """Draw a study's figures, write its table, and show it."""
     from bench.studies.plots import draw_all
 
     folder = folder_of(results, study.name)
-    pictures = draw_all(study, runs, results, dataset, lambda line: console.print(line, markup=False, highlight=False))
+    pictures = draw_all(
+        study, runs, results, dataset, lambda line: console.print(printable(line), markup=False, highlight=False)
+    )
     report = build_report(study, load_results(results, runs))
     write_text(folder / "study.md", to_markdown(report, pictures))
     write_text(folder / "study.json", to_json(runs, pictures, to_table(report)))
@@ -93,8 +112,7 @@ def _run_all(study: Study, fallback: bool, store: Store, run: RunPretraining, dr
     for pretraining in pretrainings_of(study):
         own = {system.id: system.protocol for system in pretraining.systems}
         candidates = {id: variants(study, id) for id in own if id in ids_to_search}
-        trials = [own[id] for id in own if id in with_curves]
-        trials += [protocol for points in candidates.values() for protocol in points]
+        trials = trials_of(study, pretraining)
         chosen: dict[str, str] = {}
         if trials:
             performed = run(pretraining, "val", trials, 1)

@@ -61,8 +61,8 @@ class Queue(nn.Module):
 
 
 def queue_length(published: int, traits: Traits) -> int:
-    """Return the published length, but at most a quarter of ``train``: older keys of an image are not negatives."""
-    return max(1, min(published, traits.train // 4))
+    """Return the published length, but at most a quarter of the pretraining images: older keys of an image are not negatives."""
+    return max(1, min(published, traits.images // 4))
 
 
 class QueueLoss(NTXentLoss):  # type: ignore[misc]

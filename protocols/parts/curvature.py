@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import BLOCK
 from protocols.parts.subsets import SEED
 
@@ -35,8 +36,10 @@ class Curvature:
         hessian: The last estimate (its lower triangle), or None.
     """
 
-    def __init__(self, inputs: Float[Tensor, "n inputs"], classes: int) -> None:
-        self.inputs, self.classes = inputs, classes
+    def __init__(
+        self, inputs: Float[Tensor, "n inputs"], classes: int, check_stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self.inputs, self.classes, self.check_stop = inputs, classes, check_stop
         count, self.rows = inputs.shape
         self.full = self.rows * classes <= LARGEST_HESSIAN
         size = self.rows * classes if self.full else self.rows
@@ -56,7 +59,9 @@ class Curvature:
         sample, weights = self._sample(point)
         shares = weights / len(self.inputs)
         if not self.full:
-            self.hessian = (sample * shares[:, None]).T @ sample / self.classes
+            self.hessian = interruptible(
+                lambda: (sample * shares[:, None]).T @ sample / self.classes, self.check_stop, sample.numel()
+            )
             return
         blocks = sample.new_zeros(self.classes, self.rows, self.classes, self.rows)
         point32 = point.float()
@@ -65,6 +70,7 @@ class Curvature:
             weighted = probabilities.T[:, :, None] * images
             # The factorisation reads only the lower triangle.
             for c in range(self.classes):
+                self.check_stop()
                 own = weighted[c] * share[:, None]
                 blocks[c, :, c, :].addmm_(own.T, images - weighted[c])
                 for other in range(c):
@@ -95,7 +101,8 @@ class Curvature:
         columns = 1 if self.full else classes
         ridge = self.hessian.new_full((rows,), penalty)
         ridge[-1] = 0.0
-        lower = _factor(self.hessian, ridge.repeat(len(self.hessian) // rows))
+        hessian, ridges = self.hessian, ridge.repeat(len(self.hessian) // rows)
+        lower = interruptible(lambda: _factor(hessian, ridges), self.check_stop, hessian.numel())
 
         def forward(offset: Tensor) -> Tensor:
             flat = offset.float().view(columns, -1).T

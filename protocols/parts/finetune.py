@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from protocols.base import Augmentation, Images, Task
+from protocols.base import Augmentation, Images, NotFinite, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.heads import Classifier
 from protocols.parts.training import Training
@@ -57,7 +57,7 @@ def train(
         images: Labelled images on any device.
         targets: Their labels on the task's device.
         training: Steps, learning rates, optimiser, augmentation.
-        task: Provides preparation and augmentation.
+        task: Provides preparation and augmentation; it is asked before every step whether to stop.
         generator: For the order of the images and the augmentation.
         extra: Returns a loss to add in a step, for example that of unlabelled images, or None.
         trail: If given, receives the predicted classes of the test images before the first step, at 19 evenly spaced later steps and
@@ -86,6 +86,7 @@ def train(
     losses, hits = [], []
     watched_steps = {round(total * point / TRAIL_POINTS) for point in range(TRAIL_POINTS)}
     for number, (views, chosen) in enumerate(batches):
+        task.check_stop()
         progress = number / total
         if trail is not None and number in watched_steps:
             trail.append((number, classes_of(model, task)))
@@ -104,7 +105,7 @@ def train(
         trail.append((total, classes_of(model, task)))
     curves = {"loss": thinned(torch.stack(losses)), "accuracy": thinned(torch.stack(hits))}
     if not math.isfinite(curves["loss"][-1]):
-        raise ValueError(
+        raise NotFinite(
             "fine-tuning diverged: its loss is not finite; check the encoder's features and the learning rates"
         )
     return curves
@@ -134,6 +135,7 @@ def augmented_batches(
     images = images.to(task.device)
     chunk = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
     for part in torch.split(indices, chunk):
+        task.check_stop()
         (views,) = task.augment(images[part], kind, generator)
         yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
 
@@ -150,7 +152,10 @@ def log_probabilities(model: Classifier, images: Images, task: Task, batch: int 
     batch = images_at_once(batch, images, task)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    parts = [torch.log_softmax(model(task.prepare(part)).float(), dim=1) for part in torch.split(images, batch)]
+    parts = []
+    for part in torch.split(images, batch):
+        task.check_stop()
+        parts.append(torch.log_softmax(model(task.prepare(part)).float(), dim=1))
     for module, mode in modes:
         module.training = mode
     return torch.cat(parts).cpu()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from protocols.base import Task
+from protocols.base import NotFinite, Task
 
 SMALLEST_DEVIATION = 1e-6
 """Dimensions with a smaller standard deviation are dropped."""
@@ -61,7 +61,7 @@ class Standardisation:
         for block in torch.split(features, BLOCK, dim=1):
             exact = block.double()
             if not torch.isfinite(exact).all():
-                raise ValueError("features contain values that are not finite; the encoder has diverged")
+                raise NotFinite("features contain values that are not finite; the encoder has diverged")
             blocks.append(torch.std_mean(exact, dim=0, correction=0))
         deviation, mean = (torch.cat(parts) for parts in zip(*blocks, strict=True))
         kept = (deviation >= SMALLEST_DEVIATION).nonzero().flatten()

@@ -1,6 +1,7 @@
 """Multinomial logistic regression, solved to a given gradient norm: the solver of ``linear`` and ``lowshot-…-frozen``."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from protocols.parts.curvature import Curvature
+from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import BLOCK
 
 MEMORY = 20
@@ -86,26 +88,33 @@ class LogisticRegression:
     L-BFGS with the Hessian estimate of ``Curvature`` as preconditioner; one estimate serves every λ until 20 steps are not enough, then it
     is renewed. With more dimensions than images, the search stays in the span of the images. Objective and tolerance are those of the
     original coordinates: all this changes the number of steps, not the solution.
+
+    Args:
+        features: The features, float32 or float64.
+        labels: Their classes, from 0 to ``classes`` − 1.
+        classes: Number of classes.
+        tolerance: Largest absolute entry of the gradient at the solution.
+        check_stop: Called for every evaluation of the objective and during long factorisations; may raise to give up.
     """
 
     def __init__(
-        self, features: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], classes: int, *, tolerance: float
+        self,
+        features: Float[Tensor, "n dim"],
+        labels: Int[Tensor, " n"],
+        classes: int,
+        *,
+        tolerance: float,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        exact = features.double()
         self.tolerance = tolerance
         self.classes = classes
-        # The bias is not penalised, so centring changes only the conditioning.
-        self.centre = exact.mean(dim=0)
-        count, self.dim = exact.shape
-        self.span = Span(exact, self.centre) if self.dim > count else None
-        inner = self.dim if self.span is None else self.span.inputs.shape[1]
-        self.inputs = exact.new_ones(count, inner + 1)
-        if self.span is None:
-            torch.sub(exact, self.centre, out=self.inputs[:, :-1])
-        else:
-            self.inputs[:, :-1] = self.span.inputs
-        self.labels = labels.to(exact.device)[None]
-        self.curvature = Curvature(self.inputs, classes)
+        self.check_stop = check_stop
+        self.dim = features.shape[1]
+        self.labels = labels.to(features.device)[None]
+        self.centre, self.span, self.inputs = interruptible(
+            lambda: _conditioned(features.double()), check_stop, features.numel()
+        )
+        self.curvature = Curvature(self.inputs, classes, check_stop)
 
     def solve(self, penalty: float, start: Solution | None = None) -> Solution:
         """Find the minimum for one λ.
@@ -152,6 +161,7 @@ class LogisticRegression:
         self, point: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[float, Float[Tensor, "inputs classes"]]:
         """Return the objective and its gradient; the last row belongs to the bias."""
+        self.check_stop()
         # Classes first: faster by half for tall, thin matrices.
         logs = torch.log_softmax(point.T @ self.inputs.T, dim=0)
         chosen = logs.gather(0, self.labels)
@@ -203,6 +213,22 @@ class LogisticRegression:
             if self._finished(new_slope):
                 return point, step + 1
         return point, ROUND
+
+
+def _conditioned(
+    features: Float[Tensor, "n dim"],
+) -> tuple[Float[Tensor, " dim"], Span | None, Float[Tensor, "n inputs"]]:
+    """Return the centre of the features, their span if they have more dimensions than images, and the inputs of the solver."""
+    # The bias is not penalised, so centring changes only the conditioning.
+    centre = features.mean(dim=0)
+    count, dim = features.shape
+    span = Span(features, centre) if dim > count else None
+    inputs = features.new_ones(count, (dim if span is None else span.inputs.shape[1]) + 1)
+    if span is None:
+        torch.sub(features, centre, out=inputs[:, :-1])
+    else:
+        inputs[:, :-1] = span.inputs
+    return centre, span, inputs
 
 
 def quasi_newton(slope: Float[Tensor, " n"], past: list[tuple[Tensor, Tensor]]) -> Float[Tensor, " n"]:

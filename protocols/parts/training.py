@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from protocols.ranges import Count, NotNegative, Whole
+
 
 @dataclass(frozen=True)
 class Training:
@@ -18,14 +20,18 @@ class Training:
         augmentation: Augmentation of every image in every step.
     """
 
-    steps: int
-    passes: int
-    batch: int
+    steps: Whole
+    passes: Whole
+    batch: Count
     # The name is fixed: the protocol ids in committed records contain it (training.trunk_rate).
-    trunk_rate: float
-    head_rate: float
+    trunk_rate: NotNegative
+    head_rate: NotNegative
     optimizer: Literal["sgd", "adamw"] = "sgd"
     augmentation: Literal["shift", "crop"] = "shift"
+
+    def __post_init__(self) -> None:
+        if self.steps == self.passes == 0:
+            raise ValueError("steps and passes are both 0: nothing would be trained; set one of them to at least 1")
 
     def steps_over(self, images: int) -> int:
         """Return the number of steps for ``images`` images: at least ``steps`` and at least ``passes`` passes."""

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
-from bench.data.decode import decode
+from bench.data.decode import decode as decode_file
 from bench.data.listing import listing
 from bench.data.raw import Pixels
 
@@ -15,6 +15,10 @@ def _encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, form, **options)
     return out.getvalue()
+
+
+def decode(data: bytes, size: int) -> Pixels:
+    return decode_file(data, size).pixels
 
 
 def _jpegs(shared_data: Path, count: int) -> list[bytes]:
@@ -94,7 +98,7 @@ def test_truncated_images_and_other_files_are_errors_of_one_line(shared_data: Pa
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_huge_and_very_narrow_images_are_refused() -> None:
-    with pytest.raises(ValueError, match="too many"):
+    with pytest.raises(ValueError, match="are more than 134,217,728"):
         decode(_encoded(Image.new("1", (20_000, 7_000))), 96)
     with pytest.raises(ValueError, match="too narrow"):
         decode(_encoded(Image.new("L", (5_000, 2))), 96)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.data import load
 from bench.data.dataset import Dataset
+from bench.data.describe import description
 from bench.data.layout import layout
 from bench.data.raw import Pixels
 from bench.errors import SslbenchError
@@ -56,11 +57,6 @@ def test_train_test_and_unlabelled_are_read_and_test_is_preferred_to_val(digit_f
     assert (dataset.traits.images, dataset.traits.train) == (12, 10)
 
 
-def test_class_may_be_named_train() -> None:
-    parts = layout([f"{name}/{at}.jpg" for name in ("bus", "plane", "train") for at in range(3)], "here")
-    assert parts.class_names == ["bus", "plane", "train"] and len(parts.train) == 9
-
-
 def test_single_folder_that_contains_all_others_is_skipped() -> None:
     parts = layout(
         ["data/set/train/a/1.jpg", "data/set/train/b/1.JPG", "data/set/val/a/2.png", "data/set/val/b/2.png"], "here"
@@ -89,16 +85,23 @@ def test_grey_images_in_many_blocks_keep_their_order(tmp_path: Path) -> None:
     assert ((every[:, 0, 3, 3] >= 100).long() == labels).all()
 
 
-def test_files_that_are_not_images_or_in_no_class_are_ignored_and_counted(
-    digit_folder: Folder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_files_left_out_are_counted_by_kind_with_and_without_decoding(digit_folder: Folder) -> None:
     root = digit_folder()
     (root / "README.txt").write_text("text")
     (root / "class-0/labels.csv").write_text("text")
     (root / "cover.png").write_bytes((root / "class-0/0.png").read_bytes())
-    dataset = _load(root)
-    assert len(dataset.train_labels) + len(dataset.test_labels) == 10
-    assert "ignored 3 files" in capsys.readouterr().err
+    (root / "class-1/Thumbs.db").write_bytes(b"index")
+    for _ in ("decoded", "from the cache"):
+        dataset = _load(root)
+        assert len(dataset.train_labels) + len(dataset.test_labels) == 10
+        assert dataset.left_out == {
+            "images in no class folder": 1,
+            ".txt files": 1,
+            ".csv files": 1,
+            "hidden or generated files and folders": 1,
+        }
+        assert "class-0 (4), class-1 (4)" in description(dataset)[0]
+        assert "image files of 8×8 pixels, resized to 8×8" in description(dataset)
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", None])

@@ -17,23 +17,24 @@ from bench.errors import SslbenchError
 IMAGES = np.arange(4 * 3 * 8 * 8, dtype=np.uint8).reshape(4, 3, 8, 8)
 
 
-def _build(target: IO[bytes]) -> None:
+def _build(target: IO[bytes]) -> list[str]:
     write_blocks(target, IMAGES.shape, [IMAGES[:3], IMAGES[3:]])
+    return ["a note"]
 
 
-def _must_not_run(target: IO[bytes]) -> None:
+def _must_not_run(target: IO[bytes]) -> list[str]:
     raise AssertionError("decoded a second time")
 
 
 def test_images_are_decoded_once_and_mapped(cache: Path) -> None:
-    assert (cached("here", _build) == IMAGES).all()
-    again = cached("here", _must_not_run)
-    assert (again == IMAGES).all() and isinstance(again, np.memmap)
+    assert (cached("here", _build)[0] == IMAGES).all()
+    again, notes = cached("here", _must_not_run)
+    assert (again == IMAGES).all() and isinstance(again, np.memmap) and notes == ["a note"]
 
 
 def test_writing_into_the_array_does_not_change_the_cache(cache: Path) -> None:
-    cached("here", _build)[:] = 0
-    assert (cached("here", _must_not_run) == IMAGES).all()
+    cached("here", _build)[0][:] = 0
+    assert (cached("here", _must_not_run)[0] == IMAGES).all()
 
 
 @pytest.mark.parametrize(
@@ -43,19 +44,19 @@ def test_corrupt_cache_is_built_again(cache: Path, damage: Callable[[bytes], byt
     cached("here", _build)
     (path,) = cache.rglob("*.npy")
     path.write_bytes(damage(path.read_bytes()))
-    assert (cached("here", _build) == IMAGES).all()
-    assert (cached("here", _must_not_run) == IMAGES).all()
+    assert (cached("here", _build)[0] == IMAGES).all()
+    assert (cached("here", _must_not_run)[0] == IMAGES).all()
 
 
 def test_interrupted_build_leaves_no_file(cache: Path) -> None:
-    def interrupted(target: IO[bytes]) -> None:
+    def interrupted(target: IO[bytes]) -> list[str]:
         target.write(b"half")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         cached("here", interrupted)
     assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
-    assert (cached("here", _build) == IMAGES).all()
+    assert (cached("here", _build)[0] == IMAGES).all()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL exists only on POSIX")
@@ -66,14 +67,14 @@ def test_cache_is_built_again_after_a_process_was_killed_while_decoding(cache: P
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     assert len(list(cache.rglob("*.tmp"))) == 1
-    assert (cached("here", _build) == IMAGES).all()
+    assert (cached("here", _build)[0] == IMAGES).all()
     assert not list(cache.rglob("*.tmp"))
 
 
 def test_full_disk_and_folder_that_cannot_be_created_are_errors_of_one_line(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(target: IO[bytes]) -> None:
+    def full(target: IO[bytes]) -> list[str]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(SslbenchError, match=r"No space left on device.*SSLBENCH_CACHE") as caught:

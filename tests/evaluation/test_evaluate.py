@@ -10,7 +10,8 @@ from bench.evaluation.features import calibrate_batch_norm, extract
 from bench.execution.encoder import build_method
 from bench.records.record import Identity
 from bench.views.prepare import prepare
-from protocols.base import Task
+from protocols import catalogue
+from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.catalogue import DEFAULT
 
 
@@ -106,3 +107,31 @@ def test_batch_norm_statistics_of_an_untrained_network_are_those_of_all_train_im
     maps = convolution(prepare(digits.train_images, encoder.input, torch.device("cpu")))
     assert torch.allclose(first.running_mean, maps.mean((0, 2, 3)), atol=1e-3)
     assert torch.allclose(first.running_var, maps.var((0, 2, 3)), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("answer", "label_free", "message"),
+    [
+        ({"scores": []}, False, "returns a dict; return Predictions"),
+        (Predictions(metrics={"mine": 1.0}), False, "returns no scores; return them, or declare label_free=True"),
+        (Predictions(), True, "is label-free and returns no metrics"),
+    ],
+)
+def test_a_protocol_that_returns_nothing_to_compare_is_named(digits, monkeypatch, answer, label_free, message):
+    class Mine(EvaluationProtocol):
+        def predict(self, task):
+            return answer
+
+    monkeypatch.setitem(
+        catalogue.ENTRIES, "mine", catalogue.Entry("mine", 1, "mine", "me", "mine", label_free=label_free)
+    )
+    monkeypatch.setattr(catalogue, "load", lambda entry: Mine())
+    with pytest.raises(ValueError, match=f"protocol 'mine'.*{message}"):
+        evaluation_of(digits).measure("mine")
+
+
+def test_a_measurement_holds_the_share_of_the_largest_class(digits):
+    labels = digits.test_labels.open()
+    measured = evaluation_of(digits).measure("knn")
+    assert measured.largest_class == labels.bincount().max().item() / len(labels)
+    assert evaluation_of(digits).measure("rankme").largest_class is None

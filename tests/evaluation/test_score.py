@@ -71,3 +71,42 @@ def test_top5_is_left_out_for_five_classes_or_fewer():
 def test_predictions_of_wrong_shape_or_not_finite_are_rejected(block):
     with pytest.raises(ValueError, match="predictions"):
         score(Predictions(scores=[block]), SealedLabels(torch.zeros(3, dtype=torch.int64)), 10)
+
+
+@pytest.mark.parametrize("name", ["top1", "top5", "mean_class", "nll"])
+@pytest.mark.parametrize("with_scores", [True, False])
+def test_a_measure_of_the_protocols_own_never_replaces_a_measured_one(name, with_scores):
+    blocks = [torch.zeros(3, 10)] if with_scores else []
+    sealed = SealedLabels(torch.zeros(3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=f"named '{name}', which is measured on the test labels"):
+        score(Predictions(scores=blocks, metrics={name: 0.999}), sealed, 10)
+    assert sealed.openings == 0
+
+
+@pytest.mark.parametrize("name", ["val_step", "val_accuracy"])
+def test_a_curve_of_the_protocols_own_never_replaces_the_validation_curve(name):
+    with pytest.raises(ValueError, match=f"curve named '{name}'"):
+        score(Predictions(scores=[torch.zeros(3, 10)], curves={name: [1.0]}), SealedLabels(torch.tensor([0, 1, 2])), 10)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.9", True, None, torch.tensor(0.5)])
+def test_a_measure_that_is_no_finite_number_is_refused(value):
+    with pytest.raises(ValueError, match="the protocol's measure 'mine' is"):
+        score(Predictions(metrics={"mine": value}), SealedLabels(torch.zeros(3, dtype=torch.int64)), 2)
+
+
+def test_another_measure_of_the_protocols_own_is_kept_beside_the_measured_ones():
+    found = score(
+        Predictions(scores=[torch.zeros(3, 10)], metrics={"mine": 0.5}), SealedLabels(torch.zeros(3).long()), 10
+    )
+    assert found.metrics["mine"] == 0.5
+    assert found.metrics["top1"] == 1.0
+
+
+def test_the_largest_class_is_the_accuracy_of_a_constant_answer():
+    labels = torch.tensor([2, 0, 2, 1, 2])
+    constant = torch.zeros(5, 3)
+    constant[:, 2] = 1.0
+    found = score(Predictions(scores=[constant]), SealedLabels(labels), 3)
+    assert found.largest_class == found.metrics["top1"] == 3 / 5
+    assert score(Predictions(metrics={"rankme": 2.0}), SealedLabels(labels), 3).largest_class is None

@@ -63,7 +63,7 @@ def test_shuffled_training_labels_give_chance(evaluation, name, monkeypatch):
     for shuffle in range(SHUFFLES):
         order = torch.randperm(len(data.train_labels), generator=torch.Generator().manual_seed(shuffle))
         shuffled = replace(data, train_labels=data.train_labels[order])
-        repeated = Evaluation(evaluation.encoder, shuffled, evaluation.backbone, seed=0)
+        repeated = Evaluation(evaluation.encoder, shuffled, evaluation.network.backbone, seed=0)
         # Features do not depend on labels, so they are extracted only once.
         repeated.features = evaluation.features
         found.append(repeated.measure(name).metrics["top1"])

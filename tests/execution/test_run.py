@@ -1,14 +1,11 @@
 """One run in the test's process: what it does with files that it cannot use."""
 
-import pytest
-from support.in_process import context_of, options_of, perform
+from support.in_process import context_of, options_of
 
 from bench import HARNESS_VERSION
 from bench.data import load
-from bench.errors import StorageError
 from bench.execution.run import execute
 from bench.planning.plan import Wanted, plan
-from bench.records import checkpoints
 from bench.records.record import Identity
 from bench.records.store import Store
 
@@ -31,15 +28,3 @@ def test_an_unknown_file_with_the_record_s_name_is_renamed_and_reported(tmp_path
     assert str(path) in line
     assert line.endswith("seed-0.json.kept-1")
     assert (path.parent / "seed-0.json.kept-1").read_text() == "not mine"
-
-
-def test_a_stored_encoder_of_another_file_format_is_a_one_line_error(tmp_path, monkeypatch):
-    store = Store(tmp_path)
-    monkeypatch.setattr(checkpoints, "FORM", checkpoints.FORM - 1)
-    record = perform(store, "random_init", budget="smoke")
-    monkeypatch.undo()
-    with pytest.raises(
-        StorageError, match=r"seed-0\.safetensors: was written by another version of sslbench; delete it"
-    ):
-        perform(store, "random_init", budget="smoke", protocols=("knn", "lowshot-1-frozen"))
-    assert store.read(record.identity) == record

@@ -1,5 +1,6 @@
 """Snapshots: the content of the file, and that taking them does not change the run."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,6 @@ import torch
 from support.in_process import perform, same, stopped
 
 from bench.data import load
-from bench.errors import StorageError
 from bench.evaluation.features import extract
 from bench.execution.encoder import build_method
 from bench.execution.snapshots import IMAGES, SnapshotFile
@@ -115,7 +115,7 @@ def identity_of(dataset):
     return Identity("digits", dataset.fingerprint, "test", "byol", 1, "resnet9_slim", 1, 1, "5ep", 5, 256, 0)
 
 
-def test_a_file_of_another_run_is_replaced_and_a_damaged_file_is_an_error(watched, digits, tmp_path):
+def test_a_file_of_another_run_is_replaced_and_a_damaged_file_is_set_aside(watched, digits, tmp_path):
     path = tmp_path / "seed-0.npz"
     shutil.copy(watched[0].snapshots_path(watched[1].identity), path)
     snapshots = SnapshotFile(path, 2, watched[1].identity, digits, CPU)
@@ -126,9 +126,12 @@ def test_a_file_of_another_run_is_replaced_and_a_damaged_file_is_an_error(watche
     other = SnapshotFile(path, 2, replace(watched[1].identity, seed=1), digits, CPU)
     other.begin(4)
     assert other.taken == {}
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(StorageError, match=r"snapshots \S+npz: cannot be read"):
-        snapshots.begin(4)
+    lines = []
+    for number, data in enumerate((path.read_bytes()[:500], b""), 1):
+        path.write_bytes(data)
+        SnapshotFile(path, 2, watched[1].identity, digits, CPU, lines.append).begin(4)
+        assert re.match(rf"snapshots \S+npz cannot be read .*: renamed to seed-0.npz.damaged-{number}; ", lines[-1])
+        assert not path.exists()
 
 
 def test_a_run_that_is_already_trained_reports_that_it_has_no_snapshots(tmp_path):

@@ -49,7 +49,7 @@ def test_only_rows_in_both_folders_are_counted_and_the_others_are_listed(
 ) -> None:
     found = compare(campaign({"simclr": 0.6, "moco": 0.2}), campaign({"simclr": 0.6, "byol": 0.1}), current)
     assert [row.label for row in found.rows] == ["simclr"]
-    assert ["moco" in found.only_first[0], "byol" in found.only_second[0]] == [True, True]
+    assert [found.only_first[0][1] == "moco", found.only_second[0][1] == "byol"] == [True, True]
 
 
 def test_a_run_that_fails_now_is_not_reproduced(campaign: Campaign, current: CurrentVersions) -> None:

@@ -10,7 +10,7 @@ from bench.leaderboard.significance import Answers, difference, holm, interval, 
 
 def answers(right: np.ndarray, label_sets: str | None = None) -> Answers:
     """Answers from bits [seeds, draws, images]."""
-    return Answers(right.mean(0), right.mean(1), label_sets)
+    return Answers(right.mean(0), right.mean(1), label_sets, int(right.sum()), right.size)
 
 
 def world(

@@ -73,23 +73,23 @@ def test_swav_prototypes_are_frozen_at_the_start_and_then_learn() -> None:
     assert (method.prototypes.heads[0].weight - before).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("progress", [0.0, 0.5])
+@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
 def test_the_loss_of_swav_is_the_swapped_prediction_of_the_paper(progress: float) -> None:
-    """Equation 2 with the codes of section 3.1: three Sinkhorn iterations over rows and columns; later with the queue."""
+    """Equation 2 with the codes of section 3.1: three Sinkhorn iterations over the images of this batch only."""
     method = swav().eval()
+    train(method, 0, 2)
     batch = batch_of()
     embeddings = [normalize(method.projection(method.backbone(view)), dim=1) for view in batch.views]
     prototypes = method.prototypes.heads[0].weight
-    queues = [method.first_queue.keys, method.second_queue.keys] if progress else [embeddings[0][:0]] * 2
     cosines, codes = [], []
-    for embedding, queue in zip(embeddings, queues, strict=True):
-        scores = (torch.cat([embedding, queue]) @ prototypes.T).detach().double().numpy()
+    for embedding in embeddings:
+        scores = (embedding @ prototypes.T).detach().double().numpy()
         q = np.exp(scores / method.settings.epsilon).T
         for _ in range(3):
             q /= q.sum(axis=1, keepdims=True) * q.shape[0]
             q /= q.sum(axis=0, keepdims=True) * q.shape[1]
-        codes.append((q * q.shape[1]).T[:32])
-        logits = scores[:32] / 0.1
+        codes.append((q * q.shape[1]).T)
+        logits = scores / 0.1
         cosines.append(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
     expected = -((codes[0] * cosines[1]).sum(axis=1).mean() + (codes[1] * cosines[0]).sum(axis=1).mean()) / 2
     total = method(batch, progress).total
@@ -105,23 +105,36 @@ def test_the_codes_of_swav_carry_no_gradient() -> None:
     assert all(p.grad is None or p.grad.abs().max() < 1e-4 for p in method.parameters())
 
 
-@pytest.mark.parametrize(("images", "expected"), [(100, 64), (1437, 86), (50_000, 3000), (1_000_000, 3000)])
+@pytest.mark.parametrize(("images", "expected"), [(100, 64), (1437, 86), (8_000, 480), (50_000, 512), (1_000_000, 512)])
 def test_fewer_images_have_fewer_prototypes(images: int, expected: int) -> None:
     traits = Traits(1, 8, 10, (0.3,), (0.4,), False, images, images)
-    assert prototypes_for(traits, 3000) == expected
+    assert prototypes_for(traits, SwAVSettings().prototypes) == expected
 
 
 @pytest.mark.parametrize("make", [swav, smog])
-def test_losses_after_a_resume_are_equal_bit_for_bit_and_queues_change(make) -> None:  # type: ignore[no-untyped-def]
+def test_losses_after_a_resume_are_equal_bit_for_bit(make) -> None:  # type: ignore[no-untyped-def]
     method = make()
     train(method, 0, 4)
     state = copy.deepcopy(method.state_dict())
     again = make()
     again.load_state_dict(state)
     assert train(method, 4, 8) == train(again, 4, 8)
-    queues = {key for key in state if key.endswith("keys")}
-    assert queues
-    assert all(not torch.equal(state[key], method.state_dict()[key]) for key in queues)
+
+
+def test_the_bank_of_smog_changes_in_every_step() -> None:
+    method = smog()
+    before = method.bank.keys.clone()
+    train(method, 0, 1)
+    assert not torch.equal(method.bank.keys, before)
+
+
+@pytest.mark.parametrize("epsilon", [0.012, 1.0])
+def test_swav_is_finite_at_the_ends_of_epsilons_range(epsilon: float) -> None:
+    """An embedding that equals a prototype has the largest cosine."""
+    method = swav(epsilon=epsilon)
+    prototypes = method.prototypes.heads[0].weight.detach()[:8]
+    loss = method._loss(prototypes, prototypes)
+    assert torch.isfinite(loss)
 
 
 def test_a_group_moves_to_the_mean_of_its_embeddings_and_others_do_not_move() -> None:

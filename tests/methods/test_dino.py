@@ -235,6 +235,15 @@ def test_koleo_pushes_nearest_neighbours_apart() -> None:
     assert angles.grad[0] > 0 > angles.grad[1], "a step against the gradient separates the two nearest"
 
 
+@pytest.mark.parametrize(("progress", "temperature"), [(0.0, 0.04), (0.15, 0.055), (0.3, 0.07), (1.0, 0.07)])
+def test_the_teachers_temperature_of_dinov2_rises_for_30_of_100_epochs(progress: float, temperature: float) -> None:
+    method = built(DINOv2, DINOv2Settings())
+    used: list[float] = []
+    method.view_loss.register_forward_pre_hook(lambda _, inputs: used.append(inputs[2]))
+    method(batch_of(method), progress)
+    assert used == pytest.approx([temperature])
+
+
 def test_learning_rates_of_dinov2_are_lower_in_earlier_layers() -> None:
     method = built(DINOv2, DINOv2Settings())
     groups = method.parameter_groups()

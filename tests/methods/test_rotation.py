@@ -1,5 +1,7 @@
 """Rotation: every image in all four rotations, with the number of quarter turns as its label."""
 
+import dataclasses
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -7,6 +9,7 @@ from sklearn.datasets import load_digits
 from bench.backbones import build
 from methods.base import Batch
 from methods.rotation import Rotation, rotated
+from methods.supervised import Supervised
 from methods.traits import Traits
 
 TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1437, 1437)
@@ -28,3 +31,7 @@ def test_the_loss_is_the_cross_entropy_over_four_rotations() -> None:
     images = torch.from_numpy(load_digits().images[:8]).float()[:, None]
     loss = method(Batch([images], None, torch.arange(8), None, torch.Generator()), 0.0)
     torch.testing.assert_close(loss.total, torch.tensor(4.0).log())
+
+
+def test_rotation_has_the_optimiser_of_supervised_whose_rate_and_warmup_keep_features_alive() -> None:
+    assert dataclasses.replace(Rotation.recipe, version=Supervised.recipe.version) == Supervised.recipe

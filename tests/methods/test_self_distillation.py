@@ -177,11 +177,37 @@ def test_pmsns_prior_is_smallest_if_prototypes_follow_its_power_law() -> None:
     method = method_of(PMSN, PMSNSettings(prototypes=100, exponent=0.25), "vit_nano")
     weights = np.arange(1, 101) ** -0.25
     law = torch.from_numpy(weights / weights.sum()).float()
-    torch.testing.assert_close(method.power_law(torch.full((100,), 0.01)), law)
-    uniform = torch.full((100,), 0.01)
-    by_hand = float((law * (law / uniform).log()).sum())
-    assert float(method.criterion.regularization_loss(uniform)) == pytest.approx(by_hand, rel=1e-4)
-    assert float(method.criterion.regularization_loss(law)) == pytest.approx(0.0, abs=1e-6)
+    torch.testing.assert_close(method.power_law, law)
+    assert float(method.prior_loss(law)) == pytest.approx(0.0, abs=1e-6)
+    torch.manual_seed(0)
+    for _ in range(5):
+        assert float(method.prior_loss((law.log() + 0.1 * torch.randn(100)).softmax(0))) > 1e-4
+
+
+def test_the_prior_of_pmsn_is_the_divergence_of_the_mean_assignment_from_the_power_law() -> None:
+    """KL(mean || prior), not KL(prior || mean): on a collapsed mean the one is finite, the other grows without end."""
+    method = method_of(PMSN, PMSNSettings(prototypes=4, exponent=1.0), "vit_nano")
+    law = [12 / 25, 6 / 25, 4 / 25, 3 / 25]
+    mean = [0.7, 0.1, 0.15, 0.05]
+    by_hand = sum(p * math.log(p / q) for p, q in zip(mean, law, strict=True))
+    assert float(method.prior_loss(torch.tensor(mean))) == pytest.approx(by_hand, rel=1e-5)
+    collapsed = torch.tensor([1e-30, 1e-30, 1e-30, 1.0])
+    assert float(method.prior_loss(collapsed)) == pytest.approx(math.log(25 / 3), rel=1e-5)
+
+
+def test_the_loss_of_pmsn_contains_its_prior_and_with_a_uniform_one_equals_msns() -> None:
+    torch.manual_seed(1)
+    anchors, targets = torch.randn(40, 256), torch.randn(8, 256)
+    losses = [
+        method.assignment_loss(anchors, targets, method.prototypes)
+        for method in (
+            msn(),
+            method_of(PMSN, PMSNSettings(prototypes=32, exponent=0.0), "vit_nano"),
+            method_of(PMSN, PMSNSettings(prototypes=32, exponent=2.0), "vit_nano"),
+        )
+    ]
+    torch.testing.assert_close(losses[0], losses[1])
+    assert losses[2] > losses[0] + 0.1
 
 
 def test_msns_prior_is_smallest_if_all_prototypes_are_used_equally() -> None:

@@ -74,12 +74,12 @@ def test_grey_images_have_no_colour_steps_and_digits_are_not_mirrored(name: str)
         assert mirrors(steps) and all(jitter.saturation and jitter.hue for jitter in jitters(steps))
 
 
-def test_frossl_crops_only_if_min_scale_is_set() -> None:
+def test_frossl_crops_from_8_percent_of_the_area_and_not_at_all_if_the_whole_image_is_asked_for() -> None:
     traits = traits_of(32, 3, True)
     for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(), traits))):
+        assert isinstance(steps[0], RandomResizedCrop) and steps[0].scale == (0.08, 1.0)
+    for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(min_scale=1.0), traits))):
         assert not any(isinstance(step, RandomResizedCrop) for step in steps)
-    for steps in (program.steps for program in programs_of(FroSSL.views(FroSSL.Settings(min_scale=0.2), traits))):
-        assert isinstance(steps[0], RandomResizedCrop) and steps[0].scale == (0.2, 1.0)
 
 
 def test_vicregl_has_no_vertical_flip() -> None:

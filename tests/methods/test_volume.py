@@ -94,13 +94,15 @@ def test_lightlys_emp_ssl_loss_collapses() -> None:
 
 
 def test_emp_ssl_equals_minus_the_coding_rate_minus_200_times_the_similarity() -> None:
-    views = random_views(3, images=20, dim=8)
+    """Both terms see unit vectors: the mean over patches is that of unit vectors, whatever the embeddings' lengths."""
+    views = [length * view for length, view in zip((0.1, 1.0, 10.0), random_views(3, images=20, dim=8), strict=True)]
     rates, similarities = [], []
-    mean = torch.stack(views).mean(0)
+    mean = np.mean([units(view) for view in views], axis=0)
     for view in views:
         eigenvalues = np.linalg.eigvalsh(units(view).T @ units(view))
         rates.append(0.5 * np.log(1.0 + 8 / (20 * 0.2) * eigenvalues).sum())
-        similarities.append(nn.functional.cosine_similarity(view, mean).mean().item())
+        cosines = (units(view) * mean).sum(axis=1) / np.linalg.norm(mean, axis=1)
+        similarities.append(cosines.mean())
     expected = -np.mean(rates) - 200 * np.mean(similarities)
     assert loss_of(on_embeddings(EMPSSL), *views).item() == pytest.approx(expected, rel=1e-4)
 
@@ -109,7 +111,7 @@ def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_number_of_threads
     """At the size of 28-pixel images, torch's batched LU fails with two threads."""
     method = on_embeddings(EMPSSL)
     torch.manual_seed(0)
-    patches = torch.randn(8, 256, 512)
+    patches = nn.functional.normalize(torch.randn(8, 256, 512), dim=2)
     results = []
     threads = torch.get_num_threads()
     try:
@@ -122,7 +124,7 @@ def test_the_coding_rate_and_its_gradient_do_not_depend_on_the_number_of_threads
     finally:
         torch.set_num_threads(threads)
     (rate, gradient), (other_rate, other_gradient) = results
-    gram = torch.einsum("vbd,vbe->vde", *[nn.functional.normalize(patches, dim=2).double()] * 2).numpy()
+    gram = torch.einsum("vbd,vbe->vde", *[patches.double()] * 2).numpy()
     exact = 0.5 * np.linalg.slogdet(np.eye(512) + 512 / (256 * 0.2) * gram)[1].mean()
     assert rate == pytest.approx(exact, rel=1e-5)
     assert other_rate == pytest.approx(exact, rel=1e-5)

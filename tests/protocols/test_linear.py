@@ -12,6 +12,7 @@ from torch import Tensor
 
 from protocols.base import Task
 from protocols.catalogue import HALF_DECADES, TOLERANCE, load, resolve
+from protocols.linear import walk
 from protocols.parts.labelled import Standardisation
 from protocols.parts.logistic import LogisticRegression
 
@@ -108,7 +109,6 @@ def test_linear_agrees_with_scikit_learn_at_the_penalty_it_chose(pixels_task: Ta
     found = load(resolve("linear")).predict(pixels_task)
     assert found.choices["not_converged"] == []
     losses = found.choices["val_log_loss"]
-    assert len(losses) == 17
     chosen = found.choices["penalty"]
     assert losses[f"{chosen:.3g}"] == min(losses.values())
     assert chosen >= 1e-4
@@ -118,6 +118,32 @@ def test_linear_agrees_with_scikit_learn_at_the_penalty_it_chose(pixels_task: Ta
     ours = (found.scores[0].argmax(dim=1) == test_labels).numpy()
     assert abs(ours.mean() - theirs.mean()) <= 0.002
     assert ours.mean() > 0.9
+
+
+def test_the_walk_ends_at_the_first_penalty_whose_loss_is_two_per_cent_above_the_lowest(pixels_task: Task) -> None:
+    short = load(resolve("linear")).predict(pixels_task)
+    whole = load(resolve("linear@rise=1000000")).predict(pixels_task)
+    every, walked = whole.choices["val_log_loss"], short.choices["val_log_loss"]
+    assert len(every) == 17
+    assert list(walked) == list(every)[: len(walked)]
+    assert len(walked) < 17
+    assert [every[penalty] for penalty in walked] == list(walked.values())
+    *before, last = walked.values()
+    assert last > 1.02 * min(before)
+    assert all(loss <= 1.02 * min(before[: number + 1]) for number, loss in enumerate(before))
+    # The smaller penalties were never chosen: the answers are the same, bit for bit.
+    assert short.choices["penalty"] == whole.choices["penalty"]
+    assert torch.equal(short.scores[0], whole.scores[0])
+
+
+def test_a_loss_that_never_rises_clearly_is_followed_to_the_smallest_penalty() -> None:
+    losses = {100.0: 2.0, 10.0: 1.0, 1.0: 1.019, 0.1: 0.99, 0.01: 1.0}
+    best, fitted, found = walk(losses, lambda penalty, larger: (penalty, losses[penalty]), rise=0.02)
+    assert best == 0.1
+    assert list(fitted) == sorted(losses, reverse=True)
+    assert found == losses
+    best, fitted, _ = walk(losses, lambda penalty, larger: (penalty, losses[penalty]), rise=0.01)
+    assert (best, list(fitted)) == (10.0, [100.0, 10.0, 1.0])
 
 
 def test_the_larger_penalty_wins_a_tie(pixels_task: Task) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from protocols.catalogue import UnknownProtocol, load, resolve
 from protocols.parts.training import Training
-from protocols.parts.variants import variant_id
+from protocols.variants import variant_id
 
 
 def test_a_variant_changes_the_constants_in_its_id_and_nothing_else():

@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -24,13 +24,19 @@ def test_the_text_is_strict_json_without_nan(record: Record) -> None:
 
 def test_tuples_in_settings_become_lists(record: Record) -> None:
     assert from_json(to_json(record)).identity.settings["crop"] == [0.5, 1.0]
-    values = {name: getattr(record.identity, name) for name in Identity.__dataclass_fields__}
+    values = {name: getattr(record.identity, name) for name in (f.name for f in fields(Identity))}
     assert Identity(**(values | {"settings": {"crop": (0.5, 1.0)}})).settings == {"crop": [0.5, 1.0]}
 
 
 def test_a_value_that_json_cannot_represent_is_refused(record: Record) -> None:
     with pytest.raises(TypeError):
         to_json(replace(record, environment={"device": object()}))
+
+
+def measured(images: int, correct: str) -> dict[str, object]:
+    """A measurement in JSON with a top-1 of 0.75."""
+    scores = {"top1": 0.75}
+    return {"version": 1, "metrics": scores, "draws": [scores], "images": images, "correct": [correct]}
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -2])
@@ -42,7 +48,7 @@ def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema_version": 2}, "newer sslbench"),
+        ({"schema_version": 3}, "newer sslbench"),
         ({"schema_version": "1"}, "unknown schema version"),
         ({"status": "fine"}, "status is 'fine'"),
         ({"identity": {"dataset": "digits"}}, "identity is incomplete"),
@@ -51,10 +57,11 @@ def test_a_truncated_text_is_unreadable(record: Record, cut: int) -> None:
         ({"curve": {"loss": ["high"]}}, "curve.loss is not a number"),
         ({"protocols": {"knn": {"version": 1.5}}}, "protocols.knn.version"),
         ({"protocols": {"knn": {"version": 1, "correct": [5]}}}, "correct"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A="]}}}, "knn.correct is not base64"),
-        ({"protocols": {"knn": {"version": 1, "images": 4, "correct": ["4A==", "ä"]}}}, "knn.correct is not base64"),
-        ({"protocols": {"knn": {"version": 1, "images": 9, "correct": ["4A=="]}}}, "1 bytes, 9 images need 2"),
-        ({"protocols": {"knn": {"version": 1, "correct": ["4A=="]}}}, "1 bytes, 0 images need 0"),
+        ({"protocols": {"knn": measured(4, "4A=")}}, "knn.correct is not base64"),
+        ({"protocols": {"knn": measured(4, "ä")}}, "knn.correct is not base64"),
+        ({"protocols": {"knn": measured(9, "4A==")}}, "1 bytes, 9 images need 2"),
+        ({"protocols": {"knn": measured(0, "4A==")}}, "1 bytes, 0 images need 0"),
+        ({"protocols": {"knn": measured(4, "oA==")}}, "top1 0.75, but 2 of 4 answers are right"),
     ],
 )
 def test_an_invalid_record_reports_what_is_wrong(record: Record, change: dict[str, object], reason: str) -> None:

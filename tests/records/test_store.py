@@ -150,7 +150,7 @@ for seed in range(12):
             store.write(one)
 """
 WRITE = """
-long = replace(record, curve={"loss": [0.1] * 100_000})
+long = replace(record, curve={"loss": [0.1] * 100_000, "step": [1] * 100_000})
 while True:
     print("writing", flush=True)
     store.write(long)

@@ -51,7 +51,7 @@ def test_generated_records_match_the_schema(campaign: Campaign) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"schema_version": 2}, {"status": "fine"}, {"curve": {"loss": ["high"]}}, {"more": 1}, {"identity": {}}],
+    [{"schema_version": 3}, {"status": "fine"}, {"curve": {"loss": ["high"]}}, {"more": 1}, {"identity": {}}],
 )
 def test_the_record_schema_refuses_what_the_reader_refuses(campaign: Campaign, change: dict[str, Any]) -> None:
     data = json.loads(to_json(samples(campaign)[0])) | change

@@ -30,7 +30,9 @@ def recorded(tmp_path):
         "val_step": [0, 50, 100],
         "val_accuracy": [0.1, 0.5, 0.7],
     }
-    measured = Measurement(1, {"top1": 0.7}, [{"top1": 0.7}], choices={"steps": 100}, curves=curves)
+    measured = Measurement(
+        1, {"top1": 0.7}, [{"top1": 0.7}], choices={"steps": 100}, curves=curves, correct=["/gA="], images=10
+    )
     curve = {"step": list(range(1, 101)), "loss": [1 / n for n in range(1, 101)]}
     for task in ("val", "test"):
         identity = Identity("digits", fingerprint, task, "autoencoder", 1, "mlp", 1, 1, "2ep", 2, 256, 0)
@@ -88,6 +90,9 @@ def test_snapshots_are_drawn_by_pca_and_tsne(recorded, tmp_path):
     ],
 )
 def test_a_figure_that_cannot_be_drawn_is_reported_with_the_reason(kind, reason, recorded, tmp_path):
+    if kind == "predictions":
+        label_free = Measurement(1, {"rankme": 3.0})
+        Store(tmp_path).write(Record(recorded[1], "ok", protocols={"scratch-1pct": label_free}, classes=10))
     pictures, (message,) = draw(kind, recorded[0], tmp_path)
     assert pictures == []
     assert reason in message

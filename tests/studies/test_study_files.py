@@ -1,14 +1,21 @@
 """Study files: those of sslbench are complete, and a mistake in a file is reported in one line that says where it is."""
 
 import json
+import os
+import re
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from bench.errors import SslbenchError
 from bench.planning.settings import typed_settings
 from bench.registry.methods import check_method
+from bench.studies.formats import screen, to_markdown, to_table
 from bench.studies.load import find, names, read, variants
 from bench.studies.requests import StudyOptions, apply_options, pretrainings_of, requests
+from bench.studies.results import StudyResults, SystemResult
+from bench.studies.table import build_report
 
 WHOLE = """
 title = "T"
@@ -28,6 +35,32 @@ protocol = "scratch-1"
 """
 
 MISTAKES = [
+    (WHOLE + "settings = { x = 2020-01-01 }\n", "must be text, a number"),
+    (WHOLE + "settings = { x = { y = 1 } }\n", "must be text, a number"),
+    (WHOLE + "settings = { x = [[1]] }\n", "must be text, a number"),
+    (WHOLE + "settings." + "a." * 20_000 + "a = 1\n", "is a table: must be text, a number"),
+    (WHOLE + "note = " + "[" * 400 + "]" * 400 + "\n", "is a list: must be text"),
+    (WHOLE.replace("seeds = 1", "seeds = 2020-01-01"), "seeds is datetime.date"),
+    (WHOLE.replace("seeds = 1", "seeds = 10000000"), "at most 10,000"),
+    (WHOLE.replace("seeds = 1", "seeds = " + "9" * 30), "too large"),
+    (WHOLE.replace("seeds = 1", "seeds = " + "9" * 5000), "not valid TOML"),
+    (WHOLE.replace("differs = []", "differs = " + "[" * 5000 + "]" * 5000), "nested too deeply"),
+    (WHOLE.replace('"T"', '"' + "T" * 80_000 + '"'), "at most 10,000 characters"),
+    (WHOLE.replace('"digits"', '"folder:a\\u0000b"'), "null characters"),
+    (WHOLE.replace("scratch-1", "knn@k=²"), "takes a value like 20"),
+    (WHOLE + "share = nan\n", "must be finite"),
+    (WHOLE + "published = { top1 = inf }\n", "must be finite"),
+    (WHOLE + "published = { top1 = 101 }\n", "published.top1 must be 0 or more, and at most 100"),
+    (WHOLE + "batch = 0\n", "batch must be 2 or more"),
+    (WHOLE + "snapshots = -1\n", "snapshots must be 1 or more"),
+    ("x = " + "1" * 1_000_001, "more than 1,000,000 bytes"),
+    (
+        WHOLE
+        + "[search.grid]\n"
+        + "".join(f"a{n} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" for n in range(10))
+        + '[[search.systems]]\nsystem = "a"\nprotocol = "scratch-1"\nconstants = {}\n',
+        "more than 1,000 combinations",
+    ),
     ("titel = 1\n" + WHOLE, "unknown entry 'titel': did you mean 'title'?"),
     (WHOLE.replace('title = "T"\n', ""), "'title' is missing"),
     (WHOLE.replace("seeds = 1", "seeds = 0"), "seeds must be 1 or more"),
@@ -84,6 +117,45 @@ def test_a_study_of_sslbench_names_existing_methods_and_settings(name):
     for request in requests(study):
         pairs = dict(pair.split("=", 1) for pair in request.settings)
         typed_settings(request.methods[0], load_method(request.methods[0]), "convolutional", pairs)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_study_of_sslbench_names_its_source_in_every_format(name):
+    study = find(name)
+    report = build_report(
+        study, StudyResults({system.id: SystemResult(system.protocol, []) for system in study.systems})
+    )
+    assert study.source
+    assert study.source[-20:].replace("_", r"\_") in to_markdown(report)
+    assert to_table(report)["source"] == study.source
+
+
+def test_hostile_text_of_a_study_is_printed_as_escapes(tmp_path):
+    hostile = r"\u001b]0;owned\u0007 [red]x[/] <b> \u202e [a](http://b) | `c` $\\input$"
+    path = tmp_path / "mine.toml"
+    path.write_text(WHOLE.replace('"T"', f'"{hostile}"').replace('"A"', f'"{hostile}"').replace('"P."', f'"{hostile}"'))
+    study = read(path)
+    report = build_report(study, StudyResults({"a": SystemResult("scratch-1", [])}))
+    console = Console(file=StringIO(), width=80)
+    console.print(screen(report, 80))
+    assert isinstance(console.file, StringIO)
+    for text in (console.file.getvalue(), to_markdown(report)):
+        assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "[red]x[/]" in console.file.getvalue()
+    assert not re.search(r"(?<!\\)\]\(http", to_markdown(report))
+    assert "<b>" not in to_markdown(report).replace(r"\<b", "")
+
+
+def test_a_study_is_a_small_regular_file(tmp_path):
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path / "folder.toml"):
+        if path != pipe:
+            path.mkdir()
+        with pytest.raises(SslbenchError, match="is not a file"):
+            read(path)
+    with pytest.raises(SslbenchError, match="rename it"):
+        read(tmp_path / "...toml")
 
 
 def test_there_are_four_studies():

@@ -2,7 +2,7 @@
 
 import math
 
-from bench.records.record import Cost, Identity, Measurement, Record
+from bench.records.record import Cost, DataFacts, Identity, Measurement, Record
 
 
 def full_record() -> Record:
@@ -22,6 +22,7 @@ def full_record() -> Record:
             batch=256,
             seed=3,
             settings={"temperature": 0.2, "symmetric": True, "crop": (0.5, 1.0), "queue": None},
+            plugin="0123456789abcdef",
         ),
         status="collapsed",
         cause="rankme 1.2 is below 3",
@@ -29,8 +30,8 @@ def full_record() -> Record:
             "knn": Measurement(
                 version=1,
                 metrics={"top1": 0.75, "top5": 1.0, "mean_class": 0.7, "nll": math.inf},
-                draws=[{"top1": 0.75, "nll": 0.1 + 0.2}],
-                variants={"k=1": {"top1": 0.5}},
+                draws=[{"top1": 0.75, "top5": 1.0, "mean_class": 0.7, "nll": math.inf}],
+                variants={"k=1": {"top1": 0.5, "nll": 0.1 + 0.2}},
                 choices={"k": 20, "penalty": math.nan, "names": ["a", "b"]},
                 curves={"loss": [1.0, 0.5, -math.inf]},
                 train_accuracy=[1.0],
@@ -38,6 +39,8 @@ def full_record() -> Record:
                 images=4,
                 label_sets="ab12",
                 seconds=0.25,
+                plugin="c0ffee",
+                largest_class=0.5,
             ),
             "lowshot-1pct": Measurement(version=1, same_as="lowshot-1"),
         },
@@ -45,4 +48,14 @@ def full_record() -> Record:
         cost=Cost(18.5, 6.25, 4000.0, 812.0, 696_512, 2),
         environment={"device": "cpu", "packages": {"torch": "2.15.0"}, "threads": 1, "finished": "2026-01-01T00:00:00"},
         classes=10,
+        group="methods",
+        recipe={
+            "optimizer": "sgd",
+            "rate": 0.06,
+            "betas": [0.9, 0.999],
+            "clip": None,
+            "settings": {"temperature": 0.2},
+        },
+        data=DataFacts(train=1438, val=144, test=359, unlabelled=0, duplicates=1),
+        notes=["running statistics were measured on train"],
     )

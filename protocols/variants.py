@@ -8,7 +8,9 @@ from typing import Any
 from protocols.entry import Entry
 
 SIGN = "@"
-FIXED = ("labels", "draws", "total_labels", "unlabelled")
+LONGEST_ID = 500
+"""Largest number of characters of an id."""
+FIXED = ("labels", "draws", "total_labels", "unlabelled", "figure")
 """Constants that cannot be changed: the id itself gives them, or variants would not be comparable."""
 
 
@@ -35,7 +37,10 @@ def variant(base: Entry, id: str) -> Entry:
     Raises:
         ValueError: A change cannot be read, names an unknown constant, or has a value of another type.
     """
+    if len(id) > LONGEST_ID:
+        raise ValueError(f"protocol '{base.id}': an id has at most {LONGEST_ID} characters, not {len(id):,}")
     constants = dict(base.constants)
+    changed: set[str] = set()
     for pair in id.partition(SIGN)[2].split(","):
         name, equals, text = pair.partition("=")
         if not equals:
@@ -46,9 +51,15 @@ def variant(base: Entry, id: str) -> Entry:
             raise ValueError(
                 f"protocol '{id}': {base.id} has no constant '{name}' to change; it has {', '.join(known)}"
             )
+        if name in changed:
+            raise ValueError(f"protocol '{id}': {name} is given twice")
+        changed.add(name)
         before = getattr(constants[outer], inner) if inner else constants[outer]
         value = _typed(id, name, text, before)
-        constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        try:
+            constants[outer] = replace(constants[outer], **{inner: value}) if inner else value
+        except ValueError as error:
+            raise ValueError(f"protocol '{id}': {error}") from None
     return replace(base, id=id, title=f"{base.title}, {id.partition(SIGN)[2]}", constants=constants)
 
 
@@ -65,9 +76,9 @@ def _names(base: Entry) -> list[str]:
 def _typed(id: str, name: str, text: str, before: Any) -> Any:
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
-    if isinstance(before, float) and type(value) is int:
+    if isinstance(before, float) and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not type(before):
         raise ValueError(f"protocol '{id}': {name} takes a value like {before!r}, not {text!r}")
