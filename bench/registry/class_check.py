@@ -90,16 +90,21 @@ def _lacks_range(hint: Any) -> bool:
 def _in_range(value: Any, hint: Any) -> bool:
     if get_origin(hint) is not Annotated or isinstance(value, bool) or not isinstance(value, int | float):
         return True
-    limits = [
-        limit for item in get_args(hint)[1:] for limit in (item if isinstance(item, GroupedMetadata) else (item,))
-    ]
-    return all(
-        (not isinstance(limit, Gt) or value > limit.gt)
-        and (not isinstance(limit, Ge) or value >= limit.ge)
-        and (not isinstance(limit, Lt) or value < limit.lt)
-        and (not isinstance(limit, Le) or value <= limit.le)
-        for limit in limits
-    )
+    limits = [part for item in get_args(hint)[1:] for part in (item if isinstance(item, GroupedMetadata) else (item,))]
+    return all(_keeps(value, limit) for limit in limits)
+
+
+def _keeps(value: float, limit: Any) -> bool:
+    match limit:
+        case Gt():
+            return bool(value > limit.gt)
+        case Ge():
+            return bool(value >= limit.ge)
+        case Lt():
+            return bool(value < limit.lt)
+        case Le():
+            return bool(value <= limit.le)
+    return True
 
 
 NOT_MISSPELT = ("encode", "decode", "decoder", "encoders", "decoders", "view")

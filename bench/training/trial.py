@@ -121,10 +121,10 @@ class Trial:
         batch = self.batch(number)
         seeds.seed_everything(0, "method", number)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = method(batch, progress)
+            loss: Loss = method(batch, progress)
         check_loss(loss)
         optimizer.zero_grad()
-        loss.total.backward()
+        loss.total.backward()  # type: ignore[no-untyped-call]
         method.before_step(progress)
         optimizer.step()
         method.after_step(progress)
