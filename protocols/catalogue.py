@@ -19,6 +19,10 @@ class UnknownProtocol(ValueError):
 
 TOLERANCE = 1e-6
 HALF_DECADES = tuple(float(f"{10 ** (exponent / 2):.6g}") for exponent in range(-12, 5))
+WIDE = 3000
+"""Parameters from which ``linear`` is a wide problem: factoring its full Hessian takes longer than all steps with a simpler one."""
+WIDE_TOLERANCE = 1e-4
+"""The default of scikit-learn's ``LogisticRegression``."""
 RISE = 0.02
 """``linear`` tries no smaller λ once the log-loss on ``val`` is 2 % above its lowest."""
 
@@ -73,7 +77,13 @@ NAMED = (
         "logistic regression on frozen features",
         "Kornblith 2019, arXiv:1805.08974; DINOv2, arXiv:2304.07193",
         "protocols.linear",
-        {"penalties": HALF_DECADES, "tolerance": TOLERANCE, "rise": RISE},
+        {
+            "penalties": HALF_DECADES,
+            "tolerance": TOLERANCE,
+            "rise": RISE,
+            "wide": WIDE,
+            "wide_tolerance": WIDE_TOLERANCE,
+        },
     ),
     Entry(
         "linear-sgd",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
+import torch
 from annotated_types import MinLen
 from torch import Tensor
 from torch.nn.functional import nll_loss
@@ -12,7 +13,7 @@ from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
-from protocols.ranges import NotNegative, Positive
+from protocols.ranges import NotNegative, Positive, Whole
 
 Fitted = TypeVar("Fitted")
 
@@ -30,11 +31,15 @@ class Linear(EvaluationProtocol):
         penalties: The values of λ to try.
         tolerance: Largest absolute entry of the gradient at the solution.
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
+        wide: A problem with more parameters than this is wide.
+        wide_tolerance: Tolerance of the walk over λ for wide problems, which runs in float32; the final fit has ``tolerance`` in float64.
     """
 
     penalties: Annotated[tuple[Positive, ...], MinLen(1)]
     tolerance: Positive
     rise: NotNegative
+    wide: Whole
+    wide_tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities; ``choices`` holds the chosen penalty and the log-loss on ``val`` of every penalty that was fitted.
@@ -51,7 +56,10 @@ class Linear(EvaluationProtocol):
         standardise = _standardisation(features, task)
         inputs = interruptible(lambda: standardise(features), task.check_stop, features.numel())
         start = _restandardised(solutions[best], before, standardise)
-        solution = self._problem(inputs, labels, task).solve(best, start)
+        if self._is_wide(inputs, task):
+            # Nearly all steps in float32, the last ones in float64.
+            start = self._problem(inputs, labels, task, self.tolerance / 2, torch.float32).solve(best, start)
+        solution = self._problem(inputs, labels, task, self.tolerance).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -72,7 +80,10 @@ class Linear(EvaluationProtocol):
         """Return the best λ, and the solution and the log-loss on ``val`` of every λ that was fitted."""
         fit, val = task.fit.to(task.device), task.val.to(task.device)
         inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
-        problem = self._problem(inputs, labels[fit], task)
+        if self._is_wide(inputs, task):
+            problem = self._problem(inputs, labels[fit], task, self.wide_tolerance, torch.float32)
+        else:
+            problem = self._problem(inputs, labels[fit], task, self.tolerance)
         held_out = standardise(features[val])
 
         def solve(penalty: float, larger: Solution | None) -> tuple[Solution, float]:
@@ -81,8 +92,21 @@ class Linear(EvaluationProtocol):
 
         return walk(self.penalties, solve, self.rise)
 
-    def _problem(self, inputs: Tensor, labels: Tensor, task: Task) -> LogisticRegression:
-        return LogisticRegression(inputs, labels, task.classes, tolerance=self.tolerance, check_stop=task.check_stop)
+    def _is_wide(self, inputs: Tensor, task: Task) -> bool:
+        return task.classes * (min(inputs.shape) + 1) > self.wide
+
+    def _problem(
+        self, inputs: Tensor, labels: Tensor, task: Task, tolerance: float, dtype: torch.dtype = torch.float64
+    ) -> LogisticRegression:
+        return LogisticRegression(
+            inputs,
+            labels,
+            task.classes,
+            tolerance=tolerance,
+            check_stop=task.check_stop,
+            wide=self._is_wide(inputs, task),
+            dtype=dtype,
+        )
 
 
 def walk(

@@ -31,17 +31,28 @@ class Curvature:
     that is cheap; otherwise a sample that prefers images with uncertain predictions, weighted by 1 / probability: with a small penalty,
     images with certain predictions add almost nothing, and a uniform sample misses most of the curvature.
 
+    Args:
+        inputs: The features, with a column of ones.
+        classes: Number of classes.
+        check_stop: May raise to give up a long estimate.
+        wide: Whether to use one block for every class even if the full Hessian would be small enough.
+
     Attributes:
         images: Expected number of images in the estimate.
         hessian: The last estimate (its lower triangle), or None.
     """
 
     def __init__(
-        self, inputs: Float[Tensor, "n inputs"], classes: int, check_stop: Callable[[], None] = lambda: None
+        self,
+        inputs: Float[Tensor, "n inputs"],
+        classes: int,
+        check_stop: Callable[[], None] = lambda: None,
+        *,
+        wide: bool = False,
     ) -> None:
         self.inputs, self.classes, self.check_stop = inputs, classes, check_stop
         count, self.rows = inputs.shape
-        self.full = self.rows * classes <= LARGEST_HESSIAN
+        self.full = self.rows * classes <= LARGEST_HESSIAN and not wide
         size = self.rows * classes if self.full else self.rows
         self.images = min(count, max(FEWEST_IMAGES, int(WORK / size**2)))
         self.uniforms = torch.rand(count, generator=torch.Generator().manual_seed(SEED)).to(inputs.device)
@@ -56,6 +67,9 @@ class Curvature:
 
         The block is that of one class when all classes are equally likely.
         """
+        if self.hessian is not None and not self.full and self.images == len(self.inputs):
+            # The block of all images does not depend on the point.
+            return
         sample, weights = self._sample(point)
         shares = weights / len(self.inputs)
         if not self.full:

@@ -17,7 +17,11 @@ MEMORY = 20
 ROUND = 20
 """Steps with one preconditioner."""
 MOST_ROUNDS = 100
-ROUNDING = 1e-14
+WIDE_ROUND = 200
+"""Steps of a wide problem with one preconditioner: it hardly changes, and each round forgets the past steps."""
+WIDE_ROWS = 512
+"""Images of a wide problem whose part of the gradient is computed at once: their features stay in the processor's cache."""
+ROUNDING = {torch.float64: 1e-14, torch.float32: 1e-7}
 """Relative increase of the objective that counts as rounding error in the line search."""
 SHORTEST_STEP = 1e-9
 SMALLEST_EIGENVALUE = 1e-12
@@ -95,6 +99,8 @@ class LogisticRegression:
         classes: Number of classes.
         tolerance: Largest absolute entry of the gradient at the solution.
         check_stop: Called for every evaluation of the objective and during long factorisations; may raise to give up.
+        wide: For many parameters: the preconditioner is one block for every class, and the objective is evaluated in blocks of images.
+        dtype: Precision of the objective: float64, or float32 for a solution to start from.
     """
 
     def __init__(
@@ -105,8 +111,11 @@ class LogisticRegression:
         *,
         tolerance: float,
         check_stop: Callable[[], None] = lambda: None,
+        wide: bool = False,
+        dtype: torch.dtype = torch.float64,
     ) -> None:
         self.tolerance = tolerance
+        self.wide = wide
         self.classes = classes
         self.check_stop = check_stop
         self.dim = features.shape[1]
@@ -114,7 +123,8 @@ class LogisticRegression:
         self.centre, self.span, self.inputs = interruptible(
             lambda: _conditioned(features.double()), check_stop, features.numel()
         )
-        self.curvature = Curvature(self.inputs, classes, check_stop)
+        self.inputs = self.inputs.to(dtype)
+        self.curvature = Curvature(self.inputs, classes, check_stop, wide=wide)
 
     def solve(self, penalty: float, start: Solution | None = None) -> Solution:
         """Find the minimum for one λ.
@@ -145,8 +155,9 @@ class LogisticRegression:
             point, value = moved, new_value
             if stuck:
                 break
-        weight = point[:-1] if self.span is None else self.span.to_features(point[:-1])
-        bias = point[-1] - self.centre @ weight
+        exact = point.double()
+        weight = exact[:-1] if self.span is None else self.span.to_features(exact[:-1])
+        bias = exact[-1] - self.centre @ weight
         # Adding a constant to every bias changes nothing.
         bias = bias - bias.mean()
         gradient = self._largest_entry(slope)
@@ -155,13 +166,15 @@ class LogisticRegression:
     def _point_of(self, start: Solution) -> Float[Tensor, "inputs classes"]:
         """Return a solution in the coordinates of ``inputs``."""
         weight = start.weight if self.span is None else self.span.from_features(start.weight)
-        return torch.cat([weight, (start.bias + self.centre @ start.weight)[None]])
+        return torch.cat([weight, (start.bias + self.centre @ start.weight)[None]]).to(self.inputs.dtype)
 
     def _objective(
         self, point: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[float, Float[Tensor, "inputs classes"]]:
         """Return the objective and its gradient; the last row belongs to the bias."""
         self.check_stop()
+        if self.wide:
+            return self._blockwise_objective(point, penalty)
         # Classes first: faster by half for tall, thin matrices.
         logs = torch.log_softmax(point.T @ self.inputs.T, dim=0)
         chosen = logs.gather(0, self.labels)
@@ -171,8 +184,26 @@ class LogisticRegression:
         slope[:-1] += penalty * point[:-1]
         return float(value), slope
 
+    def _blockwise_objective(
+        self, point: Float[Tensor, "inputs classes"], penalty: float
+    ) -> tuple[float, Float[Tensor, "inputs classes"]]:
+        """Return the same, block by block of images: a large matrix is read from memory once instead of twice."""
+        weights, total = point.T.contiguous(), 0.0
+        slope = torch.zeros_like(weights)
+        for inputs, labels in zip(
+            torch.split(self.inputs, WIDE_ROWS), torch.split(self.labels, WIDE_ROWS, dim=1), strict=True
+        ):
+            logs = torch.log_softmax(weights @ inputs.T, dim=0)
+            chosen = logs.gather(0, labels)
+            total += float(chosen.double().sum())
+            slope.addmm_(logs.exp_().scatter_add_(0, labels, torch.full_like(chosen, -1.0)), inputs)
+        slope = slope.T / len(self.inputs)
+        slope[:-1] += penalty * point[:-1]
+        return penalty / 2 * float(point[:-1].double().square().sum()) - total / len(self.inputs), slope
+
     def _largest_entry(self, slope: Float[Tensor, "inputs classes"]) -> float:
         """Return the largest absolute entry of a gradient, in the original coordinates."""
+        slope = slope.double()
         weight = slope[:-1] if self.span is None else self.span.to_features(slope[:-1])
         return max(float(weight.abs().max()), float(slope[-1].abs().max()))
 
@@ -186,21 +217,22 @@ class LogisticRegression:
     def _round(
         self, origin: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[Float[Tensor, "inputs classes"], int]:
-        """Take up to ``ROUND`` steps of L-BFGS with one preconditioner; return the new point and the number of steps."""
+        """Take up to ``ROUND`` (wide: ``WIDE_ROUND``) steps of L-BFGS with one preconditioner; return the new point and the number of steps."""
         forward, backward = self.curvature.coordinates(penalty)
         point, (value, slope) = origin, self._objective(origin, penalty)
         whitened = backward(slope)
         past: list[tuple[Tensor, Tensor]] = []
         length = 0.5
-        for step in range(ROUND):
+        most, rounding = WIDE_ROUND if self.wide else ROUND, ROUNDING[point.dtype]
+        for step in range(most):
             direction = -quasi_newton(whitened, past)
-            offset, descent = forward(direction), float(whitened @ direction)
+            offset, descent = forward(direction).to(point.dtype), float(whitened @ direction)
             # After a short step the next one is likely to be short too.
             length = min(1.0, 2 * length)
             while True:
                 tried = point + length * offset
                 new_value, new_slope = self._objective(tried, penalty)
-                if new_value <= value + 1e-4 * length * descent + ROUNDING * abs(value):
+                if new_value <= value + 1e-4 * length * descent + rounding * abs(value):
                     break
                 length /= 2
                 if length < SHORTEST_STEP:
@@ -212,7 +244,7 @@ class LogisticRegression:
             point, value, whitened = tried, new_value, new_whitened
             if self._finished(new_slope):
                 return point, step + 1
-        return point, ROUND
+        return point, most
 
 
 def _conditioned(
