@@ -38,7 +38,7 @@ def peak_of(image: Image.Image) -> int:
             lowest, highest = min(lowest, int(band.min())), max(highest, int(band.max()))
         return highest if lowest >= 0 else -1
     extrema = image.getextrema()
-    channels = [int(high) for _, high in extrema[: min(len(extrema), 3)]]  # type: ignore[misc, index]
+    channels = [int(high) for _, high in extrema[: min(len(extrema), 3)]]  # type: ignore[misc]
     return max(channels) * 256 + 255
 
 
@@ -72,7 +72,8 @@ def colours_from_png(data: bytes, depth: int) -> Image.Image:
 def _table(depth: int) -> Pixels:
     """Return the 8-bit value of each 16-bit value, rounded."""
     highest = 2**depth - 1
-    return ((np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest).astype(np.uint8)
+    scaled = (np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def _bands(image: Image.Image) -> "list[np.ndarray[tuple[int, int], np.dtype[np.int64]]]":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from bench.errors import SslbenchError, unknown
-from bench.planning.ranges import fits, out_of_range, type_name
+from bench.ranges import fits, out_of_range, type_name
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import BaseMetadata, Ge, GroupedMetadata, Gt, Le, Lt
+from annotated_types import BaseMetadata, GroupedMetadata
 
 from bench.errors import SslbenchError
+from bench.ranges import out_of_range
 from methods.base import Family, Method, Needs, Recipe
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -74,7 +75,7 @@ def unsound_settings(cls: type[Method]) -> list[str]:
             found.append(
                 f"{key} has no range; annotate it with a type of methods/ranges.py, for example Positive or Count"
             )
-        elif not _in_range(getattr(defaults, key), hint):
+        elif out_of_range(getattr(defaults, key), hint) is not None:
             found.append(f"{key} is {getattr(defaults, key)!r:.60}, which is outside of its range")
     return found
 
@@ -85,26 +86,6 @@ def _lacks_range(hint: Any) -> bool:
     if get_origin(hint) is Literal:
         return False
     return hint in (int, float) or any(map(_lacks_range, get_args(hint)))
-
-
-def _in_range(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is not Annotated or isinstance(value, bool) or not isinstance(value, int | float):
-        return True
-    limits = [part for item in get_args(hint)[1:] for part in (item if isinstance(item, GroupedMetadata) else (item,))]
-    return all(_keeps(value, limit) for limit in limits)
-
-
-def _keeps(value: float, limit: Any) -> bool:
-    match limit:
-        case Gt():
-            return bool(value > limit.gt)
-        case Ge():
-            return bool(value >= limit.ge)
-        case Lt():
-            return bool(value < limit.lt)
-        case Le():
-            return bool(value <= limit.le)
-    return True
 
 
 NOT_MISSPELT = ("encode", "decode", "decoder", "encoders", "decoders", "view")
