@@ -55,7 +55,7 @@ class SMoGSettings:
         group_momentum: Momentum of the groups.
         momentum: The teacher's momentum.
         temperature: Temperature of the softmax over groups.
-        bank: Largest number of embeddings kept for the resets; never more than a quarter of ``train``.
+        bank: Largest number of embeddings kept for the resets; never more than a quarter of the pretraining images.
         resets: Number of resets per training; at each, groups become the bank's centres and the teacher the student.
         hidden: Hidden units of projector and predictor, in multiples of the backbone's features.
         dim: Length of an embedding.

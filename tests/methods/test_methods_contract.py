@@ -17,7 +17,7 @@ from methods.base import Family
 from methods.traits import Traits
 
 TRAITS = Traits(
-    channels=1, size=8, classes=10, mean=(0.305,), std=(0.376,), horizontal_flip=False, images=1437, train=1437
+    channels=1, size=8, classes=10, mean=(0.305,), std=(0.376,), horizontal_flip=False, images=1438, train=1438
 )
 BATCH = 64
 EPOCH = -(-TRAITS.train // BATCH)

@@ -84,7 +84,7 @@ def test_the_nearest_entry_has_the_smallest_angle() -> None:
 
 
 def test_the_queue_is_at_most_a_quarter_of_the_training_images() -> None:
-    assert queue_length(65536, Traits(1, 8, 10, (0.3,), (0.37,), False, 1437, 1437)) == 359
+    assert queue_length(65536, Traits(1, 8, 10, (0.3,), (0.37,), False, 1438, 1438)) == 359
     assert queue_length(4096, Traits(3, 96, 10, (0.3,) * 3, (0.37,) * 3, True, 105_000, 5_000)) == 4096
     assert queue_length(4096, Traits(3, 96, 10, (0.3,) * 3, (0.37,) * 3, True, 240, 40)) == 60
     assert queue_length(4096, Traits(3, 32, 10, (0.3,) * 3, (0.37,) * 3, True, 45_000, 45_000)) == 4096

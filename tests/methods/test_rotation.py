@@ -12,7 +12,7 @@ from methods.rotation import Rotation, rotated
 from methods.supervised import Supervised
 from methods.traits import Traits
 
-TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1437, 1437)
+TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1438, 1438)
 
 
 def test_every_digit_is_rotated_four_times_with_its_label() -> None:
