@@ -44,7 +44,7 @@ def peak_of(image: Image.Image) -> int:
             lowest, highest = min(lowest, int(band.min())), max(highest, int(band.max()))
         return highest if lowest >= 0 else -1
     extrema = image.getextrema()
-    channels = [int(high) for _, high in extrema[: min(len(extrema), 3)]]  # type: ignore[misc, index]
+    channels = [int(high) for _, high in extrema[: min(len(extrema), 3)]]  # type: ignore[misc]
     return max(channels) * 256 + 255
 
 
@@ -60,8 +60,11 @@ def colours_from_png(data: bytes, depth: int) -> Image.Image:
         Unsupported: The file is no PNG.
     """
     if not data.startswith(b"\x89PNG"):
-        raise Unsupported(f"colours of 16 bits of which only {depth} are used can be read only from a PNG: convert it")
-    from torchvision.io import decode_png
+        raise Unsupported(f"colours of 16 bits of which only {depth} are used can be read only from a PNG")
+    try:
+        from torchvision.io import decode_png
+    except ImportError as cause:  # torchvision has announced to remove it
+        raise Unsupported(f"colours of 16 bits of which only {depth} are used need torchvision's decode_png") from cause
 
     wide = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8)).numpy()
     channels = [_narrowed(channel, depth) for channel in wide[: 3 if len(wide) >= 3 else 1]]
@@ -73,7 +76,8 @@ def colours_from_png(data: bytes, depth: int) -> Image.Image:
 def _table(depth: int) -> Pixels:
     """Return the 8-bit value of each 16-bit value, rounded."""
     highest = 2**depth - 1
-    return ((np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest).astype(np.uint8)
+    values: Pixels = ((np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest).astype(np.uint8)
+    return values
 
 
 def _narrowed(wide: Wide, depth: int) -> Image.Image:
