@@ -173,10 +173,8 @@ def _to_one_channel(target: IO[bytes], count: int, size: int) -> None:
 
 def _grey(block: Pixels) -> Pixels:
     """Return N×1×H×W; images with three equal channels keep their values exactly."""
-    luma = np.full((len(block), 1, *block.shape[2:]), 2**15, dtype=np.uint32)
-    for channel, weight in enumerate(_LUMA):
-        luma += block[:, channel : channel + 1].astype(np.uint32) * weight
-    return (luma >> 16).astype(np.uint8)
+    red, green, blue = (block[:, at : at + 1].astype(np.uint32) * weight for at, weight in enumerate(_LUMA))
+    return ((red + green + blue + 2**15) >> 16).astype(np.uint8)
 
 
 def _is_grey(pixels: Pixels) -> bool:

@@ -4,13 +4,19 @@ Cameras, microscopes and scanners write 10, 12 or 14 bits into files of 16. All 
 largest value of any of them in ``train``, rounded up to 8, 10, 12, 14 or 16 bits, becomes 255.
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
 from bench.data.kinds import Unsupported
 from bench.data.raw import Pixels
 
+Wide = npt.NDArray[np.integer[Any]]
+"""Height × width."""
 DEPTHS = (8, 10, 12, 14, 16)
 _BAND = 2**22
 
@@ -34,7 +40,7 @@ def peak_of(image: Image.Image) -> int:
     """
     if image.mode == "I" or image.mode.startswith("I;16"):
         lowest, highest = 0, 0
-        for band in _bands(image):
+        for band in _bands(np.asarray(image)):
             lowest, highest = min(lowest, int(band.min())), max(highest, int(band.max()))
         return highest if lowest >= 0 else -1
     extrema = image.getextrema()
@@ -44,8 +50,7 @@ def peak_of(image: Image.Image) -> int:
 
 def eight_bits(image: Image.Image, depth: int) -> Image.Image:
     """Return a grey 16-bit image in mode L; 2^depth − 1 and all larger values become 255."""
-    table = _table(depth)
-    return Image.fromarray(np.concatenate([table[band] for band in _bands(image)]))
+    return _narrowed(np.asarray(image), depth)
 
 
 def colours_from_png(data: bytes, depth: int) -> Image.Image:
@@ -55,28 +60,33 @@ def colours_from_png(data: bytes, depth: int) -> Image.Image:
         Unsupported: The file is no PNG.
     """
     if not data.startswith(b"\x89PNG"):
-        raise Unsupported(f"colours of 16 bits of which only {depth} are used can be read only from a PNG: convert it")
-    from torchvision.io import decode_png
+        raise Unsupported(f"colours of 16 bits of which only {depth} are used can be read only from a PNG")
+    try:
+        from torchvision.io import decode_png
+    except ImportError as cause:  # torchvision has announced to remove it
+        raise Unsupported(f"colours of 16 bits of which only {depth} are used need torchvision's decode_png") from cause
 
     wide = decode_png(torch.frombuffer(bytearray(data), dtype=torch.uint8)).numpy()
-    opaque = wide[: 3 if len(wide) >= 3 else 1]
-    channels = list(_table(depth)[opaque])
+    channels = [_narrowed(channel, depth) for channel in wide[: 3 if len(wide) >= 3 else 1]]
     if len(wide) in (2, 4):
-        alpha = wide[-1]
-        channels.append(_table(depth if alpha.max() < 2**depth else 16)[alpha])
-    return Image.merge(
-        ("L", "LA", "RGB", "RGBA")[len(channels) - 1], [Image.fromarray(channel) for channel in channels]
-    )
+        channels.append(_narrowed(wide[-1], depth if wide[-1].max() < 2**depth else 16))
+    return channels[0] if len(channels) == 1 else Image.merge(("LA", "RGB", "RGBA")[len(channels) - 2], channels)
 
 
 def _table(depth: int) -> Pixels:
     """Return the 8-bit value of each 16-bit value, rounded."""
     highest = 2**depth - 1
-    scaled = (np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest
-    return np.asarray(scaled, dtype=np.uint8)
+    values: Pixels = ((np.minimum(np.arange(2**16), highest) * 255 + highest // 2) // highest).astype(np.uint8)
+    return values
 
 
-def _bands(image: Image.Image) -> "list[np.ndarray[tuple[int, int], np.dtype[np.int64]]]":
-    pixels = np.asarray(image)
-    rows = max(1, _BAND // image.width)
-    return [pixels[top : top + rows] for top in range(0, image.height, rows)]
+def _narrowed(wide: Wide, depth: int) -> Image.Image:
+    """Return values of 16 bits in mode L."""
+    table = _table(depth)
+    return Image.fromarray(np.concatenate([table[band] for band in _bands(wide)]))
+
+
+def _bands(wide: Wide) -> Iterator[Wide]:
+    """Yield pieces of an image: numpy needs 8 bytes per value to look them up."""
+    rows = max(1, _BAND // wide.shape[1])
+    return (wide[top : top + rows] for top in range(0, len(wide), rows))

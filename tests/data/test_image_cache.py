@@ -1,14 +1,17 @@
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.data import load
 from bench.data.cache import cached, write_blocks
@@ -108,6 +111,49 @@ def test_changed_image_is_decoded_again(digit_folder: Callable[..., Path]) -> No
     (root / "class-0/0.png").write_bytes((root / "class-0/1.png").read_bytes())
     after = load(f"folder:{root}", image_size=8)
     assert before.fingerprint != after.fingerprint
+
+
+def test_image_of_the_same_size_and_time_is_decoded_again(digit_folder: Callable[..., Path]) -> None:
+    root = digit_folder()
+    image = root / "class-0/0.png"
+    other = np.full((8, 8), 77, np.uint8)
+    before = load(f"folder:{root}", image_size=8)
+    state = image.stat()
+    Image.fromarray(other).save(image)
+    image.write_bytes(image.read_bytes().ljust(state.st_size, b"\0"))
+    os.utime(image, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (image.stat().st_size, image.stat().st_mtime_ns) == (state.st_size, state.st_mtime_ns)
+    after = load(f"folder:{root}", image_size=8)
+    assert before.fingerprint != after.fingerprint and (after.train_images == 77).flatten(1).all(1).any()
+
+
+def test_zip_of_the_same_size_time_and_checksums_is_decoded_again(digit_folder: Callable[..., Path]) -> None:
+    path = digit_folder().parent / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for image in sorted(digit_folder(name="other").rglob("*.png")):
+            archive.write(image, image.relative_to(image.parents[1]))
+    load(f"folder:{path}", image_size=8)
+    state, data = path.stat(), bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 8] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(SslbenchError, match="is corrupt"):
+        load(f"folder:{path}", image_size=8)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no file modes")
+def test_cache_is_private_to_its_user(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "images").mkdir(parents=True)
+    (cache / "images").chmod(0o777)
+    cached("here", _build)
+    assert (cache / "images").stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(cache)
+    cached("here", _build)
+    assert (cache / "images").stat().st_mode & 0o777 == 0o700
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    with pytest.raises(SslbenchError, match="belongs to another user: set SSLBENCH_CACHE"):
+        cached("here", _build)
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from bench.data import load
 from bench.data.listing import listing
@@ -99,6 +103,109 @@ def test_encrypted_zip_is_refused(digit_folder: Folder) -> None:
     path.write_bytes(data)
     with pytest.raises(SslbenchError, match="is encrypted"):
         load(f"folder:{path}", image_size=8)
+
+
+def _patch_central(path: Path, name: str, offset: int, value: bytes) -> None:
+    """Write into the entry of a file in the zip's list of files."""
+    data = bytearray(path.read_bytes())
+    entry = data.rfind(name.encode()) - 46
+    assert data[entry : entry + 4] == b"PK\x01\x02"
+    data[entry + offset : entry + offset + len(value)] = value
+    path.write_bytes(data)
+
+
+def _in_little_memory(path: Path) -> str:
+    """Load a zip in a process whose memory is limited to 300 MB more than it has after its imports; returns the error's line."""
+    code = (
+        "import resource, sys; from bench.data.loading import load; from bench.errors import SslbenchError\n"
+        "import bench.data.folder\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)\n"
+        "try: load('folder:' + sys.argv[1], image_size=8)\n"
+        "except SslbenchError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and run.stdout.count("\n") == 1, run.stderr
+    return run.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its memory from /proc")
+def test_zip_that_declares_a_smaller_size_is_not_unpacked_further(digit_folder: Folder) -> None:
+    def extra(archive: zipfile.ZipFile) -> None:
+        with archive.open("class-0/bomb.png", "w", force_zip64=True) as member:
+            for _ in range(1024):
+                member.write(bytes(2**20))
+
+    path = _pack(digit_folder(images=10), extra)
+    _patch_central(path, "class-0/bomb.png", 24, (1000).to_bytes(4, "little"))
+    assert "class-0/bomb.png in " in (line := _in_little_memory(path)) and "is corrupt" in line
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA"), (9, "Deflate64"), (77, "method 77")]
+)
+def test_zip_with_methods_other_than_deflate_is_refused_by_name(digit_folder: Folder, method: int, name: str) -> None:
+    path = _pack(digit_folder())
+    _patch_central(path, "class-1/3.png", 10, method.to_bytes(2, "little"))
+    with pytest.raises(SslbenchError, match=rf"class-1/3\.png', compressed by {name}") as caught:
+        load(f"folder:{path}", image_size=8)
+    assert "\n" not in str(caught.value)
+
+
+def test_zip_with_too_many_files_is_refused_before_they_are_listed(
+    digit_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _pack(
+        digit_folder(images=12), lambda archive: [archive.writestr(f"text/{at}.txt", "") for at in range(200)] and None
+    )
+    monkeypatch.setattr("bench.data.archive.MAX_ENTRIES", 100)
+    monkeypatch.setattr(zipfile.ZipFile, "infolist", lambda self: pytest.fail("the files were listed"))
+    with pytest.raises(SslbenchError, match=r"contains more than 100 files"):
+        load(f"folder:{path}", image_size=8)
+
+
+def test_damage_at_any_place_of_a_zip_gives_one_line_or_the_same_images(digit_folder: Folder) -> None:
+    path = _pack(digit_folder(images=6))
+    sound = path.read_bytes()
+    expected = load(f"folder:{path}", image_size=8)
+    random = np.random.default_rng(0)
+    for at in range(150):
+        data = bytearray(sound)
+        place = int(random.integers(len(data) // 2 if at % 2 else 0, len(data)))
+        data[place : place + 4] = random.bytes(min(4, len(data) - place))
+        path.write_bytes(data)
+        try:
+            found = load(f"folder:{path}", image_size=8)
+        except SslbenchError as error:
+            assert "\n" not in str(error)
+        else:
+            assert set(_rows(found.train_images)) <= set(
+                _rows(torch.cat([expected.train_images, expected.test_images]))
+            )
+
+
+def _rows(images: torch.Tensor) -> list[bytes]:
+    return [image.numpy().tobytes() for image in images]
+
+
+@pytest.mark.parametrize("name", ["photos.tar.gz", "photos.npz", "photos.rar"])
+def test_other_archives_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.endswith("npz"):
+        np.savez(path, train_images=np.zeros((4, 8, 8), np.uint8))
+    else:
+        path.write_bytes(b"\x1f\x8b\x08" + bytes(500))
+    with pytest.raises(SslbenchError, match=r"is not a readable zip|no class .*\.npy files") as caught:
+        load(f"folder:{path}", image_size=8)
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_changes_while_it_is_read_is_an_error(digit_folder: Folder) -> None:
+    folder = digit_folder()
+    with listing(folder) as files:
+        (folder / "class-0/0.png").write_bytes((folder / "class-0/1.png").read_bytes())
+        with pytest.raises(SslbenchError, match=r"class-0/0\.png changed while"):
+            files.read("class-0/0.png")
 
 
 def test_error_for_a_missing_path_or_a_file_that_is_not_a_zip_names_it(tmp_path: Path) -> None:
