@@ -127,7 +127,7 @@ def _facts(dataset: Dataset) -> DataFacts:
         val=len(dataset.val),
         test=len(dataset.test_labels),
         unlabelled=0 if unlabelled is None else len(unlabelled),
-        duplicates=getattr(dataset, "duplicates", 0),
+        duplicates=dataset.duplicates,
     )
 
 

@@ -29,7 +29,12 @@ def measured(results, *protocols):
     return execute(run, options.dataset.load(), context_of(options))
 
 
-@pytest.mark.parametrize("bad", ["features", "predictions", "a metric", "a loss"])
+def guessed(task, **more):
+    """Predictions that give every class the same probability."""
+    return Predictions(scores=[torch.full((len(task.test_images), task.classes), -math.log(task.classes))], **more)
+
+
+@pytest.mark.parametrize("bad", ["features", "predictions", "a loss"])
 def test_whatever_becomes_non_finite_ends_as_diverged(tmp_path, monkeypatch, bad):
     def features(self, images):
         return (
@@ -39,8 +44,6 @@ def test_whatever_becomes_non_finite_ends_as_diverged(tmp_path, monkeypatch, bad
     def predict(self, task):
         if bad == "a loss":
             raise NotFinite("the loss is not finite")
-        if bad == "a metric":
-            return Predictions(metrics={"mine": math.inf})
         return Predictions(scores=[torch.full((len(task.test_images), task.classes), -math.inf)])
 
     if bad == "features":
@@ -56,13 +59,13 @@ def test_whatever_becomes_non_finite_ends_as_diverged(tmp_path, monkeypatch, bad
 @pytest.mark.parametrize(
     ("returned", "reason"),
     [
-        (lambda task: Predictions(metrics={"mi\nne": 1.0}), "metrics"),
-        (lambda task: Predictions(metrics={"mine": 1.0}, choices={"tensor": torch.zeros(2)}), "not JSON serializable"),
-        (lambda task: Predictions(metrics={"mine": 1.0}, train_accuracy=[97.0]), "train_accuracy"),
+        ({"metrics": {"mi\nne": 1.0}}, "metrics"),
+        ({"choices": {"tensor": torch.zeros(2)}}, "not JSON serializable"),
+        ({"train_accuracy": [97.0]}, "train_accuracy"),
     ],
 )
 def test_a_protocol_whose_results_cannot_be_recorded_fails_alone(tmp_path, monkeypatch, returned, reason):
-    monkeypatch.setattr(Knn, "predict", lambda self, task: returned(task))
+    monkeypatch.setattr(Knn, "predict", lambda self, task: guessed(task, **returned))
     record = measured(tmp_path, "knn", "lowshot-1-frozen")
     assert record.status == "failed"
     assert record.cause.startswith("knn: ")
@@ -73,10 +76,10 @@ def test_a_protocol_whose_results_cannot_be_recorded_fails_alone(tmp_path, monke
 @pytest.mark.parametrize(
     ("error", "cause"),
     [
-        (SystemExit(0), "SystemExit: the run's code ended the process with exit code 0"),
-        (SslbenchError("the weights are missing; download them"), "the weights are missing; download them"),
-        (ValueError(), "ValueError: ValueError"),
-        (ValueError("x" * 100_000), "ValueError: " + "x" * 1000),
+        (SystemExit(0), "SystemExit: 0 ("),
+        (SslbenchError("the weights are missing; download them"), "the weights are missing; download them ("),
+        (ValueError(), "ValueError without a message ("),
+        (ValueError("x" * 100_000), "ValueError: xxx"),
         (ValueError("b\udcffd"), "ValueError: b\\udcffd"),
     ],
 )
@@ -88,7 +91,9 @@ def test_an_error_is_one_line_of_its_run_s_record(tmp_path, monkeypatch, error, 
     with pytest.raises(AssertionError):
         perform(Store(tmp_path), **RUN)
     (record,), problems = Store(tmp_path).read_all()
-    assert (record.status, record.cause, problems) == ("failed", cause, [])
+    assert (record.status, problems) == ("failed", [])
+    assert record.cause.startswith(cause)
+    assert len(record.cause) <= 1000
 
 
 def test_a_loss_with_a_part_that_cannot_be_recorded_fails_the_run(tmp_path, monkeypatch):
