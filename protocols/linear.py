@@ -32,13 +32,15 @@ class Linear(EvaluationProtocol):
         tolerance: Largest absolute entry of the gradient at the solution.
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
         wide: A problem with more parameters than this is wide.
-        wide_tolerance: Tolerance of the walk over λ for wide problems, which runs in float32; the final fit has ``tolerance`` in float64.
+        walk_tolerance: Tolerance for wide problems during the walk, which runs in float32.
+        wide_tolerance: Tolerance for wide problems of the final fit, which ends in float64.
     """
 
     penalties: Annotated[tuple[Positive, ...], MinLen(1)]
     tolerance: Positive
     rise: NotNegative
     wide: Whole
+    walk_tolerance: Positive
     wide_tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
@@ -56,10 +58,12 @@ class Linear(EvaluationProtocol):
         standardise = _standardisation(features, task)
         inputs = interruptible(lambda: standardise(features), task.check_stop, features.numel())
         start = _restandardised(solutions[best], before, standardise)
+        tolerance = self.tolerance
         if self._is_wide(inputs, task):
             # Nearly all steps in float32, the last ones in float64.
-            start = self._problem(inputs, labels, task, self.tolerance / 2, torch.float32).solve(best, start)
-        solution = self._problem(inputs, labels, task, self.tolerance).solve(best, start)
+            tolerance = self.wide_tolerance
+            start = self._problem(inputs, labels, task, tolerance / 2, torch.float32).solve(best, start)
+        solution = self._problem(inputs, labels, task, tolerance).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -81,7 +85,7 @@ class Linear(EvaluationProtocol):
         fit, val = task.fit.to(task.device), task.val.to(task.device)
         inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
         if self._is_wide(inputs, task):
-            problem = self._problem(inputs, labels[fit], task, self.wide_tolerance, torch.float32)
+            problem = self._problem(inputs, labels[fit], task, self.walk_tolerance, torch.float32)
         else:
             problem = self._problem(inputs, labels[fit], task, self.tolerance)
         held_out = standardise(features[val])
