@@ -15,6 +15,9 @@ from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
 from protocols.ranges import NotNegative, Positive, Whole
 
+SURE = 0.9
+"""Share of the tolerance to which float32 is solved, so that float64 finds it within the tolerance."""
+
 Fitted = TypeVar("Fitted")
 
 
@@ -32,7 +35,9 @@ class Linear(EvaluationProtocol):
         tolerance: Largest absolute entry of the gradient at the solution.
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
         wide: A problem with more parameters than this is wide.
-        wide_tolerance: Tolerance of the walk over λ for wide problems, which runs in float32; the final fit has ``tolerance`` in float64.
+        wide_tolerance: For wide problems the tolerance is this share of λ, because the distance to the solution is at most the gradient / λ;
+            at least ``tolerance``, at most ``most_tolerance``. They are solved in float32; only the last fit ends in float64.
+        most_tolerance: Largest tolerance for wide problems.
     """
 
     penalties: Annotated[tuple[Positive, ...], MinLen(1)]
@@ -40,6 +45,7 @@ class Linear(EvaluationProtocol):
     rise: NotNegative
     wide: Whole
     wide_tolerance: Positive
+    most_tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
         """Return log-probabilities; ``choices`` holds the chosen penalty and the log-loss on ``val`` of every penalty that was fitted.
@@ -58,8 +64,8 @@ class Linear(EvaluationProtocol):
         start = _restandardised(solutions[best], before, standardise)
         if self._is_wide(inputs, task):
             # Nearly all steps in float32, the last ones in float64.
-            start = self._problem(inputs, labels, task, self.tolerance / 2, torch.float32).solve(best, start)
-        solution = self._problem(inputs, labels, task, self.tolerance).solve(best, start)
+            start = self._problem(inputs, labels, task, torch.float32).solve(best, start)
+        solution = self._problem(inputs, labels, task).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -80,10 +86,8 @@ class Linear(EvaluationProtocol):
         """Return the best λ, and the solution and the log-loss on ``val`` of every λ that was fitted."""
         fit, val = task.fit.to(task.device), task.val.to(task.device)
         inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
-        if self._is_wide(inputs, task):
-            problem = self._problem(inputs, labels[fit], task, self.wide_tolerance, torch.float32)
-        else:
-            problem = self._problem(inputs, labels[fit], task, self.tolerance)
+        dtype = torch.float32 if self._is_wide(inputs, task) else torch.float64
+        problem = self._problem(inputs, labels[fit], task, dtype)
         held_out = standardise(features[val])
 
         def solve(penalty: float, larger: Solution | None) -> tuple[Solution, float]:
@@ -96,16 +100,19 @@ class Linear(EvaluationProtocol):
         return task.classes * (min(inputs.shape) + 1) > self.wide
 
     def _problem(
-        self, inputs: Tensor, labels: Tensor, task: Task, tolerance: float, dtype: torch.dtype = torch.float64
+        self, inputs: Tensor, labels: Tensor, task: Task, dtype: torch.dtype = torch.float64
     ) -> LogisticRegression:
+        wide = self._is_wide(inputs, task)
+
+        def tolerance(penalty: float) -> float:
+            if not wide:
+                return self.tolerance
+            allowed = max(self.tolerance, min(self.most_tolerance, self.wide_tolerance * penalty))
+            # The gradient in float64 differs in the last digits.
+            return allowed * SURE if dtype == torch.float32 else allowed
+
         return LogisticRegression(
-            inputs,
-            labels,
-            task.classes,
-            tolerance=tolerance,
-            check_stop=task.check_stop,
-            wide=self._is_wide(inputs, task),
-            dtype=dtype,
+            inputs, labels, task.classes, tolerance=tolerance, check_stop=task.check_stop, wide=wide, dtype=dtype
         )
 
 

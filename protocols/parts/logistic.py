@@ -97,7 +97,7 @@ class LogisticRegression:
         features: The features, float32 or float64.
         labels: Their classes, from 0 to ``classes`` − 1.
         classes: Number of classes.
-        tolerance: Largest absolute entry of the gradient at the solution.
+        tolerance: Largest absolute entry of the gradient at the solution; a number, or a function of λ.
         check_stop: Called for every evaluation of the objective and during long factorisations; may raise to give up.
         wide: For many parameters: the preconditioner is one block for every class, and the objective is evaluated in blocks of images.
         dtype: Precision of the objective: float64, or float32 for a solution to start from.
@@ -109,12 +109,13 @@ class LogisticRegression:
         labels: Int[Tensor, " n"],
         classes: int,
         *,
-        tolerance: float,
+        tolerance: float | Callable[[float], float],
         check_stop: Callable[[], None] = lambda: None,
         wide: bool = False,
         dtype: torch.dtype = torch.float64,
     ) -> None:
-        self.tolerance = tolerance
+        self.tolerance_of = tolerance if callable(tolerance) else lambda penalty: tolerance
+        self.tolerance = math.nan
         self.wide = wide
         self.classes = classes
         self.check_stop = check_stop
@@ -138,6 +139,7 @@ class LogisticRegression:
         """
         if not penalty > 0:
             raise ValueError(f"penalty {penalty}: logistic regression has a solution only for a positive penalty")
+        self.tolerance = self.tolerance_of(penalty)
         point = self.inputs.new_zeros(self.inputs.shape[1], self.classes) if start is None else self._point_of(start)
         value, slope = self._objective(point, penalty)
         steps = 0

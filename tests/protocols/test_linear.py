@@ -146,6 +146,36 @@ def test_a_loss_that_never_rises_clearly_is_followed_to_the_smallest_penalty() -
     assert (best, list(fitted)) == (10.0, [100.0, 10.0, 1.0])
 
 
+def test_a_wide_problem_has_the_same_choice_and_nearly_the_same_answers(pixels_task: Task, test_labels: Tensor) -> None:
+    usual = load(resolve("linear")).predict(pixels_task)
+    wide = load(resolve("linear@wide=0")).predict(pixels_task)
+    assert wide.choices["not_converged"] == []
+    assert wide.choices["penalty"] == usual.choices["penalty"]
+    for penalty, loss in wide.choices["val_log_loss"].items():
+        assert loss == pytest.approx(usual.choices["val_log_loss"][penalty], rel=0.01)
+    torch.testing.assert_close(wide.scores[0].exp(), usual.scores[0].exp(), atol=2e-3, rtol=0)
+    standardise = Standardisation.of(pixels_task.train_features)
+    model, _ = reference(standardise(pixels_task.train_features), pixels_task.train_labels, wide.choices["penalty"])
+    theirs = model.predict(standardise(pixels_task.test_features)) == test_labels.numpy()
+    ours = (wide.scores[0].argmax(dim=1) == test_labels).numpy()
+    assert abs(ours.mean() - theirs.mean()) <= 0.002
+
+
+@pytest.mark.parametrize("images", [50, 1000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_wide_solver_reaches_the_same_minimum(images: int, dtype: torch.dtype, pixels_task: Task) -> None:
+    """With fewer images than dimensions too, and with a block of images that is not full."""
+    features = Standardisation.of(pixels_task.train_features)(pixels_task.train_features)[:images]
+    labels = pixels_task.train_labels[:images]
+    usual = LogisticRegression(features, labels, 10, tolerance=1e-7).solve(1e-2)
+    wide = LogisticRegression(features, labels, 10, tolerance=1e-5, wide=True, dtype=dtype).solve(1e-2)
+    assert wide.converged
+    assert wide.weight.dtype == torch.float64
+    assert wide.objective == pytest.approx(usual.objective, rel=1e-5)
+    # The norm of the difference is at most that of the gradient / λ: 0.025.
+    torch.testing.assert_close(wide.weight, usual.weight, atol=5e-3, rtol=0)
+
+
 def test_the_larger_penalty_wins_a_tie(pixels_task: Task) -> None:
     # The features are independent of the labels: every penalty predicts the class frequencies, with the same loss up to rounding.
     noise = torch.zeros_like(pixels_task.train_features)
