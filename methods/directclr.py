@@ -33,13 +33,13 @@ class DirectCLRSettings:
 
     Attributes:
         temperature: Temperature of the softmax over similarities.
-        share: Fraction of the features that the loss uses.
+        kept: Fraction of the features that the loss uses.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
     """
 
     temperature: Positive = 0.1
-    share: PositiveFraction = 360 / 2048
+    kept: PositiveFraction = 360 / 2048
     min_scale: PositiveFraction = 0.08
     jitter: Strength = 0.5
 
@@ -58,7 +58,7 @@ class DirectCLR(Method):
 
     def __init__(self, backbone: Backbone | None, settings: DirectCLRSettings, traits: Traits) -> None:
         super().__init__(backbone, settings, traits)
-        self.criterion = DirectCLRLoss(max(1, round(settings.share * self.backbone.dim)), settings.temperature)
+        self.criterion = DirectCLRLoss(max(1, round(settings.kept * self.backbone.dim)), settings.temperature)
 
     @classmethod
     def views(cls, settings: DirectCLRSettings, traits: Traits) -> Callable[[Any], Any]:

@@ -28,11 +28,11 @@ class FastSiamSettings(SimSiamSettings):
     """What is particular to FastSiam.
 
     Attributes:
-        views: Number of views per image; the target for each view is the mean of all others.
+        view_count: Number of views per image; the target for each view is the mean of all others.
         min_scale: Smallest crop, as a fraction of the image's area.
     """
 
-    views: Views = 4
+    view_count: Views = 4
     min_scale: PositiveFraction = 0.08
 
 
@@ -50,5 +50,5 @@ class FastSiam(SimSiam):
     @classmethod
     def views(cls, settings: Any, traits: Traits) -> Callable[[Any], Any]:
         """Return equally augmented views."""
-        pipeline: Callable[[Any], Any] = FastSiamTransform(settings.views, **allowed(traits, settings.min_scale))
+        pipeline: Callable[[Any], Any] = FastSiamTransform(settings.view_count, **allowed(traits, settings.min_scale))
         return pipeline

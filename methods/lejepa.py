@@ -40,7 +40,7 @@ class LeJEPASettings:
     Attributes:
         gaussian: Weight of the Gaussian term; the distance to the mean has one minus this.
         directions: Random directions per step, along which embeddings are compared with the Gaussian.
-        views: Views per image.
+        view_count: Views per image.
         hidden: Width of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
@@ -49,7 +49,7 @@ class LeJEPASettings:
 
     gaussian: Fraction = 0.02
     directions: Count = 256
-    views: Views = 4
+    view_count: Views = 4
     hidden: Multiple = 4
     dim: Count = 16
     min_scale: PositiveFraction = 0.08
@@ -78,7 +78,7 @@ class LeJEPA(Method):
         """Return equally augmented views."""
         jitter: dict[str, Any] = {"cj_sat": 0.8, "cj_strength": settings.jitter, "solarize_prob": 0.2}
         view = VICRegViewTransform(**(jitter | allowed(traits, settings.min_scale)))
-        return MultiViewTransform([view] * settings.views)
+        return MultiViewTransform([view] * settings.view_count)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted sum of both terms, and the terms as parts."""

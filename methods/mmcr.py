@@ -38,14 +38,14 @@ class MMCRSettings:
     """What is particular to MMCR.
 
     Attributes:
-        views: Views per image.
+        view_count: Views per image.
         hidden: Hidden units of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
         jitter: Strength of the colour jitter.
     """
 
-    views: Views = 2
+    view_count: Views = 2
     hidden: Multiple = 1
     dim: Count = 128
     min_scale: PositiveFraction = 0.08
@@ -73,7 +73,7 @@ class MMCR(Method):
     def views(cls, settings: MMCRSettings, traits: Traits) -> Callable[[Any], Any]:
         """Return equally augmented views."""
         view = SimCLRViewTransform(cj_strength=settings.jitter, **allowed(traits, settings.min_scale))
-        return MultiViewTransform([view] * settings.views)
+        return MultiViewTransform([view] * settings.view_count)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return minus the nuclear norm of the images' mean embeddings."""

@@ -37,7 +37,7 @@ class VISRegSettings:
     Attributes:
         regularisation: Weight of centre, scale and shape; the distance to the mean has one minus this.
         directions: Random directions per step, along which embeddings are compared with the Gaussian.
-        views: Views per image.
+        view_count: Views per image.
         hidden: Width of the projector, in multiples of the backbone's features.
         dim: Length of an embedding.
         min_scale: Smallest crop, as a fraction of the image's area.
@@ -46,7 +46,7 @@ class VISRegSettings:
 
     regularisation: Fraction = 0.6
     directions: Count = 1024
-    views: Views = 4
+    view_count: Views = 4
     hidden: Multiple = 4
     dim: Count = 128
     min_scale: PositiveFraction = 0.08
@@ -75,7 +75,7 @@ class VISReg(Method):
         """Return equally augmented views."""
         jitter: dict[str, Any] = {"cj_sat": 0.8, "cj_strength": settings.jitter, "solarize_prob": 0.2}
         view = VICRegViewTransform(**(jitter | allowed(traits, settings.min_scale)))
-        return MultiViewTransform([view] * settings.views)
+        return MultiViewTransform([view] * settings.view_count)
 
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the weighted sum of the distance to the mean and the three regularisers."""

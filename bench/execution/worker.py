@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import multiprocessing.context
+import os
 import signal
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -32,14 +33,20 @@ class Assignment:
 def start_fork_server() -> None:
     """Start the process from which runs are forked, so that it imports torch while the runs are planned.
 
-    It ignores Ctrl-C from its first instruction; otherwise it would print a traceback while it imports.
+    It ignores Ctrl-C from its first instruction; otherwise it would print a traceback while it imports. Its path has no working folder,
+    whose files could hide installed packages.
     """
     _fork_server()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         forkserver.ensure_running()
     finally:
         signal.signal(signal.SIGINT, handler)
+        del os.environ["PYTHONSAFEPATH"]
+        if before is not None:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class Worker:

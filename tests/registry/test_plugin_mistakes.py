@@ -196,3 +196,14 @@ def _load_dataset_traits():
     from methods.traits import Traits
 
     return Traits(1, 8, 10, (0.3,), (0.4,), False, 100, 100)
+
+
+def test_a_file_of_the_working_folder_never_hides_an_installed_package(sslbench, tmp_path):
+    for name in ("torch", "timm", "sklearn", "lightly", "rich"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong file')")
+    done = sslbench("run", "random_init", "--budget", "smoke", "--protocol", "knn")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    done = sslbench("run", "random_init", "--plugin", "timm.py")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "rename timm.py" in done.stderr
