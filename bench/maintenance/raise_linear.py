@@ -41,7 +41,11 @@ def reason_against(record: Record) -> str | None:
     """Return why the measurement of ``linear`` in a record may differ from that of the new version; None if it is proven equal."""
     measurement = record.protocols["linear"]
     losses, chosen = measurement.choices.get("val_log_loss"), measurement.choices.get("penalty")
-    if not isinstance(losses, dict) or [float(name) for name in losses] != _names(sorted(HALF_DECADES, reverse=True)):
+    if (
+        not isinstance(losses, dict)
+        or not isinstance(chosen, float)
+        or [float(name) for name in losses] != _names(sorted(HALF_DECADES, reverse=True))
+    ):
         return "its losses are not those of every penalty"
     if (new := choice(losses)) != _names([chosen])[0]:
         return f"the new rule chooses another penalty ({new:g} instead of {chosen:g})"
