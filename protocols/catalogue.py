@@ -4,8 +4,8 @@ import difflib
 import re
 from dataclasses import replace
 
+from protocols.constants import check_constants as check_constants
 from protocols.entry import Entry as Entry
-from protocols.entry import check_constants as check_constants
 from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.parts.labels import Labels, parse_labels

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protocols.ranges import outside
-
 if TYPE_CHECKING:
     from protocols.base import EvaluationProtocol
 
@@ -57,21 +55,6 @@ def load(entry: Entry) -> "EvaluationProtocol":
         ValueError: The file cannot be imported, or does not define exactly one ``EvaluationProtocol``.
     """
     return class_of(entry)(**entry.constants)
-
-
-def check_constants(entry: Entry) -> None:
-    """Check the constants of a protocol before anything is computed: their names, types and declared ranges.
-
-    Raises:
-        ValueError: A constant makes no sense; one line that names the protocol and what is possible.
-    """
-    kind = class_of(entry)
-    if (problem := outside(kind, entry.constants)) is not None:
-        raise ValueError(f"protocol '{entry.id}': {problem}")
-    try:
-        kind(**entry.constants)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"protocol '{entry.id}': {error}") from error
 
 
 def class_of(entry: Entry) -> type["EvaluationProtocol"]:
