@@ -8,7 +8,7 @@ import typer
 
 from bench.cli import options as shared
 from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
-from bench.errors import SslbenchError
+from bench.errors import SslbenchError, StorageError
 from bench.printable import printable
 
 if TYPE_CHECKING:
@@ -197,4 +197,9 @@ def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: boo
         tables = leaderboard_of(records, selection, all_protocols=all_protocols, check=True, folder=str(results))
         console.print(to_screen(tables, console.width))
     if first.task == "test":
-        write_leaderboard(leaderboard_of(records, Selection()), results)
+        try:
+            write_leaderboard(leaderboard_of(records, Selection()), results)
+        except StorageError as error:
+            console.print(
+                printable(f"the tables were not written: {error}"), style="yellow", markup=False, soft_wrap=True
+            )

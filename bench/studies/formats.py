@@ -55,19 +55,19 @@ def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
     """Return the report in GitHub's markdown; it links to the pictures, which are in the same folder."""
     study = report.study
     headings = ["system", *(heading.replace("\n", " ") for heading in _headings(report))]
-    lines = [f"# {_escaped(study.title)}", ""]
-    lines += [_escaped(study.published), "", _escaped(source_line(study)), ""]
-    lines += [f"Measured on {_escaped(report.measured_on)}.", ""]
+    lines = [f"# {markdown(study.title)}", ""]
+    lines += [markdown(study.published), "", markdown(source_line(study)), ""]
+    lines += [f"Measured on {markdown(report.measured_on)}.", ""]
     lines += [_line(headings), _line([":--"] + ["--:"] * (len(headings) - 1))]
     for row, entries in zip(report.rows, _cells(report), strict=True):
-        lines.append(_line([_escaped(row.name), *map(_escaped, entries)]))
-    lines += ["", *(f"{_escaped(line)}  " for line in _legend(report)), "", "## Conclusion", ""]
-    lines += [f"- {_escaped(finding.sentence)}" for finding in report.findings]
+        lines.append(_line([markdown(row.name), *map(markdown, entries)]))
+    lines += ["", *(f"{markdown(line)}  " for line in _legend(report)), "", "## Conclusion", ""]
+    lines += [f"- {markdown(finding.sentence)}" for finding in report.findings]
     lines += ["", f"## {NOTES_TITLE}", ""] if report.notes else []
-    lines += [f"- {_escaped(note)}" for note in report.notes]
+    lines += [f"- {markdown(note)}" for note in report.notes]
     for picture in pictures:
         title = picture.caption.partition(". ")[0]
-        lines += ["", f"![{_escaped(title)}]({quote(picture.file)})", "", _escaped(picture.caption)]
+        lines += ["", f"![{markdown(title)}]({quote(picture.file)})", "", markdown(picture.caption)]
     return "\n".join(lines) + "\n"
 
 
@@ -202,7 +202,3 @@ def _rounded(value: float | None) -> float | None:
 
 def _line(entries: Sequence[str]) -> str:
     return f"| {' | '.join(entries)} |"
-
-
-def _escaped(text: str) -> str:
-    return markdown(text)
