@@ -22,6 +22,7 @@ FORM = 4
 """Version of both kinds of files; a file of another form is refused."""
 _BLOCK = 2**20
 _NO_CHECKSUM = "it has no checksum, so it is damaged or of another version of sslbench"
+_OTHER_FORM = "it is of another version of sslbench"
 _WRONG_CHECKSUM = "it is damaged, its checksum is wrong"
 _MARK = b"sslbench-blake2b"
 _COMMENT = len(_MARK) + 32
@@ -71,8 +72,11 @@ def load_checkpoint(path: Path, identity: Identity, *, mapped: bool = False) -> 
         return None
     except Exception as error:  # torch reports a damaged file by errors of many types
         raise DamagedFile(f"checkpoint {path} cannot be read ({_first_line(error)})") from error
-    own = isinstance(state, dict) and state.get("identity") == digest(identity) and state.get("form") == FORM
-    return state if own else None
+    if not isinstance(state, dict) or state.get("identity") != digest(identity):
+        return None
+    if state.get("form") != FORM:
+        raise DamagedFile(f"checkpoint {path} cannot be read ({_OTHER_FORM})")
+    return state
 
 
 def is_checkpoint(path: Path, identity: Identity) -> bool:
@@ -122,8 +126,10 @@ def stored_encoder(path: Path, identity: Identity) -> tuple[dict[str, Tensor], d
         if hashlib.blake2b(data, digest_size=32).hexdigest() != checksum:
             raise ValueError(_WRONG_CHECKSUM)
         about = json.loads(header)["__metadata__"]
-        if about["identity"] != digest(identity) or about["form"] != str(FORM):
+        if about["identity"] != digest(identity):
             return None
+        if about["form"] != str(FORM):
+            raise ValueError(_OTHER_FORM)
         return safetensors.torch.load(bytes(data)), json.loads(about["training"])
     except FileNotFoundError:
         return None

@@ -60,4 +60,4 @@ def test_a_run_is_planned_in_an_ascii_locale(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "8 x 8 pixels" in done.stdout
+    assert "8x8 pixels" in done.stdout

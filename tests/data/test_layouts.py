@@ -267,5 +267,5 @@ def test_net_of_links_ends(tmp_path: Path) -> None:
 
 
 def test_name_of_no_user_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SslbenchError, match="no home folder"):
+    with pytest.raises(SslbenchError, match="no home directory"):
         load("folder:~nobody-has-this-name/images")

@@ -55,7 +55,7 @@ def test_failures_are_recorded_and_the_other_runs_continue(sslbench, tmp_path):
         found[record["identity"]["method"]] = (record["status"], record["cause"])
     assert found["raising"] == (
         "failed",
-        "ValueError: a bad line (raising.py, line 14, in forward; batch.views: 2 (256×1×8×8, 256×1×8×8))",
+        "ValueError: a bad line (raising.py, line 13, in forward; batch.views: 2 (256×1×8×8, 256×1×8×8))",
     )
     assert found["starving"] == ("failed", "out of memory: no room")
     assert found["dying"][0] == "failed"

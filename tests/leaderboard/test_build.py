@@ -207,7 +207,7 @@ def test_without_check_only_harness_and_protocols_are_compared(campaign: Campaig
     assert build([changed(old, method_version=0)], current).stale == ()
     linear = replace(old.protocols["linear"], version=9)
     leaderboard = build([replace(old, protocols=old.protocols | {"linear": linear})], current)
-    assert leaderboard.tables == () and "linear version 9, now 1" in str(leaderboard.stale[0])
+    assert leaderboard.tables == () and "linear version 9, now 2" in str(leaderboard.stale[0])
 
 
 def test_an_outdated_measurement_on_request_is_left_out_alone(campaign: Campaign, current: CurrentVersions) -> None:

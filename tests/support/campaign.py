@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.records.record import Cost, Identity, Measurement, Record, Status
+from protocols import catalogue
 
 DRAWS = {
     "knn": 1,
@@ -34,7 +35,7 @@ def resolve(name: str) -> Entry:
     if name in ("rankme", "feature_std"):
         return Entry(name, label_free=True, higher_is_better=None)
     if name in ("linear-sgd", "knn-200-t01") or name in DRAWS:
-        return Entry(name)
+        return Entry(name, catalogue.resolve(name).version)
     raise ValueError(f"unknown protocol {name!r}")
 
 
@@ -114,7 +115,7 @@ def measurement(correct: np.ndarray, name: str) -> Measurement:
         for d in correct
     ]
     return Measurement(
-        version=1,
+        version=catalogue.resolve(name).version,
         metrics={key: float(np.mean([d[key] for d in draws])) for key in draws[0]},
         draws=draws,
         correct=[base64.b64encode(np.packbits(d).tobytes()).decode() for d in correct],
