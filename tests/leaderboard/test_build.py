@@ -8,6 +8,7 @@ from bench.leaderboard.build import CurrentVersions, build, current_versions
 from bench.leaderboard.ranking import order
 from bench.leaderboard.tables import Row, Table
 from bench.records.record import Identity, Measurement, Record
+from protocols.catalogue import resolve
 
 Campaign = Callable[..., list[Record]]
 IDENTITY = Identity(
@@ -55,7 +56,8 @@ def test_methods_are_sorted_by_rank_and_floor_and_ceiling_follow_without_rank(
 
 def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns(current: CurrentVersions) -> None:
     def record(method: str, **scores: float) -> Record:
-        protocols = {name.replace("_", "-"): Measurement(1, metrics={"top1": score}) for name, score in scores.items()}
+        named = {name.replace("_", "-"): score for name, score in scores.items()}
+        protocols = {id: Measurement(resolve(id).version, metrics={"top1": score}) for id, score in named.items()}
         return changed(replace(template, protocols=protocols), method=method)
 
     template = Record(identity=IDENTITY, status="ok")
@@ -220,7 +222,10 @@ def test_an_outdated_measurement_on_request_is_left_out_alone(campaign: Campaign
 
 def test_columns_on_request_are_shown_with_all_protocols(campaign: Campaign, current: CurrentVersions) -> None:
     (record,) = campaign({"simclr": 0.5})
-    extra = {"linear-sgd": record.protocols["linear"], "rankme": Measurement(1, metrics={"rankme": 41.5})}
+    extra = {
+        "linear-sgd": replace(record.protocols["linear"], version=1),
+        "rankme": Measurement(1, metrics={"rankme": 41.5}),
+    }
     record = replace(record, protocols=record.protocols | extra)
     assert [c.id for c in only([record], current).columns] == list(current.default)
     table = only([record], current, all_protocols=True)
