@@ -23,6 +23,7 @@ WIDE = 3000
 """Parameters from which ``linear`` is a wide problem: factoring its full Hessian takes longer than all steps with a simpler one."""
 WIDE_TOLERANCE = 0.01
 """Per λ: the log-loss on ``val`` is then within about 0.5 % of that of the solution; at 0.1 per λ it is up to 4 % off."""
+LEAST_TOLERANCE = 1e-5
 MOST_TOLERANCE = 1e-4
 """The default of scikit-learn's ``LogisticRegression``."""
 RISE = 0.02
@@ -85,6 +86,7 @@ NAMED = (
             "rise": RISE,
             "wide": WIDE,
             "wide_tolerance": WIDE_TOLERANCE,
+            "least_tolerance": LEAST_TOLERANCE,
             "most_tolerance": MOST_TOLERANCE,
         },
     ),

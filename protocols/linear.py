@@ -32,11 +32,12 @@ class Linear(EvaluationProtocol):
 
     Attributes:
         penalties: The values of λ to try.
-        tolerance: Largest absolute entry of the gradient at the solution.
+        tolerance: Largest absolute entry of the gradient at the solution, unless the problem is wide.
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
         wide: A problem with more parameters than this is wide.
         wide_tolerance: For wide problems the tolerance is this share of λ, because the distance to the solution is at most the gradient / λ;
-            at least ``tolerance``, at most ``most_tolerance``. They are solved in float32; only the last fit ends in float64.
+            from ``least_tolerance`` to ``most_tolerance``. They are solved in float32; only the last fit ends in float64.
+        least_tolerance: Smallest tolerance for wide problems.
         most_tolerance: Largest tolerance for wide problems.
     """
 
@@ -45,6 +46,7 @@ class Linear(EvaluationProtocol):
     rise: NotNegative
     wide: Whole
     wide_tolerance: Positive
+    least_tolerance: Positive
     most_tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
@@ -107,7 +109,7 @@ class Linear(EvaluationProtocol):
         def tolerance(penalty: float) -> float:
             if not wide:
                 return self.tolerance
-            allowed = max(self.tolerance, min(self.most_tolerance, self.wide_tolerance * penalty))
+            allowed = max(self.least_tolerance, min(self.most_tolerance, self.wide_tolerance * penalty))
             # The gradient in float64 differs in the last digits.
             return allowed * SURE if dtype == torch.float32 else allowed
 
