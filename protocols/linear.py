@@ -32,11 +32,12 @@ class Linear(EvaluationProtocol):
 
     Attributes:
         penalties: The values of λ to try.
-        tolerance: Largest absolute entry of the gradient at the solution.
+        tolerance: Largest absolute entry of the gradient at the solution, unless the problem is wide.
         rise: The walk ends at a log-loss of more than 1 + ``rise`` times the lowest before it.
         wide: A problem with more parameters than this is wide.
         wide_tolerance: For wide problems the tolerance is this share of λ, because the distance to the solution is at most the gradient / λ;
-            at least ``tolerance``, at most ``most_tolerance``. They are solved in float32; only the last fit ends in float64.
+            from ``tolerance`` (during the walk ``walk_tolerance``) to ``most_tolerance``. They are solved in float32; only the last fit ends in float64.
+        walk_tolerance: Smallest tolerance for wide problems during the walk.
         most_tolerance: Largest tolerance for wide problems.
     """
 
@@ -45,6 +46,7 @@ class Linear(EvaluationProtocol):
     rise: NotNegative
     wide: Whole
     wide_tolerance: Positive
+    walk_tolerance: Positive
     most_tolerance: Positive
 
     def predict(self, task: Task) -> Predictions:
@@ -64,8 +66,8 @@ class Linear(EvaluationProtocol):
         start = _restandardised(solutions[best], before, standardise)
         if self._is_wide(inputs, task):
             # Nearly all steps in float32, the last ones in float64.
-            start = self._problem(inputs, labels, task, torch.float32).solve(best, start)
-        solution = self._problem(inputs, labels, task).solve(best, start)
+            start = self._problem(inputs, labels, task, self.tolerance, torch.float32).solve(best, start)
+        solution = self._problem(inputs, labels, task, self.tolerance).solve(best, start)
         if not solution.converged:
             unfinished.append("refit")
         choices = {
@@ -87,7 +89,7 @@ class Linear(EvaluationProtocol):
         fit, val = task.fit.to(task.device), task.val.to(task.device)
         inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
         dtype = torch.float32 if self._is_wide(inputs, task) else torch.float64
-        problem = self._problem(inputs, labels[fit], task, dtype)
+        problem = self._problem(inputs, labels[fit], task, self.walk_tolerance, dtype)
         held_out = standardise(features[val])
 
         def solve(penalty: float, larger: Solution | None) -> tuple[Solution, float]:
@@ -100,14 +102,14 @@ class Linear(EvaluationProtocol):
         return task.classes * (min(inputs.shape) + 1) > self.wide
 
     def _problem(
-        self, inputs: Tensor, labels: Tensor, task: Task, dtype: torch.dtype = torch.float64
+        self, inputs: Tensor, labels: Tensor, task: Task, least: float, dtype: torch.dtype = torch.float64
     ) -> LogisticRegression:
         wide = self._is_wide(inputs, task)
 
         def tolerance(penalty: float) -> float:
             if not wide:
                 return self.tolerance
-            allowed = max(self.tolerance, min(self.most_tolerance, self.wide_tolerance * penalty))
+            allowed = max(least, min(self.most_tolerance, self.wide_tolerance * penalty))
             # The gradient in float64 differs in the last digits.
             return allowed * SURE if dtype == torch.float32 else allowed
 
