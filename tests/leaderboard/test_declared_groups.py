@@ -13,6 +13,7 @@ from bench.leaderboard.build import CurrentVersions, build
 from bench.leaderboard.tables import Row, Table
 from bench.records.record import DataFacts, Measurement, Record
 from bench.reports.formats import to_csv, to_json, to_latex, to_markdown
+from protocols.catalogue import resolve
 
 Campaign = Callable[..., list[Record]]
 
@@ -93,7 +94,7 @@ def test_scores_of_different_contents_of_a_protocol_are_in_different_columns(
     records = campaign({"simclr": 0.5, "byol": 0.3})
     name = "linear-sgd"
     measured = [
-        replace(r, protocols=r.protocols | {name: replace(r.protocols["linear"], plugin=2 * digit)})
+        replace(r, protocols=r.protocols | {name: replace(r.protocols["linear"], version=1, plugin=2 * digit)})
         for r, digit in zip(records, ("aaaaaaaa", "bbbbbbbb"), strict=True)
     ]
     table = table_of(measured, current, all_protocols=True)
@@ -110,7 +111,10 @@ def test_equal_numbers_of_right_answers_have_equal_ranks(current: CurrentVersion
     records = [
         replace(
             with_identity(template, method=method, seed=seed),
-            protocols={name: answered(right, 359) for name in ("knn", "linear", "lowshot-1")},
+            protocols={
+                name: replace(answered(right, 359), version=resolve(name).version)
+                for name in ("knn", "linear", "lowshot-1")
+            },
         )
         for method, found in counts.items()
         for seed, right in enumerate(found)
@@ -130,7 +134,10 @@ def test_scores_without_stored_answers_are_equal_if_they_are_equal_after_roundin
     (template,) = campaign({"simclr": 0.0}, columns=())
     names = ("knn", "linear", "lowshot-1")
     records = [
-        replace(with_identity(template, method=m), protocols={name: Measurement(1, {"top1": top1}) for name in names})
+        replace(
+            with_identity(template, method=m),
+            protocols={name: Measurement(resolve(name).version, {"top1": top1}) for name in names},
+        )
         for m, top1 in (("simclr", 0.9), ("byol", 0.9 + noise), ("moco", 0.8))
     ]
     ranks = {row.method: row.rank for row in table_of(records, replace(current, default=names)).rows}
