@@ -1,6 +1,7 @@
 """Fixtures that several test folders share: real images, the command line, and example records."""
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,3 +85,16 @@ def current() -> CurrentVersions:
 def campaign() -> Callable[..., list[Record]]:
     """A function that simulates the records of methods with known accuracies."""
     return simulate
+
+
+@pytest.fixture
+def no_plugins_remain():
+    """Unload the plugins that a test loaded."""
+    from bench.registry import plugin_import, plugins
+
+    path, finders = list(sys.path), list(plugin_import._helpers.folders)
+    yield
+    for key in list(plugins._loaded):
+        plugins._remove(key)
+    sys.path[:] = path
+    plugin_import._helpers.folders[:] = finders

@@ -2,7 +2,6 @@
 
 import copy
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from bench.cli.program import app
 from bench.errors import SslbenchError
 from bench.records.record import Identity, Record
 from bench.records.store import Store
-from bench.registry import plugin_import, plugins
 from bench.training import contract
 from bench.training.trial import random_images
 from methods.byol import BYOL
@@ -32,14 +30,7 @@ class Mine(SimCLR):
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_plugins_remain():
-    path, finders = list(sys.path), list(plugin_import._helpers.folders)
-    yield
-    for key in list(plugins._loaded):
-        plugins._remove(key)
-    sys.path[:] = path
-    plugin_import._helpers.folders[:] = finders
+pytestmark = pytest.mark.usefixtures("no_plugins_remain")
 
 
 def check(tmp_path, body):

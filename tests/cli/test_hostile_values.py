@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import typer
+from support.study_file import study_text
 
 from bench.cli.program import app, run_program
 from bench.printable import LONGEST
@@ -53,22 +54,7 @@ VALUES = {
     "python file": "nowhere.py",
     "text file": "nowhere.toml",
 }
-STUDY = """
-title = "T"
-source = ""
-published = "P."
-differs = []
-dataset = "digits"
-backbone = "mlp"
-budget = "2ep"
-seeds = 1
-
-[[system]]
-id = "a"
-name = "A"
-method = "pixels"
-protocol = "knn"
-"""
+STUDY = study_text()
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 COMPUTES_NOTHING = {
     "run": ["pixels", "--protocol", "knn", "--device", "cpu", "--dry-run"],

@@ -1,32 +1,19 @@
 """Shuffled training labels give chance: no protocol gets the true labels by another way."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from support.short_protocols import shortened
 from torch import Tensor
 
 from protocols.base import Task
-from protocols.catalogue import ENTRIES, Entry, load, resolve
-from protocols.parts.training import Training
+from protocols.catalogue import ENTRIES, load, resolve
 
 SHUFFLES = 20
 ON_REQUEST = ["lowshot-5-mlp", "lowshot-5-frozen-conv", "scratch-5", "pseudolabel-5"]
 WITH_SCORES = [id for id, entry in ENTRIES.items() if not entry.label_free]
-
-
-def shortened(entry: Entry) -> Entry:
-    """The same protocol with one draw and few steps."""
-    shorter: dict[str, object] = {}
-    if "draws" in entry.constants:
-        shorter["draws"] = 1
-    if isinstance(training := entry.constants.get("training"), Training):
-        shorter["training"] = replace(training, steps=20, passes=2)
-    if "epochs" in entry.constants:
-        shorter["epochs"] = 5
-    return replace(entry, constants={**entry.constants, **shorter})
 
 
 @pytest.mark.slow

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from support.short_protocols import shortened
 
 from protocols.base import Task
-from protocols.catalogue import ENTRIES, Entry, load, resolve
+from protocols.catalogue import ENTRIES, load, resolve
 from protocols.parts import interruptible as interruptible_module
 from protocols.parts.curvature import Curvature
 from protocols.parts.interruptible import interruptible
 from protocols.parts.logistic import LogisticRegression
-from protocols.parts.training import Training
 
 ON_REQUEST = ["lowshot-5-mlp", "lowshot-5-frozen-conv", "scratch-5", "pseudolabel-5"]
 EVERY = [*ENTRIES, *ON_REQUEST]
@@ -21,18 +21,6 @@ EVERY = [*ENTRIES, *ON_REQUEST]
 
 class Asked(Exception):
     """The stop that a test requests."""
-
-
-def shortened(entry: Entry) -> Entry:
-    """The same protocol with one draw and few steps."""
-    shorter: dict[str, object] = {}
-    if "draws" in entry.constants:
-        shorter["draws"] = 1
-    if isinstance(training := entry.constants.get("training"), Training):
-        shorter["training"] = replace(training, steps=20, passes=2)
-    if "epochs" in entry.constants:
-        shorter["epochs"] = 2
-    return replace(entry, constants={**entry.constants, **shorter})
 
 
 class Count:
@@ -54,7 +42,7 @@ def watched(make_task: Callable[..., Task], count: Count) -> Task:
 
 @pytest.mark.parametrize("id", EVERY)
 def test_a_stop_at_any_question_ends_the_protocol_at_once(id: str, make_task: Callable[..., Task]) -> None:
-    protocol = load(shortened(resolve(id)))
+    protocol = load(shortened(resolve(id), epochs=2))
     whole = Count()
     protocol.predict(watched(make_task, whole))
     assert whole.asked >= 1
@@ -67,7 +55,7 @@ def test_a_stop_at_any_question_ends_the_protocol_at_once(id: str, make_task: Ca
 
 @pytest.mark.parametrize("id", ["lowshot-1", "lowshot-5-mlp", "lowshot-5-frozen-conv", "scratch-5", "pseudolabel-5"])
 def test_training_asks_before_every_step(id: str, make_task: Callable[..., Task]) -> None:
-    entry, count = shortened(resolve(id)), Count()
+    entry, count = shortened(resolve(id), epochs=2), Count()
     found = load(entry).predict(watched(make_task, count))
     assert count.asked >= found.choices["steps"] >= 20
 
@@ -86,7 +74,7 @@ def test_the_solver_asks_before_every_evaluation_of_its_objective(
         return result
 
     monkeypatch.setattr(LogisticRegression, "_objective", counted)
-    load(shortened(resolve(id))).predict(watched(make_task, count))
+    load(shortened(resolve(id), epochs=2)).predict(watched(make_task, count))
     assert evaluations[0] > 20
     assert most_unasked[0] <= 0
 
@@ -146,7 +134,7 @@ def test_an_error_of_a_long_call_is_raised_where_it_was_called() -> None:
 def test_long_calls_of_large_data_run_where_they_can_be_given_up_and_answer_the_same(
     id: str, make_task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    protocol = load(shortened(resolve(id)))
+    protocol = load(shortened(resolve(id), epochs=2))
     plain = protocol.predict(make_task(network=True, images=400))
     started: list[str] = []
     thread = threading.Thread

@@ -1,11 +1,8 @@
 """Plugins in temporary folders; everything that they register is removed after each test."""
 
-import sys
 import textwrap
 
 import pytest
-
-from bench.registry import plugin_import, plugins
 
 METHOD = """
 from dataclasses import dataclass
@@ -45,13 +42,8 @@ class Example(Method):
 
 
 @pytest.fixture(autouse=True)
-def _no_plugins_remain():
-    path, finders = list(sys.path), list(plugin_import._helpers.folders)
-    yield
-    for key in list(plugins._loaded):
-        plugins._remove(key)
-    sys.path[:] = path
-    plugin_import._helpers.folders[:] = finders
+def _clean(no_plugins_remain):
+    """Every test of this folder starts without plugins."""
 
 
 @pytest.fixture

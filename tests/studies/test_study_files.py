@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from support.study_file import study_text
 
 from bench.errors import SslbenchError
 from bench.planning.settings import typed_settings
@@ -17,22 +18,7 @@ from bench.studies.requests import StudyOptions, apply_options, pretrainings_of,
 from bench.studies.results import StudyResults, SystemResult
 from bench.studies.table import build_report
 
-WHOLE = """
-title = "T"
-source = ""
-published = "P."
-differs = []
-dataset = "digits"
-backbone = "mlp"
-budget = "2ep"
-seeds = 1
-
-[[system]]
-id = "a"
-name = "A"
-method = "random_init"
-protocol = "scratch-1"
-"""
+WHOLE = study_text(method="random_init", protocol="scratch-1")
 
 MISTAKES = [
     (WHOLE + "settings = { x = 2020-01-01 }\n", "must be text, a number"),
