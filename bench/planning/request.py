@@ -12,6 +12,7 @@ from bench.registry.methods import check_method
 from bench.registry.plugins import load_installed_protocols, load_plugin
 from bench.training.options import RunOptions
 from protocols import catalogue as protocols
+from protocols.variants import SIGN
 
 ViewsEngine = Literal["auto", "batched", "per-sample"]
 
@@ -87,7 +88,7 @@ def protocol_of(name: str) -> "protocols.Entry":
     """
     try:
         entry = protocols.resolve(name)
-        if "@" in name or not entry.module.startswith("protocols."):
+        if SIGN in name or not entry.module.startswith("protocols."):
             protocols.check_constants(entry)
     except ValueError as error:
         raise SslbenchError(str(error)) from error
