@@ -63,7 +63,7 @@ def test_failures_are_recorded_and_the_other_runs_continue(sslbench, tmp_path):
     assert found["exploding"][0] == "diverged"
     assert found["pixels"] == ("ok", None)
     logs = {path.parent.name: path.read_text() for path in (tmp_path / "results" / "logs").rglob("*.log")}
-    assert re.search(r"failed: ValueError: a bad line; traceback in \S+raising/seed-0.log", done.stdout)
+    assert re.search(r"failed: ValueError: a bad line \(.*\); traceback in \S+raising@\w+/seed-0.log", done.stdout)
     assert "ValueError: a bad line" in logs["raising"].partition("Traceback (most recent call last)")[2]
     assert "the run's process died" in logs["dying"].splitlines()[-1]
     assert "Traceback" not in logs["dying"] + logs["exploding"] + logs["pixels"]

@@ -68,7 +68,7 @@ def test_defaults_and_recipes_lie_inside_their_ranges(name: str) -> None:
         ("byol", "momentum", 1.5),
         ("mae", "masked", 1.0),
         ("msn", "focal_views", -1),
-        ("fastsiam", "views", 1),
+        ("fastsiam", "view_count", 1),
         ("dino", "local_views", -1),
         ("vicreg", "variance", -1.0),
         ("ijepa", "targets", 100),
