@@ -39,11 +39,12 @@ def rich_markup(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Return a printable text for GitHub's Markdown without formatting: no table cells, links, images, HTML, entities or formulas."""
-    text = re.sub(r"([\\`*_\[\]<>|~$&])", r"\\\1", printable(text))
+    # An underscore between letters or digits is no emphasis.
+    text = re.sub(r"[\\`*\[\]<>|~$&]|_(?![^\W_])|(?<![^\W_])_", r"\\\g<0>", printable(text))
     text = re.sub(r":(?=//)|(?<=mailto):|(?<=xmpp):|(?<=www)\.", r"\\\g<0>", text, flags=re.IGNORECASE)
     text = re.sub(r"@(?=[\w-]+\.)", "@<!-- -->", text)
     text = re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", text)
-    return re.sub(r"^[#+=-]", r"\\\g<0>", text)
+    return re.sub(r"^(?:#{1,6}(?=\s|$)|[+-](?=\s|$)|[=-]+\s*$)", r"\\\g<0>", text)
 
 
 _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {

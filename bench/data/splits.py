@@ -36,7 +36,7 @@ def stratified(labels: Labels, part: Fraction, purpose: str, class_names: Sequen
         count = at_least_one(len(positions), part)
         if count >= len(positions):
             raise SslbenchError(
-                f"class {name} has {len(positions)} train images, too few to split off a {purpose} part: add images of it"
+                f"class {name} has too few training images ({len(positions)}) to split off a {purpose} part: add images of it"
             )
         taken[positions[permutation(len(positions), "split", purpose, label)[:count]]] = True
     return np.flatnonzero(~taken), np.flatnonzero(taken)

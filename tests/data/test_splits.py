@@ -30,7 +30,7 @@ def test_parts_are_rounded_half_up_with_at_least_one_image_on_each_side(images: 
 
 
 def test_error_for_a_class_too_small_to_split_names_it() -> None:
-    with pytest.raises(SslbenchError, match="class rare has 1 train images"):
+    with pytest.raises(SslbenchError, match="class rare has too few training images"):
         stratified(np.array([0, 0, 0, 1]), VAL, "val", ["usual", "rare"])
 
 
@@ -88,5 +88,5 @@ def test_error_for_a_class_too_small_for_the_development_task_names_it(tmp_path:
             "val": torch.tensor([len(keep) - 1]),
         }
     )
-    with pytest.raises(SslbenchError, match="development task: class 3 has 1 train images"):
+    with pytest.raises(SslbenchError, match="development task: class 3 has too few training images"):
         development(small)
