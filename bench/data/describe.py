@@ -20,7 +20,7 @@ def description(dataset: Dataset) -> list[str]:
         kinds = ", ".join(f"{printable(kind)} ({count:,})" for kind, count in dataset.left_out.items())
         lines.append(f"left out: {kinds}")
     if dataset.duplicates:
-        same = f"{dataset.duplicates:,} of {len(dataset.test_labels):,} test images"
+        same = f"{dataset.duplicates:,} of {len(dataset.test_labels):,} {_measured_on(dataset)}"
         lines.append(f"{same}: the same pixels are also in the training images")
     return lines + [printable(note) for note in dataset.notes]
 
@@ -38,6 +38,10 @@ def _images(dataset: Dataset) -> str:
     traits = dataset.traits
     colour = "colour" if traits.channels == 3 else "grey"
     return (
-        f"{len(dataset.train_labels):,} training images ({len(dataset.val):,} of them val), {len(dataset.test_labels):,} test images, "
-        f"{unlabelled:,} unlabelled; {traits.size}×{traits.size} pixels, {colour}"
+        f"{len(dataset.train_labels):,} training images ({len(dataset.val):,} of them val), "
+        f"{len(dataset.test_labels):,} {_measured_on(dataset)}, {unlabelled:,} unlabelled; {traits.size}×{traits.size} pixels, {colour}"
     )
+
+
+def _measured_on(dataset: Dataset) -> str:
+    return "validation images to measure on" if dataset.test_labels.development else "test images"

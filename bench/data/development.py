@@ -59,6 +59,6 @@ def _too_few(images: int) -> tuple[str, ...]:
     if images >= FEW_IMAGES:
         return ()
     return (
-        f"the development task has only {images} test images, and one answer changes a score by {100 / images:.0f} points: "
+        f"the development task measures on only {images} validation images, and one answer changes a score by {100 / images:.0f} points: "
         "too few to choose settings on",
     )

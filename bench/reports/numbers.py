@@ -162,7 +162,8 @@ def explanations(table: Table) -> list[str]:
 def _metric(table: Table) -> str:
     seeds = sorted({len(row.seeds) for row in table.rows if row.scores}) or [0]
     sentence = "Top-1 accuracy in percent"
-    sentence += f" on {table.images:,} test images" if table.images else ""
+    measured = "validation" if table.task == "val" else "test"
+    sentence += f" on {table.images:,} {measured} images" if table.images else ""
     sentence += f", chance {100 / table.classes:.3g}" if table.classes else ""
     if seeds[-1] > 1:
         over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))

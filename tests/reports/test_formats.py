@@ -48,7 +48,7 @@ def test_tables_of_two_backbones_on_the_same_images_are_linked(campaign: Campaig
     assert by_key[(first.backbone, "quick")].other_backbones == ()
     markdown = to_markdown(leaderboard)
     heading = f"{second.dataset}, {second.backbone}, {second.budget}"
-    assert f"### {heading}".replace("_", r"\_") in markdown
+    assert f"### {heading}\n" in markdown
     assert f"](#{heading.replace(', ', '-').lower()})" in markdown
     assert "another backbone: vit_nano" in "\n".join(printed(leaderboard, 120))
 
