@@ -1,0 +1,85 @@
+"""Arrays mapped from files: locked while they are used, and kept out of the memory of the process."""
+
+import math
+import mmap
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+except ImportError:  # Windows, which never deletes a mapped file
+    flock = None  # type: ignore[assignment]
+
+LARGE = 256 * 2**20
+"""Bytes. Arrays up to this size are copied and kept in memory; of larger ones only parts are in memory."""
+_large: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+
+
+def map_array(file: IO[bytes], dtype: npt.DTypeLike, shape: tuple[int, ...], offset: int = 0) -> npt.NDArray[Any]:
+    """Map an array from an open file, copy-on-write: the file never changes.
+
+    What is written into an array of more than ``LARGE`` bytes is lost at the next ``release``.
+    """
+    array: npt.NDArray[Any] = np.memmap(file, dtype, "c", offset, shape)
+    if array.nbytes > LARGE:
+        _large.add(array._mmap)  # type: ignore[attr-defined]
+    return array
+
+
+def map_images(path: Path) -> npt.NDArray[Any]:
+    """Map an array from a file in numpy's format; as long as the array exists, ``unused`` yields False for the file.
+
+    Raises:
+        OSError, ValueError: It cannot be read, is no such file, or is shorter or longer than its array.
+    """
+    with open(path, "rb", opener=_open_itself) as file:
+        if flock is not None:
+            # The mapping has a copy of the file's handle, which keeps the lock.
+            flock(file, LOCK_SH)
+        state = os.fstat(file.fileno())
+        if not os.path.samestat(state, path.stat()):
+            raise FileNotFoundError(f"{path} was deleted while it was opened")
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path} has another version of numpy's format")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        offset = file.tell()
+        if fortran or state.st_size != offset + math.prod(shape) * dtype.itemsize:
+            raise ValueError(f"{path} is incomplete")
+        return map_array(file, dtype, shape, offset)
+
+
+@contextmanager
+def unused(path: Path) -> Iterator[bool]:
+    """Yield whether no process of this machine has mapped a file by ``map_images``; if so, none can within the ``with`` block."""
+    if flock is None:
+        yield True
+        return
+    with open(path, "rb", opener=_open_itself) as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def release() -> None:
+    """Remove the pages of large arrays from this process; the system keeps them as long as it has memory to spare.
+
+    The system counts pages of a mapped file as memory of the process that has read them. Without this, a process that reads all images
+    once would be as large as the images.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for mapping in list(_large):
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _open_itself(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
