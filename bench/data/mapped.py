@@ -11,14 +11,16 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import UInt8
+from torch import Tensor
+
+from protocols.selection import LARGE, Selection, rows_per_block
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 except ImportError:  # Windows, which never deletes a mapped file
     flock = None  # type: ignore[assignment]
 
-LARGE = 256 * 2**20
-"""Bytes. Arrays up to this size are copied and kept in memory; of larger ones only parts are in memory."""
 _large: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
 
 
@@ -68,6 +70,14 @@ def unused(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def image_blocks(images: Tensor | Selection) -> Iterator[UInt8[Tensor, "block channels size size"]]:
+    """Yield images in order, in blocks of some megabytes."""
+    count = rows_per_block(images)
+    for start in range(0, len(images), count):
+        yield images[start : start + count]
+        release()
 
 
 def release() -> None:
