@@ -45,7 +45,7 @@ def cached(state: str, size: int, build: Callable[[IO[bytes]], Sequence[str]]) -
     key = hashlib.blake2b(f"{VERSION}\0{state}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
     limit()  # a value that cannot be read is reported even if nothing has to be written
     try:
-        path = private_folder() / f"{key}{ARRAY}"
+        path = _private_folder() / f"{key}{ARRAY}"
         if (found := _open_valid(path)) is not None:
             return found
         with FileLock(path.with_suffix(LOCK)):
@@ -74,7 +74,7 @@ def write_header(target: IO[bytes], shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(target, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def private_folder() -> Path:
+def _private_folder() -> Path:
     """Return the folder of the arrays, which only its user can read or write; it may have been created by an older version."""
     folder = cache_folder() / "images"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

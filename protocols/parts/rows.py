@@ -95,9 +95,16 @@ def whole(matrix: Tensor | Rows) -> Tensor:
 
 def moments(rows: Rows) -> tuple[Float[Tensor, " columns"], Float[Tensor, " columns"]]:
     """Return the float64 mean and standard deviation of every column; they are not finite if a number is not."""
-    mean = torch.stack([block.double().sum(dim=0) for block in rows.blocks()]).sum(dim=0) / len(rows)
-    squares = [(block.double() - mean).square().sum(dim=0) for block in rows.blocks()]
-    return mean, (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
+    mean = _sum_over(rows, lambda block: block) / len(rows)
+    variance = _sum_over(rows, lambda block: (block - mean).square()) / len(rows)
+    return mean, variance.sqrt()
+
+
+def _sum_over(rows: Rows, change: Callable[[Tensor], Tensor]) -> Float[Tensor, " columns"]:
+    total = torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device)
+    for block in rows.blocks():
+        total += change(block.double()).sum(dim=0)
+    return total
 
 
 def gram(rows: Rows, centre: Float[Tensor, " columns"]) -> Float[Tensor, "n n"]:
