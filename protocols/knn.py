@@ -112,6 +112,8 @@ def nearest(
             best = cosines, neighbours
         else:
             _merge(best, (cosines, neighbours), check_stop)
+        # Before the next block is read.
+        del vectors, index
     assert best is not None
     return best
 

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 from protocols.base import EncoderLike, EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.interruptible import interruptible
-from protocols.parts.rows import Rows, blocks_of, gram, moments, rows_of
+from protocols.parts.rows import Rows, blocks_of, column_gram, gram, moments, rows_of
 from protocols.parts.subsets import fixed_subset
 from protocols.ranges import Count
 
@@ -57,7 +57,10 @@ class LabelFree(EvaluationProtocol):
         if self.figure == "feature_std":
             _, deviation = moments(features.then(lambda rows: normalize(rows.double(), dim=1), features.shape[1]))
             return math.sqrt(len(deviation)) * float(deviation.mean())
-        products = gram(features, torch.zeros((), dtype=torch.float64, device=features.device))
+        if self.figure == "rankme" and features.shape[1] <= len(features):
+            products = column_gram(features)
+        else:
+            products = gram(features, torch.zeros((), dtype=torch.float64, device=features.device))
         measure_of = rankme_of if self.figure == "rankme" else uniformity_of
         return interruptible(lambda: measure_of(products), task.check_stop, products.numel())
 

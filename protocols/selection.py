@@ -1,14 +1,50 @@
-"""Images chosen by their positions: small selections are copied, large ones read only the images that are asked for."""
+"""Arrays larger than memory: mapped from files, and images chosen by their positions, of which only those that are asked for are read."""
 
 import math
+import mmap
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
 LARGE = 256 * 2**20
 """Bytes. Arrays up to this size are copied and kept in memory; of larger ones only parts are in memory."""
+AT_ONCE = 32
+"""Images that are read before their pages are given back."""
+_large: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
+
+
+def map_array(file: IO[bytes], dtype: npt.DTypeLike, shape: tuple[int, ...], offset: int = 0) -> npt.NDArray[Any]:
+    """Map an array from an open file, copy-on-write: the file never changes.
+
+    What is written into an array of more than ``LARGE`` bytes is lost at the next ``release``.
+    """
+    array: npt.NDArray[Any] = np.memmap(file, dtype, "c", offset, shape)
+    if array.nbytes > LARGE:
+        mapping: mmap.mmap = array._mmap  # type: ignore[attr-defined]
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            # With huge pages, an image that is read would bring the megabytes around it into the process.
+            with suppress(OSError):  # a kernel without huge pages
+                mapping.madvise(mmap.MADV_NOHUGEPAGE)
+        _large.add(mapping)
+    return array
+
+
+def release() -> None:
+    """Remove the pages of large arrays from this process; the system keeps them as long as it has memory to spare.
+
+    The system counts pages of a mapped file as memory of the process that has read them. Without this, a process that reads all images
+    once would be as large as the images.
+    """
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for mapping in list(_large):
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 class Selection:
@@ -34,14 +70,14 @@ class Selection:
         if isinstance(chosen, int):
             return self[torch.tensor([chosen])][0]
         positions = self.positions[chosen.to(self.positions.device) if isinstance(chosen, Tensor) else chosen]
-        if len(self.parts) == 1:
-            return self.parts[0][positions]
         images = torch.empty((len(positions), *self.shape[1:]), dtype=torch.uint8, device=self.device)
-        start = 0
-        for part in self.parts:
-            inside = (positions >= start) & (positions < start + len(part))
-            images[inside] = part[positions[inside] - start]
-            start += len(part)
+        for some, copy in zip(torch.split(positions, AT_ONCE), torch.split(images, AT_ONCE), strict=True):
+            start = 0
+            for part in self.parts:
+                inside = (some >= start) & (some < start + len(part))
+                copy[inside] = part[some[inside] - start]
+                start += len(part)
+            release()
         return images
 
     def numel(self) -> int:

@@ -1,38 +1,23 @@
-"""Arrays mapped from files: locked while they are used, and kept out of the memory of the process."""
+"""Decoded images mapped from their files, which are locked while they are used; images read in blocks."""
 
 import math
-import mmap
 import os
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import UInt8
 from torch import Tensor
 
-from protocols.selection import LARGE, Selection, rows_per_block
+from protocols.selection import Selection, map_array, release, rows_per_block
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 except ImportError:  # Windows, which never deletes a mapped file
     flock = None  # type: ignore[assignment]
-
-_large: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
-
-
-def map_array(file: IO[bytes], dtype: npt.DTypeLike, shape: tuple[int, ...], offset: int = 0) -> npt.NDArray[Any]:
-    """Map an array from an open file, copy-on-write: the file never changes.
-
-    What is written into an array of more than ``LARGE`` bytes is lost at the next ``release``.
-    """
-    array: npt.NDArray[Any] = np.memmap(file, dtype, "c", offset, shape)
-    if array.nbytes > LARGE:
-        _large.add(array._mmap)  # type: ignore[attr-defined]
-    return array
 
 
 def map_images(path: Path) -> npt.NDArray[Any]:
@@ -78,17 +63,6 @@ def image_blocks(images: Tensor | Selection) -> Iterator[UInt8[Tensor, "block ch
     for start in range(0, len(images), count):
         yield images[start : start + count]
         release()
-
-
-def release() -> None:
-    """Remove the pages of large arrays from this process; the system keeps them as long as it has memory to spare.
-
-    The system counts pages of a mapped file as memory of the process that has read them. Without this, a process that reads all images
-    once would be as large as the images.
-    """
-    if hasattr(mmap, "MADV_DONTNEED"):
-        for mapping in list(_large):
-            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 def _open_itself(path: str, flags: int) -> int:

@@ -13,7 +13,6 @@ from torch import Tensor
 from bench import seeds
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_sets_hash
-from bench.data.mapped import release
 from bench.device import exact_float32
 from bench.errors import Diverged
 from bench.evaluation.features import extract
@@ -24,6 +23,7 @@ from bench.registry.protocols import content_of
 from methods.base import Encoder
 from protocols import catalogue
 from protocols.base import Predictions, Task
+from protocols.selection import release
 
 
 class Evaluation:

@@ -7,9 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bench.data.mapped import map_array
 from bench.errors import StorageError
-from protocols.selection import LARGE
+from protocols.selection import LARGE, map_array
 
 
 def too_many(images: int, part: Float[Tensor, "batch dim"]) -> bool:

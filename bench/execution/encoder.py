@@ -10,7 +10,6 @@ import torch
 from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
-from bench.data.mapped import release
 from bench.data.share import seen, seen_traits
 from bench.device import choose_precision, device_name, set_threads
 from bench.errors import DamagedFile, SslbenchError
@@ -29,7 +28,7 @@ from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
 from protocols.base import Images, StoredImages
-from protocols.selection import on_device, selected
+from protocols.selection import on_device, release, selected
 
 Loaded = TypeVar("Loaded")
 

@@ -9,7 +9,6 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from bench import seeds
-from bench.data.mapped import release
 from protocols.selection import LARGE, Selection
 
 Images = UInt8[Tensor, "batch channels size size"]
@@ -64,8 +63,7 @@ def read_ahead(
     """
 
     def read(chosen: Indices) -> tuple[Indices, Images]:
-        batch = images[chosen]
-        release()
+        batch = images[chosen] if isinstance(images, Selection) else Selection([images], chosen)[:]
         return _pinned(chosen, device), _pinned(batch, device)
 
     waiting: deque[Future[tuple[Indices, Images]]] = deque()

@@ -107,6 +107,14 @@ def _sum_over(rows: Rows, change: Callable[[Tensor], Tensor]) -> Float[Tensor, "
     return total
 
 
+def column_gram(rows: Rows) -> Float[Tensor, "columns columns"]:
+    """Return the float64 inner products of all pairs of columns."""
+    result = torch.zeros(rows.shape[1], rows.shape[1], dtype=torch.float64, device=rows.device)
+    for block in rows.blocks():
+        result.addmm_(block.double().T, block.double())
+    return result
+
+
 def gram(rows: Rows, centre: Float[Tensor, " columns"]) -> Float[Tensor, "n n"]:
     """Return the float64 inner products of all pairs of rows, after ``centre`` was subtracted from each."""
     result = torch.empty(len(rows), len(rows), dtype=torch.float64, device=rows.device)

@@ -30,7 +30,6 @@ def nothing_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def switch() -> None:
         for module in (
             "protocols.selection",
-            "bench.data.mapped",
             "bench.training.batches",
             "bench.evaluation.feature_file",
         ):
@@ -43,7 +42,7 @@ def nothing_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_a_run_has_the_same_numbers_if_nothing_fits_in_memory(
     request_: dict[str, object], tmp_path: Path, nothing_fits: Callable[[], None]
 ) -> None:
-    protocols = ("knn", "linear", "lowshot-1-frozen", "lowshot-1@training.steps=2,draws=1")
+    protocols = ("knn", "linear", "lowshot-1-frozen", "lowshot-1@training.steps=2,training.passes=1")
     arguments = {"method": "simclr", "budget": "smoke", "protocols": protocols, **request_}
     usual_store, large_store = Store(tmp_path / "usual"), Store(tmp_path / "large")
     usual = perform(usual_store, **arguments)  # type: ignore[arg-type]
@@ -107,7 +106,6 @@ import numpy as np
 from bench.data.assemble import assemble
 from bench.data.cache import cached, write_blocks
 from bench.data.development import development
-from bench.data.mapped import release
 from bench.data.raw import RawData
 from bench.evaluation.features import extract
 from bench.execution.encoder import pretraining_set
@@ -115,6 +113,7 @@ from bench.training.batches import gathered, shuffled
 from methods.base import Encoder, InputSpec
 from methods.simclr import SimCLR
 from protocols.knn import nearest
+from protocols.selection import release
 
 COUNT, SIDE, CPU = 3000, 224, torch.device("cpu")
 
