@@ -58,6 +58,9 @@ class Selection:
     """
 
     def __init__(self, parts: Sequence["Tensor | Selection"], positions: Int[Tensor, " selected"]) -> None:
+        count = sum(map(len, parts))
+        if len(positions) and not 0 <= int(positions.min()) <= int(positions.max()) < count:
+            raise IndexError(f"positions from {int(positions.min())} to {int(positions.max())} in {count} images")
         self.parts, self.positions = tuple(parts), positions
         self.shape: torch.Size = torch.Size((len(positions), *parts[0].shape[1:]))
         self.device: torch.device = parts[0].device

@@ -60,7 +60,7 @@ def test_blocks_give_the_results_of_the_whole_matrix(
     assert len(stops) > asked, "it asks whether to stop before every block"
     choices: dict[str, Any] = {**whole.choices}
     losses = choices.pop("val_log_loss", {})
-    assert losses == pytest.approx(blocks.choices.pop("val_log_loss", {}), rel=1e-3)
+    assert losses == pytest.approx(blocks.choices.pop("val_log_loss", {}), rel=1e-2)
     assert choices == blocks.choices
 
 
