@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from typing import Protocol as Interface
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from protocols.selection import Selection
+
 Images = UInt8[Tensor, "images channels size size"]
+StoredImages: TypeAlias = Images | Selection
+"""The images of a part: a tensor, or a ``Selection`` if they are some of the images of a set that is too large to be copied."""
 Augmentation = Literal["shift", "crop", "views"]
 
 
@@ -38,9 +42,9 @@ class Task:
     """The input of a protocol. It holds no test labels, so nothing can be chosen on them.
 
     Attributes:
-        train_images: uint8 images of ``train``.
+        train_images: uint8 images of ``train``. Images of every part are used a batch at a time: they may be more than the memory holds.
         train_labels: int64 labels of ``train``, from 0 to ``classes`` − 1.
-        train_features: float32 features of ``train`` by the frozen encoder.
+        train_features: float32 features of ``train`` by the frozen encoder; many are mapped from a file (``parts.rows.rows_of`` reads them).
         test_images: uint8 images to predict.
         test_features: float32 features of the test images.
         unlabelled_images: The images without labels, or None.
@@ -63,12 +67,12 @@ class Task:
             functions of a task call it too.
     """
 
-    train_images: Images
+    train_images: StoredImages
     train_labels: Int[Tensor, " train"]
     train_features: Float[Tensor, "train dim"]
-    test_images: Images
+    test_images: StoredImages
     test_features: Float[Tensor, "test dim"]
-    unlabelled_images: Images | None
+    unlabelled_images: StoredImages | None
     classes: int
     fit: Int[Tensor, " fit"]
     val: Int[Tensor, " val"]

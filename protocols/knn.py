@@ -18,6 +18,10 @@ from protocols.ranges import Count, Positive
 
 BLOCK_NUMBERS = 2**25
 """Numbers of the training features in one search block: 128 MiB, and as much again in the index."""
+QUERIES = 2**15
+"""Queries that are searched at once: 250 MB for 200 neighbours of each."""
+QUERY_NUMBERS = 2**26
+"""Numbers of the queries that are searched at once: 256 MiB."""
 MERGED_AT_ONCE = 4096
 """Queries whose results are merged at once."""
 
@@ -51,18 +55,25 @@ class Knn(EvaluationProtocol):
         count = len(task.train_features)
         most = min(max(self.k, *self.other_k, 1), count)
         device = search_device(task.device)
-        cosines, neighbours = nearest(task.train_features, task.test_features, most, device, task.check_stop)
-        labels = task.train_labels.cpu()[neighbours]
-
-        def scores(k: int) -> Tensor:
-            task.check_stop()
-            return vote(cosines[:, :k], labels[:, :k], task.classes, self.temperature, self.shared)
+        labels = task.train_labels.cpu()
+        scores: dict[int, list[Tensor]] = {k: [] for k in (self.k, *self.other_k)}
+        for queries in torch.split(task.test_features, queries_at_once(task.test_features.shape[1])):
+            cosines, neighbours = nearest(task.train_features, queries, most, device, task.check_stop)
+            voters = labels[neighbours]
+            for k, blocks in scores.items():
+                task.check_stop()
+                blocks.append(vote(cosines[:, :k], voters[:, :k], task.classes, self.temperature, self.shared))
 
         return Predictions(
-            scores=[scores(min(self.k, count))],
-            variants={f"k={k}": scores(min(k, count)) for k in self.other_k},
+            scores=[torch.cat(scores[self.k])],
+            variants={f"k={k}": torch.cat(scores[k]) for k in self.other_k},
             choices={"k": min(self.k, count), "images": count, "index": device.type},
         )
+
+
+def queries_at_once(dim: int) -> int:
+    """Return the number of test images whose neighbours are searched at once."""
+    return max(1, min(QUERIES, QUERY_NUMBERS // dim))
 
 
 def search_device(device: torch.device) -> torch.device:
@@ -101,6 +112,8 @@ def nearest(
             best = cosines, neighbours
         else:
             _merge(best, (cosines, neighbours), check_stop)
+        # Before the next block is read.
+        del vectors, index
     assert best is not None
     return best
 

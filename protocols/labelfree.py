@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from protocols.base import EncoderLike, EvaluationProtocol, NotFinite, Predictions, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.interruptible import interruptible
+from protocols.parts.rows import Rows, blocks_of, column_gram, gram, moments, rows_of
 from protocols.parts.subsets import fixed_subset
 from protocols.ranges import Count
 
@@ -38,22 +39,41 @@ class LabelFree(EvaluationProtocol):
             ValueError: Features are not finite, or ``alignment`` is asked of an encoder without a network.
         """
         chosen = fixed_subset(len(task.train_images), self.images).sort().values
-        features = task.train_features[chosen].to(task.device).double()
-        if not torch.isfinite(features).all():
+        features = rows_of(task.train_features, chosen, task.device, task.check_stop)
+        if isinstance(features, Tensor):
+            features = features.double()
+        if not all(bool(torch.isfinite(block).all()) for block in blocks_of(features)):
             raise NotFinite(f"{self.figure}: features contain values that are not finite; the encoder has diverged")
         if self.figure == "alignment":
             value = alignment(*two_views(task, chosen))
         else:
-            measure = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure]
-            value = interruptible(lambda: measure(features), task.check_stop, features.numel())
+            value = self._measured(features, task)
         return Predictions(metrics={self.figure: value}, choices={"images": len(chosen)})
+
+    def _measured(self, features: Tensor | Rows, task: Task) -> float:
+        if isinstance(features, Tensor):
+            measure = {"rankme": rankme, "uniformity": uniformity, "feature_std": feature_std}[self.figure]
+            return interruptible(lambda: measure(features), task.check_stop, features.numel())
+        if self.figure == "feature_std":
+            _, deviation = moments(features.then(lambda rows: normalize(rows.double(), dim=1), features.shape[1]))
+            return math.sqrt(len(deviation)) * float(deviation.mean())
+        if self.figure == "rankme" and features.shape[1] <= len(features):
+            products = column_gram(features)
+        else:
+            products = gram(features, torch.zeros((), dtype=torch.float64, device=features.device))
+        measure_of = rankme_of if self.figure == "rankme" else uniformity_of
+        return interruptible(lambda: measure_of(products), task.check_stop, products.numel())
 
 
 def rankme(features: Float[Tensor, "n dim"]) -> float:
     """Return exp(entropy of the singular values), uncentred, with ε = 1e-7 (RankMe, Garrido 2023, arXiv:2210.02885, equation 1)."""
     wide = features.double()
-    gram = wide.T @ wide if wide.shape[1] <= len(wide) else wide @ wide.T
-    singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+    return rankme_of(wide.T @ wide if wide.shape[1] <= len(wide) else wide @ wide.T)
+
+
+def rankme_of(products: Float[Tensor, "m m"]) -> float:
+    """Return RankMe from the inner products of all pairs of rows, or of all pairs of columns."""
+    singular = torch.linalg.eigvalsh(products).clamp_min(0).sqrt()
     share = singular / singular.sum().clamp_min(torch.finfo(torch.float64).tiny) + 1e-7
     return math.exp(float(-(share * share.log()).sum()))
 
@@ -71,6 +91,15 @@ def uniformity(features: Float[Tensor, "n dim"], t: float = 2.0) -> float:
         block = unit[start : start + 1024]
         distances = block.square().sum(dim=1)[:, None] + unit.square().sum(dim=1) - 2 * block @ unit.T
         total += float(distances.clamp_min(0).mul(-t).exp().sum())
+    return math.log((total - count) / (count * (count - 1)))
+
+
+def uniformity_of(products: Float[Tensor, "n n"], t: float = 2.0) -> float:
+    """Return the same from the inner products of all pairs of features."""
+    lengths = products.diagonal().sqrt().clamp_min(torch.finfo(torch.float64).tiny)
+    cosines = products / lengths / lengths[:, None]
+    squares, count = cosines.diagonal(), len(cosines)
+    total = float((squares + squares[:, None] - 2 * cosines).clamp_min(0).mul(-t).exp().sum())
     return math.log((total - count) / (count * (count - 1)))
 
 

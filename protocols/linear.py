@@ -13,6 +13,7 @@ from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import Standardisation, require_every_class
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.parts.rows import Rows, rows_of
 from protocols.ranges import NotNegative, Positive, Whole
 
 SURE = 0.9
@@ -55,14 +56,19 @@ class Linear(EvaluationProtocol):
         Raises:
             ValueError: A class has no image to fit on, or the features are not finite or constant.
         """
-        features, labels = task.train_features.to(task.device), task.train_labels.to(task.device)
+        features = rows_of(task.train_features, None, task.device, task.check_stop)
+        labels = task.train_labels.to(task.device)
         require_every_class(labels[task.fit.to(task.device)], task.classes, "train without val")
-        before = _standardisation(features[task.fit.to(task.device)], task)
-        best, solutions, losses = self._choose(before, features, labels, task)
+        fit = rows_of(task.train_features, task.fit, task.device, task.check_stop)
+        before = _standardisation(fit, task)
+        inputs = _standardised(before, fit, task)
+        del fit
+        best, solutions, losses = self._choose(before, inputs, labels, task)
+        del inputs
         unfinished = [f"{penalty:.3g}" for penalty, solution in solutions.items() if not solution.converged]
 
         standardise = _standardisation(features, task)
-        inputs = interruptible(lambda: standardise(features), task.check_stop, features.numel())
+        inputs = _standardised(standardise, features, task)
         start = _restandardised(solutions[best], before, standardise)
         if self._is_wide(inputs, task):
             # Nearly all steps in float32, the last ones in float64.
@@ -77,20 +83,20 @@ class Linear(EvaluationProtocol):
             "dropped_dimensions": features.shape[1] - len(standardise.kept),
             "not_converged": unfinished,
         }
-        logs = solution.log_probabilities(standardise(task.test_features.to(task.device)))
+        test = rows_of(task.test_features, None, task.device, task.check_stop)
+        logs = solution.log_probabilities(standardise(test))
         fitted = solution.log_probabilities(inputs).argmax(dim=1)
         accuracy = float((fitted == labels).double().mean())
         return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
 
     def _choose(
-        self, standardise: Standardisation, features: Tensor, labels: Tensor, task: Task
+        self, standardise: Standardisation, inputs: Tensor | Rows, labels: Tensor, task: Task
     ) -> tuple[float, dict[float, Solution], dict[float, float]]:
         """Return the best λ, and the solution and the log-loss on ``val`` of every λ that was fitted."""
         fit, val = task.fit.to(task.device), task.val.to(task.device)
-        inputs = interruptible(lambda: standardise(features[fit]), task.check_stop, features.numel())
         dtype = torch.float32 if self._is_wide(inputs, task) else torch.float64
         problem = self._problem(inputs, labels[fit], task, self.walk_tolerance, dtype)
-        held_out = standardise(features[val])
+        held_out = standardise(rows_of(task.train_features, task.val, task.device, task.check_stop))
 
         def solve(penalty: float, larger: Solution | None) -> tuple[Solution, float]:
             solution = problem.solve(penalty, start=larger)
@@ -98,11 +104,11 @@ class Linear(EvaluationProtocol):
 
         return walk(self.penalties, solve, self.rise)
 
-    def _is_wide(self, inputs: Tensor, task: Task) -> bool:
+    def _is_wide(self, inputs: Tensor | Rows, task: Task) -> bool:
         return task.classes * (min(inputs.shape) + 1) > self.wide
 
     def _problem(
-        self, inputs: Tensor, labels: Tensor, task: Task, least: float, dtype: torch.dtype = torch.float64
+        self, inputs: Tensor | Rows, labels: Tensor, task: Task, least: float, dtype: torch.dtype = torch.float64
     ) -> LogisticRegression:
         wide = self._is_wide(inputs, task)
 
@@ -143,8 +149,16 @@ def walk(
     return min(losses, key=losses.__getitem__), solutions, losses
 
 
-def _standardisation(features: Tensor, task: Task) -> Standardisation:
+def _standardisation(features: Tensor | Rows, task: Task) -> Standardisation:
+    if isinstance(features, Rows):
+        return Standardisation.of(features)
     return interruptible(lambda: Standardisation.of(features), task.check_stop, features.numel())
+
+
+def _standardised(standardise: Standardisation, features: Tensor | Rows, task: Task) -> Tensor | Rows:
+    if isinstance(features, Rows):
+        return standardise(features)
+    return interruptible(lambda: standardise(features), task.check_stop, features.numel())
 
 
 def _restandardised(solution: Solution, before: Standardisation, after: Standardisation) -> Solution:

@@ -12,9 +12,11 @@ from protocols.parts.chunks import images_at_once
 from protocols.parts.finetune import Extra, log_probabilities, mean_curves, train
 from protocols.parts.heads import Classifier, HeadKind
 from protocols.parts.labelled import Standardisation, labelled
+from protocols.parts.rows import rows_of
 from protocols.parts.subsets import fixed_subset
 from protocols.parts.training import Training
 from protocols.ranges import Count, Positive
+from protocols.selection import selected
 
 MEASURED_IMAGES = 2048
 """Images of ``train`` that give an mlp or conv head its standardisation and batch-norm statistics."""
@@ -62,7 +64,7 @@ class Lowshot(EvaluationProtocol):
         for draw in range(self.draws):
             indices, targets = labelled(task, self.label_spec(task), draw)
             targets = targets.to(task.device)
-            images = task.train_images[indices]
+            images = selected([task.train_images], indices)
             generator = task.generator(f"{self.encoder} {self.labels} {draw}")
             model = self.classifier(task, indices, targets, generator)
             extra = self.extra(task, indices, draw, generator)
@@ -91,14 +93,14 @@ class Lowshot(EvaluationProtocol):
             return model.train()
         model.eval()
         if self.head == "linear":
-            standardise = Standardisation.of(task.train_features.to(task.device))
+            standardise = Standardisation.of(rows_of(task.train_features, None, task.device, task.check_stop))
             model.mean.copy_(standardise.mean)
             model.scale.zero_()
             model.scale[standardise.kept] = (1 / standardise.deviation[standardise.kept]).float()
             if self.start == "probe":
                 assert self.penalty is not None
                 assert self.tolerance is not None
-                features = standardise(task.train_features[indices].to(task.device))
+                features = standardise(rows_of(task.train_features, indices, task.device, task.check_stop))
                 solution = probe(features, targets, task, self.penalty, self.tolerance)
                 with torch.no_grad():
                     model.last.weight[:, standardise.kept] = solution.weight.T.float()

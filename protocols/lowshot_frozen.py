@@ -7,6 +7,7 @@ from torch import Tensor
 from protocols.base import EvaluationProtocol, Predictions, Task
 from protocols.parts.labelled import Standardisation, labelled
 from protocols.parts.logistic import LogisticRegression, Solution
+from protocols.parts.rows import Rows, rows_of
 from protocols.ranges import Count, Positive
 
 
@@ -34,12 +35,12 @@ class LowshotFrozen(EvaluationProtocol):
         Raises:
             ValueError: A class has no image in a label set, or the features are not finite or constant.
         """
-        standardise = Standardisation.of(task.train_features.to(task.device))
-        test = standardise(task.test_features.to(task.device))
+        standardise = Standardisation.of(rows_of(task.train_features, None, task.device, task.check_stop))
+        test = standardise(rows_of(task.test_features, None, task.device, task.check_stop))
         predictions = Predictions(choices={"penalty": self.penalty, "not_converged": []})
         for draw in range(self.draws):
             indices, targets = labelled(task, self.labels, draw)
-            features = standardise(task.train_features[indices].to(task.device))
+            features = standardise(rows_of(task.train_features, indices, task.device, task.check_stop))
             solution = probe(features, targets, task, self.penalty, self.tolerance)
             if not solution.converged:
                 predictions.choices["not_converged"].append(draw)
@@ -49,7 +50,7 @@ class LowshotFrozen(EvaluationProtocol):
         return predictions
 
 
-def probe(features: Tensor, targets: Tensor, task: Task, penalty: float, tolerance: float) -> Solution:
+def probe(features: Tensor | Rows, targets: Tensor, task: Task, penalty: float, tolerance: float) -> Solution:
     """Fit logistic regression to standardised features of some images of a task."""
     problem = LogisticRegression(features, targets, task.classes, tolerance=tolerance, check_stop=task.check_stop)
     return problem.solve(penalty)

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from protocols.base import Images, Task
+from protocols.base import StoredImages, Task
 from protocols.lowshot import Lowshot
 from protocols.parts.finetune import Extra, Step, augmented_batches
 from protocols.parts.heads import Classifier
 from protocols.parts.labels import parse_labels
 from protocols.ranges import Count, Fraction, Positive
+from protocols.selection import selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +81,21 @@ class Pseudolabel(Lowshot):
 
         return loss
 
-    def pool(self, task: Task, indices: Tensor, generator: torch.Generator) -> Images:
+    def pool(self, task: Task, indices: Tensor, generator: torch.Generator) -> StoredImages:
         """Return the unlabelled images: those of ``train`` outside the label set, and ``unlabelled``."""
         rest = torch.ones(len(task.train_images), dtype=torch.bool)
         rest[indices.cpu()] = False
-        images = task.train_images[rest.nonzero().flatten()]
+        positions = rest.nonzero().flatten()
+        parts: list[StoredImages] = [task.train_images]
         if task.unlabelled_images is not None:
-            images = torch.cat([images, task.unlabelled_images])
-        if len(images) == 0 or (self.unlabelled or 0) > len(images):
+            parts.append(task.unlabelled_images)
+            positions = torch.cat([positions, len(rest) + torch.arange(len(task.unlabelled_images))])
+        count = len(positions)
+        if count == 0 or (self.unlabelled or 0) > count:
             raise ValueError(
-                f"pseudolabel: {self.unlabelled or 'some'} unlabelled images requested, {len(images)} available; use fewer"
+                f"pseudolabel: {self.unlabelled or 'some'} unlabelled images requested, {count} available; use fewer"
             )
-        if self.unlabelled is None:
-            return images
-        order = torch.randperm(len(images), generator=generator, device=generator.device)
-        return images[order[: self.unlabelled].to(images.device)]
+        if self.unlabelled is not None:
+            order = torch.randperm(count, generator=generator, device=generator.device)
+            positions = positions[order[: self.unlabelled].to(positions.device)]
+        return selected(parts, positions)

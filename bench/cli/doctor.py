@@ -63,6 +63,7 @@ def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
     yield _precision()
     yield _faiss()
     yield from _data(data_root)
+    yield _image_cache()
     yield _results(results)
     yield from _checkpoints(results)
 
@@ -116,6 +117,29 @@ def _data(data_root: Path | None) -> Iterator[Finding]:
             yield Finding(name, "note", text)
         else:
             yield Finding(name, "ok", str(folder))
+
+
+def _image_cache() -> Finding:
+    from bench.data import cache_limit
+    from bench.data.locate import cache_folder
+
+    folder = cache_folder() / "images"
+    try:
+        limit = cache_limit.limit()
+        found = cache_limit.entries(folder)
+    except OSError as error:
+        return Finding("image cache", "wrong", f"{folder} cannot be read: {error.strerror}; set SSLBENCH_CACHE")
+    except SslbenchError as error:
+        return Finding("image cache", "wrong", str(error))
+    size = sum(entry.bytes for entry in found)
+    shown = f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.1f} MB"
+    finished = sum(entry.finished for entry in found)
+    text = f"{finished} set{'s' * (finished != 1)} of images, {shown}" if found else "empty"
+    if unfinished := len(found) - finished:
+        text += f", and {unfinished} not decoded to its end"
+    return Finding(
+        "image cache", "ok", f"{folder}: {text}; limit {limit / cache_limit.GB:g} GB ({cache_limit.VARIABLE})"
+    )
 
 
 def _results(results: Path) -> Finding:

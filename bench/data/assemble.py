@@ -1,22 +1,22 @@
 """``RawData`` -> ``Dataset``: splits, traits, fingerprint."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.raw import Labels, Pixels, RawData
+from bench.data.mapped import image_blocks
+from bench.data.raw import RawData
 from bench.data.splits import TEST, VAL, stratified
 from bench.errors import SslbenchError
 from methods.traits import Traits
+from protocols.base import StoredImages
 
 MIN_TRAIN_IMAGES = 8
 """A batch is at most a quarter of ``train``, and batch normalisation needs two images."""
 _MIN_STD = 1 / 255
-_BLOCK = 1024
 
 
 def assemble(name: str, raw: RawData, horizontal_flip: bool) -> Dataset:
@@ -38,10 +38,11 @@ def assemble(name: str, raw: RawData, horizontal_flip: bool) -> Dataset:
     except SslbenchError as cause:
         raise SslbenchError(f"{name}: {cause}") from cause
     assert raw.test_images is not None and raw.test_labels is not None
+    unlabelled = 0 if raw.unlabelled_images is None else len(raw.unlabelled_images)
     return Dataset(
         name=name,
         fingerprint=fingerprint(raw, horizontal_flip),
-        traits=traits(name, raw, horizontal_flip),
+        traits=traits(name, torch.from_numpy(raw.train_images), len(raw.class_names), unlabelled, horizontal_flip),
         class_names=tuple(raw.class_names),
         train_images=torch.from_numpy(raw.train_images),
         train_labels=torch.from_numpy(raw.train_labels),
@@ -54,27 +55,32 @@ def assemble(name: str, raw: RawData, horizontal_flip: bool) -> Dataset:
     )
 
 
-def traits(name: str, raw: RawData, horizontal_flip: bool) -> Traits:
+def traits(name: str, train: StoredImages, classes: int, unlabelled: int, horizontal_flip: bool) -> Traits:
     """Return the traits of a data set; mean and standard deviation are exact, over all pixels of ``train``.
+
+    Args:
+        name: Name of the data set, for errors.
+        train: The images of ``train``.
+        classes: Number of classes.
+        unlabelled: Number of images without a label.
+        horizontal_flip: Whether a mirrored image keeps its class.
 
     Raises:
         SslbenchError: ``train`` has fewer than ``MIN_TRAIN_IMAGES`` images.
     """
-    train = raw.train_images
     if len(train) < MIN_TRAIN_IMAGES:
         raise SslbenchError(f"{name} has {len(train)} train images, fewer than {MIN_TRAIN_IMAGES}: add images")
     counts = np.zeros((train.shape[1], 256))
-    for block in _blocks(train):
+    for block in image_blocks(train):
         for channel in range(train.shape[1]):
-            counts[channel] += np.bincount(block[:, channel].ravel(), minlength=256)
+            counts[channel] += np.bincount(block[:, channel].numpy().ravel(), minlength=256)
     weights, levels = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
     mean = weights @ levels
     std = np.sqrt((weights * (levels - mean[:, None]) ** 2).sum(1))
-    unlabelled = 0 if raw.unlabelled_images is None else len(raw.unlabelled_images)
     return Traits(
         channels=train.shape[1],
         size=train.shape[2],
-        classes=len(raw.class_names),
+        classes=classes,
         mean=tuple(mean.tolist()),
         std=tuple(np.maximum(std, _MIN_STD).tolist()),
         horizontal_flip=horizontal_flip,
@@ -94,9 +100,13 @@ def fingerprint(raw: RawData, horizontal_flip: bool) -> str:
         raw.unlabelled_images,
     ):
         digest.update(f"|{None if array is None else array.shape}|".encode())
-        if array is not None:
-            for block in _blocks(array if array.dtype == np.uint8 else array.astype("<i8")):
-                digest.update(np.ascontiguousarray(block).data)
+        if array is None:
+            continue
+        if array.dtype == np.uint8:
+            for block in image_blocks(torch.from_numpy(array)):
+                digest.update(block.contiguous().numpy().data)
+        else:
+            digest.update(array.astype("<i8").data)
     return digest.hexdigest()
 
 
@@ -111,8 +121,3 @@ def _with_test_part(raw: RawData) -> RawData:
         test_images=raw.train_images[test],
         test_labels=raw.train_labels[test],
     )
-
-
-def _blocks(array: Pixels | Labels) -> Iterator[Pixels | Labels]:
-    for start in range(0, len(array), _BLOCK):
-        yield array[start : start + _BLOCK]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 from torch import Tensor
 
+from bench.data.mapped import image_blocks
 from methods.traits import Traits
-
-Images = UInt8[Tensor, "images channels size size"]
+from protocols.base import StoredImages
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Dataset:
         fingerprint: Hex hash of pixels, labels and whether images may be flipped.
         traits: What views and heads depend on.
         class_names: Class names; a label is an index into them.
-        train_images: uint8 N×C×H×W, in memory or mapped from the cache.
+        train_images: uint8 N×C×H×W, in memory or mapped from the cache; on the development task of a large set, a ``Selection``.
         train_labels: int64 N.
         test_images: uint8 M×C×H×W.
         test_labels: int64 M, sealed.
@@ -59,11 +59,11 @@ class Dataset:
     fingerprint: str
     traits: Traits
     class_names: Sequence[str]
-    train_images: Images
+    train_images: StoredImages
     train_labels: Int[Tensor, " train"]
-    test_images: Images
+    test_images: StoredImages
     test_labels: SealedLabels
-    unlabelled_images: Images | None
+    unlabelled_images: StoredImages | None
     val: Int[Tensor, " val"]
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -82,5 +82,9 @@ class Dataset:
         return keep.nonzero().flatten()
 
 
-def _hashes(images: Images) -> Iterator[bytes]:
-    return (hashlib.blake2b(image, digest_size=16).digest() for image in images.numpy())
+def _hashes(images: StoredImages) -> Iterator[bytes]:
+    return (
+        hashlib.blake2b(image, digest_size=16).digest()
+        for block in image_blocks(images)
+        for image in block.contiguous().numpy()
+    )

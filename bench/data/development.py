@@ -2,14 +2,13 @@
 
 import hashlib
 
-import numpy as np
 import torch
 
 from bench.data.assemble import traits
 from bench.data.dataset import Dataset, SealedLabels
-from bench.data.raw import RawData
 from bench.data.splits import VAL, stratified
 from bench.errors import SslbenchError
+from protocols.selection import selected
 
 FEW_IMAGES = 100
 """With fewer test images one answer changes a score by more than a point, and a choice between settings follows chance."""
@@ -27,26 +26,26 @@ def development(dataset: Dataset) -> Dataset:
     remains = torch.ones(len(dataset.train_labels), dtype=torch.bool)
     remains[val] = False
     keep = remains.nonzero().squeeze(1)
-    images, labels = dataset.train_images[keep], dataset.train_labels[keep]
+    images, labels = selected([dataset.train_images], keep), dataset.train_labels[keep]
     unlabelled = dataset.unlabelled_images
-    raw = RawData(
-        dataset.class_names,
-        images.numpy(),
-        labels.numpy().astype(np.int64, copy=False),
-        unlabelled_images=None if unlabelled is None else unlabelled.numpy(),
-    )
     try:
-        _, new_val = stratified(raw.train_labels, VAL, "val", dataset.class_names)
+        _, new_val = stratified(labels.numpy(), VAL, "val", dataset.class_names)
     except SslbenchError as cause:
         raise SslbenchError(f"{dataset.name}, development task: {cause}") from cause
     return Dataset(
         name=dataset.name,
         fingerprint=hashlib.blake2b(f"{dataset.fingerprint} development".encode(), digest_size=16).hexdigest(),
-        traits=traits(f"{dataset.name}, development task:", raw, dataset.traits.horizontal_flip),
+        traits=traits(
+            f"{dataset.name}, development task:",
+            images,
+            len(dataset.class_names),
+            0 if unlabelled is None else len(unlabelled),
+            dataset.traits.horizontal_flip,
+        ),
         class_names=dataset.class_names,
         train_images=images,
         train_labels=labels,
-        test_images=dataset.train_images[val],
+        test_images=selected([dataset.train_images], val),
         test_labels=SealedLabels(dataset.train_labels[val], development=True),
         unlabelled_images=unlabelled,
         val=torch.from_numpy(new_val),

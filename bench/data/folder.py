@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.cache import cached
-from bench.data.decode_all import decode_all
+from bench.data.decode_all import bytes_of, decode_all
 from bench.data.layout import Layout, layout
 from bench.data.listing import listing
 from bench.data.raw import RawData
@@ -31,7 +31,9 @@ def read(name: str, folder: Path, size: int) -> RawData:
         train, end = len(parts.train), len(labelled)
         order = "\n".join(paths)
         images, notes = cached(
-            f"{size}\0{train}\0{order}\0{files.state}", lambda target: decode_all(files, paths, train, size, target)
+            f"{size}\0{train}\0{order}\0{files.state}",
+            bytes_of(len(paths), size),
+            lambda target: decode_all(files, paths, train, size, target),
         )
     labels = np.array([label for _, label in labelled], np.int64)
     left_out = {**parts.left_out, **{kind: count for kind, count in files.left_out.items() if count}}

@@ -44,15 +44,16 @@ def _images(path: Path) -> Pixels:
         )
 
     def blocks() -> Iterator[Pixels]:
-        stored = np.memmap(path, np.uint8, "r").reshape(count, 3, _SIZE, _SIZE)
-        for start in range(0, count, _BLOCK):
-            yield np.ascontiguousarray(stored[start : start + _BLOCK].transpose(0, 1, 3, 2))
+        with path.open("rb") as file:
+            while data := file.read(_BLOCK * _BYTES):
+                stored = np.frombuffer(data, np.uint8).reshape(-1, 3, _SIZE, _SIZE)
+                yield np.ascontiguousarray(stored.transpose(0, 1, 3, 2))
 
     def build(target: IO[bytes]) -> list[str]:
         write_blocks(target, (count, 3, _SIZE, _SIZE), blocks())
         return []
 
-    return cached(f"{path.resolve()} {file_state(state)}", build)[0]
+    return cached(f"{path.resolve()} {file_state(state)}", state.st_size, build)[0]
 
 
 def _labels(path: Path, images: int) -> Labels:

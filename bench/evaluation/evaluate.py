@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +23,7 @@ from bench.registry.protocols import content_of
 from methods.base import Encoder
 from protocols import catalogue
 from protocols.base import Predictions, Task
+from protocols.selection import release
 
 
 class Evaluation:
@@ -35,6 +37,7 @@ class Evaluation:
         on_images: Called with (images done, images in total) while features are extracted.
         check_stop: Called at least once per second: before every batch that the network processes, and in every step of a protocol. It
             may raise to stop the evaluation. Protocols receive it, so it must not hold the data set.
+        folder: Folder for features that are too many for memory; None keeps all in memory.
     """
 
     def __init__(
@@ -45,13 +48,15 @@ class Evaluation:
         seed: int,
         on_images: Callable[[int, int], None] = lambda done, total: None,
         check_stop: Callable[[], None] = lambda: None,
+        folder: Path | None = None,
     ) -> None:
         # Fine-tuning is a quarter faster than with channels first.
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.dataset = dataset
         self.seed = seed
         self.on_images = on_images
-        self.check_stop = check_stop
+        self.check_stop = _releasing(check_stop)
+        self.folder = folder
         self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
         self.network = Network(self.encoder, backbone, self.device)
         self.label_set = label_sets(dataset.train_labels, dataset.class_names)
@@ -120,9 +125,9 @@ class Evaluation:
         data = self.dataset
         total = len(data.train_images) + len(data.test_images)
         prepare = preparation(self.network, self.check_stop)
-        train = extract(self.encoder, data.train_images, prepare, lambda n: self.on_images(n, total))
         done = len(data.train_images)
-        test = extract(self.encoder, data.test_images, prepare, lambda n: self.on_images(done + n, total))
+        train = extract(self.encoder, data.train_images, prepare, lambda n: self.on_images(n, total), self.folder)
+        test = extract(self.encoder, data.test_images, prepare, lambda n: self.on_images(done + n, total), self.folder)
         return train, test
 
     def _label_sets(self, entry: catalogue.Entry) -> list[Int[Tensor, " labelled"]]:
@@ -137,6 +142,16 @@ class Evaluation:
             if len(theirs) >= len(own) and all(torch.equal(a, b) for a, b in zip(own, theirs, strict=False)):
                 return other.id
         return None
+
+
+def _releasing(check_stop: Callable[[], None]) -> Callable[[], None]:
+    """Return ``check_stop``, which also gives back the memory of the images and features that a protocol has read."""
+
+    def check() -> None:
+        release()
+        check_stop()
+
+    return check
 
 
 def _predictions(entry: catalogue.Entry, answer: object) -> Predictions:

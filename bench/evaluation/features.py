@@ -2,17 +2,19 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bench import seeds
 from bench.device import exact_float32
 from bench.errors import Diverged
+from bench.evaluation.feature_file import FeatureFile, too_many
 from methods.base import Encoder
+from protocols.base import Images, StoredImages
 
-Images = UInt8[Tensor, "images channels size size"]
 PIXELS_PER_BATCH = 512 * 32 * 32
 """Pixels per batch, not counting channels: 512 images of 32 × 32."""
 
@@ -25,38 +27,49 @@ def batch_size(size: int) -> int:
 @torch.no_grad()
 def extract(
     encoder: Encoder,
-    images: Images,
+    images: StoredImages,
     prepare: Callable[[Images], Tensor],
     on_batch: Callable[[int], None] = lambda done: None,
+    folder: Path | None = None,
 ) -> Float[Tensor, "images dim"]:
-    """Return the float32 features of all images on the encoder's device.
+    """Return the float32 features of all images: on the encoder's device, or mapped from a file if they are too many for that.
 
     Args:
         encoder: The encoder on its device; its train or eval mode is restored afterwards.
         images: uint8 images on any device.
         prepare: Maps uint8 images to normalised float32 images on the encoder's device.
         on_batch: Called with the number of images done.
+        folder: Folder of the file for features that are too many for memory; None keeps all in memory.
 
     Raises:
         Diverged: A feature is not finite.
+        StorageError: The file cannot be written, for example because the disk is full.
     """
     was_training = encoder.training
     encoder.eval()
     step = batch_size(encoder.input.size)
-    parts = []
+    parts: list[Tensor] = []
+    finite: list[Tensor] = []
+    file: FeatureFile | None = None
     with exact_float32():
         for start in range(0, len(images), step):
-            parts.append(encoder.features(prepare(images[start : start + step])).float())
+            part = encoder.features(prepare(images[start : start + step])).float()
+            if start == 0 and folder is not None and too_many(len(images), part):
+                file = FeatureFile(folder)
+            if file is None:
+                parts.append(part)
+            else:
+                file.add(part)
+            finite.append(torch.isfinite(part).all())
             on_batch(min(start + step, len(images)))
     encoder.train(was_training)
-    features = torch.cat(parts)
-    if not bool(torch.isfinite(features).all()):
+    if not bool(torch.stack(finite).all()):
         raise Diverged("the encoder's features are not finite")
-    return features
+    return torch.cat(parts) if file is None else file.mapped(len(images), part.shape[1])
 
 
 @torch.no_grad()
-def calibrate_batch_norm(encoder: Encoder, images: Images, prepare: Callable[[Images], Tensor]) -> None:
+def calibrate_batch_norm(encoder: Encoder, images: StoredImages, prepare: Callable[[Images], Tensor]) -> None:
     """Set the running statistics of an untrained network to the mean over the batches of one pass over the images."""
     norms = [m for m in encoder.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:

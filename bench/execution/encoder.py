@@ -27,6 +27,8 @@ from bench.training.pretrain import PretrainingSet, Trained, TrainingJob, pretra
 from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
+from protocols.base import Images, StoredImages
+from protocols.selection import on_device, release, selected
 
 Loaded = TypeVar("Loaded")
 
@@ -83,7 +85,7 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         training, views = _train(method, run, dataset, context, log)
     network = method.encoder().to(device).eval()
     if method.needs.statistics or network.lacks_statistics:
-        calibrate_batch_norm(network, dataset.train_images, lambda x: prepare(x, network.input, device))
+        calibrate_batch_norm(network, dataset.train_images, lambda x: _prepared(x, network, device))
     details = {
         "device": device_name(device),
         "precision": precision,
@@ -94,6 +96,11 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         stored_training = {"training": asdict(training) if training else None}
         save_encoder(store.encoder_path(identity), identity, network, stored_training | details)
     return TrainedEncoder(network, training, **details)
+
+
+def _prepared(images: Images, network: Encoder, device: torch.device) -> torch.Tensor:
+    release()
+    return prepare(images, network.input, device)
 
 
 def _undamaged(path: Path, load: Callable[[], Loaded], context: RunContext, log: RunLog) -> Loaded | None:
@@ -136,20 +143,13 @@ def pretraining_set(
     positions = seen(dataset, share, labels=method.needs.labels)
     train = len(dataset.train_labels)
     in_train = positions[positions < train]
-    images = dataset.train_images if len(in_train) == train else dataset.train_images[in_train]
-    if len(in_train) < len(positions):
-        assert dataset.unlabelled_images is not None
-        images = torch.cat([images, dataset.unlabelled_images[positions[len(in_train) :] - train]])
-    return _on_device(images, dataset.train_labels[in_train] if method.needs.labels else None, device)
-
-
-def _on_device(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
-    """Move the images to a GPU if they take less than half of its free memory, and the labels in any case."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if images.numel() < free // 2:
-            images = images.to(device)
-    return PretrainingSet(images, None if labels is None else labels.to(device))
+    images: StoredImages = dataset.train_images
+    if len(positions) != train or len(in_train) != train:
+        unlabelled = dataset.unlabelled_images
+        images = selected([images] if unlabelled is None else [images, unlabelled], positions)
+    labels = dataset.train_labels[in_train].to(device) if method.needs.labels else None
+    # Half of the free memory of a GPU is left for the training.
+    return PretrainingSet(on_device(images, device), labels)
 
 
 def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> tuple[Trained, int]:

@@ -143,6 +143,7 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
         run.identity.seed,
         on_images,
         lambda: _check_stop(context),
+        context.store.root,
     )
     collapsed = evaluation.collapse()
     failed: dict[str, list[str]] = {}

@@ -46,7 +46,7 @@ def features_of(images: Float[Tensor, "n pixels"], width: int) -> Float[Tensor, 
 def task_of(data: Dataset, width: int, count: int) -> Task:
     """Return a task with the first ``count`` training images in random order; a tenth of them is ``val``."""
     order = torch.randperm(len(data.train_images), generator=torch.Generator().manual_seed(0))[:count]
-    images = torch.cat([data.train_images[order], data.test_images]).flatten(1).float() / 255
+    images = torch.cat([data.train_images[order], data.test_images[:]]).flatten(1).float() / 255
     features = features_of(images, width)
     positions = torch.arange(count)
     unused: Any = None

@@ -9,6 +9,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from bench import seeds
+from protocols.selection import LARGE, Selection
 
 Images = UInt8[Tensor, "batch channels size size"]
 Indices = Int[Tensor, " batch"]
@@ -42,23 +43,28 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
         yield order[position * batch : (position + 1) * batch]
 
 
-def gathered(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
-    """Yield each step's indices and images on ``device``; images that are stored on another device are read ahead."""
-    if images.device.type != device.type:
+def gathered(
+    images: Images | Selection, indices: Iterator[Indices], device: torch.device
+) -> Iterator[tuple[Indices, Images]]:
+    """Yield each step's indices and images on ``device``; they are read ahead if they are on another device or too many for memory."""
+    if images.device.type != device.type or (device.type == "cpu" and images.numel() > LARGE):
         yield from read_ahead(images, indices, device)
         return
     for chosen in indices:
         yield chosen, images[chosen]
 
 
-def read_ahead(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
+def read_ahead(
+    images: Images | Selection, indices: Iterator[Indices], device: torch.device
+) -> Iterator[tuple[Indices, Images]]:
     """Yield each step's indices and images on ``device``; a thread reads them while the device computes earlier steps.
 
     Reading may be slow, because the images may be a memory-mapped file.
     """
 
     def read(chosen: Indices) -> tuple[Indices, Images]:
-        return _pinned(chosen, device), _pinned(images[chosen], device)
+        batch = images[chosen] if isinstance(images, Selection) else Selection([images], chosen)[:]
+        return _pinned(chosen, device), _pinned(batch, device)
 
     waiting: deque[Future[tuple[Indices, Images]]] = deque()
     with ThreadPoolExecutor(1, "gather") as reader:

@@ -24,6 +24,7 @@ from bench.training.finite import FiniteState, gradient_norm
 from bench.training.loss_history import LossHistory
 from bench.training.returned import check_groups, check_loss, in_function
 from methods.base import Batch, Method, Recipe
+from protocols.selection import Selection
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # hides its message about the precision
 
@@ -32,7 +33,7 @@ logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # hides its mes
 class PretrainingSet:
     """The images for pretraining, on the device if they fit there, and the labels for ``supervised``, always on the device."""
 
-    images: Images
+    images: Images | Selection
     labels: Int[Tensor, " images"] | None = None
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import BLOCK
+from protocols.parts.rows import Rows, blocks_of, whole
 from protocols.parts.subsets import SEED
 
 LARGEST_HESSIAN = 8000
@@ -16,6 +17,8 @@ WORK = 5e11
 """Multiplications allowed for the first estimate of the Hessian; they limit its number of images."""
 FEWEST_IMAGES = 4096
 """Least number of images of the first estimate."""
+SAMPLE_NUMBERS = 2**26
+"""Numbers in a sample of features that are too many for memory."""
 UNIFORM_SHARE = 0.1
 """Share of the sample that is drawn uniformly, so that no image gets too large a weight."""
 FLOAT32_ROUNDING = 1e-7
@@ -32,7 +35,7 @@ class Curvature:
     images with certain predictions add almost nothing, and a uniform sample misses most of the curvature.
 
     Args:
-        inputs: The features, with a column of ones.
+        inputs: The features, with a column of ones. Of ``Rows``, a sample is used that fits into memory.
         classes: Number of classes.
         check_stop: May raise to give up a long estimate.
         wide: Whether to use one block for every class even if the full Hessian would be small enough.
@@ -44,7 +47,7 @@ class Curvature:
 
     def __init__(
         self,
-        inputs: Float[Tensor, "n inputs"],
+        inputs: Tensor | Rows,
         classes: int,
         check_stop: Callable[[], None] = lambda: None,
         *,
@@ -54,13 +57,14 @@ class Curvature:
         count, self.rows = inputs.shape
         self.full = self.rows * classes <= LARGEST_HESSIAN and not wide
         size = self.rows * classes if self.full else self.rows
-        self.images = min(count, max(FEWEST_IMAGES, int(WORK / size**2)))
+        self.most = min(count, max(1, SAMPLE_NUMBERS // self.rows)) if isinstance(inputs, Rows) else count
+        self.images = min(self.most, max(FEWEST_IMAGES, int(WORK / size**2)))
         self.uniforms = torch.rand(count, generator=torch.Generator().manual_seed(SEED)).to(inputs.device)
         self.hessian: Tensor | None = None
 
     def double_sample(self) -> None:
         """Double the number of images for the next estimates, because the last one was too coarse."""
-        self.images = min(len(self.inputs), 2 * self.images)
+        self.images = min(self.most, 2 * self.images)
 
     def estimate(self, point: Float[Tensor, "inputs classes"]) -> None:
         """Estimate the Hessian at a point, for all parameters or, if there are too many, as one block that serves every class.
@@ -97,9 +101,9 @@ class Curvature:
         """Return the sampled images in float32 and the weight of each."""
         count = len(self.inputs)
         if self.images == count:
-            return self.inputs.float(), self.inputs.new_ones(count, dtype=torch.float32)
-        uncertainty = 1 - torch.softmax(point.T @ self.inputs.T, dim=0).square().sum(dim=0)
-        importance = uncertainty * torch.linalg.vector_norm(self.inputs, dim=1).square()
+            inputs = whole(self.inputs).float()
+            return inputs, inputs.new_ones(count)
+        importance = torch.cat([_importance(block, point) for block in blocks_of(self.inputs)])
         probability = (1 - UNIFORM_SHARE) * importance / importance.sum() + UNIFORM_SHARE / count
         probability = (probability * self.images).clamp(max=1.0)
         chosen = self.uniforms < probability
@@ -129,6 +133,12 @@ class Curvature:
             return solved.T.flatten().double()
 
         return forward, backward
+
+
+def _importance(inputs: Float[Tensor, "m inputs"], point: Float[Tensor, "inputs classes"]) -> Float[Tensor, " m"]:
+    uncertainty = 1 - torch.softmax(point.T @ inputs.T, dim=0).square().sum(dim=0)
+    importance: Tensor = uncertainty * torch.linalg.vector_norm(inputs, dim=1).square()
+    return importance
 
 
 def _factor(hessian: Float[Tensor, "size size"], ridge: Float[Tensor, " size"]) -> Float[Tensor, "size size"]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from protocols.base import Augmentation, Images, NotFinite, Task
+from protocols.base import Augmentation, NotFinite, StoredImages, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.heads import Classifier
 from protocols.parts.training import Training
+from protocols.selection import on_device
 
 CHUNK_IMAGES = 2048
 """Images that are augmented at once."""
@@ -40,7 +41,7 @@ Trail = list[tuple[int, Int[Tensor, " test"]]]
 
 def train(
     model: Classifier,
-    images: UInt8[Tensor, "n channels size size"],
+    images: StoredImages,
     targets: Int[Tensor, " n"],
     training: Training,
     task: Task,
@@ -128,15 +129,15 @@ def order(images: int, total: int, generator: torch.Generator) -> Int[Tensor, " 
 
 
 def augmented_batches(
-    images: Images, steps: int, batch: int, kind: Augmentation, task: Task, generator: torch.Generator
+    images: StoredImages, steps: int, batch: int, kind: Augmentation, task: Task, generator: torch.Generator
 ) -> Iterator[tuple[Float[Tensor, "batch channels size size"], Int[Tensor, " batch"]]]:
     """Yield, per step, prepared views and the indices of their images; small images are augmented for many steps at once."""
     indices = order(len(images), steps * batch, generator)
-    images = images.to(task.device)
+    images = on_device(images, task.device)
     chunk = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
     for part in torch.split(indices, chunk):
         task.check_stop()
-        (views,) = task.augment(images[part], kind, generator)
+        (views,) = task.augment(images[part.to(images.device)].to(task.device), kind, generator)
         yield from zip(torch.split(task.prepare(views), batch), torch.split(part, batch), strict=True)
 
 
@@ -147,15 +148,17 @@ def thinned(values: Float[Tensor, " steps"]) -> list[float]:
 
 
 @torch.no_grad()
-def log_probabilities(model: Classifier, images: Images, task: Task, batch: int = 512) -> Float[Tensor, "n classes"]:
+def log_probabilities(
+    model: Classifier, images: StoredImages, task: Task, batch: int = 512
+) -> Float[Tensor, "n classes"]:
     """Return float32 log-probabilities on the CPU, computed in eval mode; the modes of the modules are restored."""
     batch = images_at_once(batch, images, task)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     parts = []
-    for part in torch.split(images, batch):
+    for start in range(0, len(images), batch):
         task.check_stop()
-        parts.append(torch.log_softmax(model(task.prepare(part)).float(), dim=1))
+        parts.append(torch.log_softmax(model(task.prepare(images[start : start + batch])).float(), dim=1))
     for module, mode in modes:
         module.training = mode
     return torch.cat(parts).cpu()

@@ -1,12 +1,14 @@
 """The labelled images of one draw, and the standardisation of frozen features."""
 
 from dataclasses import dataclass
+from typing import overload
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from protocols.base import NotFinite, Task
+from protocols.parts.rows import Rows, moments
 
 SMALLEST_DEVIATION = 1e-6
 """Dimensions with a smaller standard deviation are dropped."""
@@ -51,25 +53,36 @@ class Standardisation:
     kept: Int[Tensor, " kept"]
 
     @classmethod
-    def of(cls, features: Float[Tensor, "n dim"]) -> "Standardisation":
+    def of(cls, features: Tensor | Rows) -> "Standardisation":
         """Compute the statistics of features, in float64.
 
         Raises:
             ValueError: The features are not finite, or no dimension varies.
         """
-        blocks = []
-        for block in torch.split(features, BLOCK, dim=1):
-            exact = block.double()
-            if not torch.isfinite(exact).all():
-                raise NotFinite("features contain values that are not finite; the encoder has diverged")
-            blocks.append(torch.std_mean(exact, dim=0, correction=0))
-        deviation, mean = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        if isinstance(features, Rows):
+            mean, deviation = moments(features)
+        else:
+            blocks = [
+                torch.std_mean(block.double(), dim=0, correction=0) for block in torch.split(features, BLOCK, dim=1)
+            ]
+            deviation, mean = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+        # The mean is finite only if every number is.
+        if not torch.isfinite(mean).all():
+            raise NotFinite("features contain values that are not finite; the encoder has diverged")
         kept = (deviation >= SMALLEST_DEVIATION).nonzero().flatten()
         if len(kept) == 0:
             raise ValueError("no feature varies over the images; the encoder has collapsed to a constant")
         return cls(mean, deviation, kept)
 
-    def __call__(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n kept"]:
+    @overload
+    def __call__(self, features: Tensor) -> Tensor: ...
+
+    @overload
+    def __call__(self, features: Rows) -> Rows: ...
+
+    def __call__(self, features: Tensor | Rows) -> Tensor | Rows:
         """Return standardised features in float64, without the dropped dimensions."""
+        if isinstance(features, Rows):
+            return features.then(self, len(self.kept))
         # In place: the pixels of 96-pixel images take gigabytes in float64.
         return features[:, self.kept].double().sub_(self.mean[self.kept]).div_(self.deviation[self.kept])

@@ -11,6 +11,7 @@ from torch import Tensor
 from protocols.parts.curvature import Curvature
 from protocols.parts.interruptible import interruptible
 from protocols.parts.labelled import BLOCK
+from protocols.parts.rows import Rows, gram, moments
 
 MEMORY = 20
 """Past steps that L-BFGS keeps."""
@@ -48,8 +49,10 @@ class Solution:
     converged: bool
     steps: int
 
-    def log_probabilities(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n classes"]:
+    def log_probabilities(self, features: Tensor | Rows) -> Float[Tensor, "n classes"]:
         """Return float64 log-probabilities."""
+        if isinstance(features, Rows):
+            return torch.cat([self.log_probabilities(block) for block in features.blocks()])
         return torch.log_softmax(torch.addmm(self.bias, features.double(), self.weight), dim=1)
 
 
@@ -62,13 +65,11 @@ class Span:
         inputs: The features in coordinates of the span.
     """
 
-    def __init__(self, features: Float[Tensor, "n dim"], centre: Float[Tensor, " dim"]) -> None:
+    def __init__(self, features: Tensor | Rows, centre: Float[Tensor, " dim"]) -> None:
         self.features, self.centre = features, centre
-        gram = features.new_zeros(len(features), len(features))
-        for block, block_centre in zip(torch.split(features, BLOCK, dim=1), torch.split(centre, BLOCK), strict=True):
-            centred = block - block_centre
-            gram.addmm_(centred, centred.T)
-        squares, vectors = torch.linalg.eigh(gram)
+        squares, vectors = torch.linalg.eigh(
+            gram(features, centre) if isinstance(features, Rows) else _centred_gram(features, centre)
+        )
         kept = squares > squares[-1] * SMALLEST_EIGENVALUE
         self.vectors, self.singular = vectors[:, kept], squares[kept].sqrt()
         self.inputs = self.vectors * self.singular
@@ -76,12 +77,24 @@ class Span:
     def to_features(self, inner: Float[Tensor, "inner classes"]) -> Float[Tensor, "dim classes"]:
         """Convert from coordinates of the span to all feature dimensions."""
         mixed = self.vectors @ (inner / self.singular[:, None])
-        outer: Tensor = self.features.T @ mixed - torch.outer(self.centre, mixed.sum(dim=0))
+        if isinstance(self.features, Rows):
+            product = mixed.new_zeros(self.features.shape[1], mixed.shape[1])
+            start = 0
+            for block in self.features.blocks():
+                product.addmm_(block.double().T, mixed[start : start + len(block)])
+                start += len(block)
+        else:
+            product = self.features.T @ mixed
+        outer: Tensor = product - torch.outer(self.centre, mixed.sum(dim=0))
         return outer
 
     def from_features(self, outer: Float[Tensor, "dim classes"]) -> Float[Tensor, "inner classes"]:
         """Project from all feature dimensions into the span, in its coordinates."""
-        projected = self.features @ outer - self.centre @ outer
+        if isinstance(self.features, Rows):
+            product = torch.cat([block.double() @ outer for block in self.features.blocks()])
+        else:
+            product = self.features @ outer
+        projected = product - self.centre @ outer
         inner: Tensor = self.vectors.T @ projected / self.singular[:, None]
         return inner
 
@@ -94,7 +107,7 @@ class LogisticRegression:
     original coordinates: all this changes the number of steps, not the solution.
 
     Args:
-        features: The features, float32 or float64.
+        features: The features, float32 or float64; as ``Rows``, they are read once per evaluation of the objective.
         labels: Their classes, from 0 to ``classes`` − 1.
         classes: Number of classes.
         tolerance: Largest absolute entry of the gradient at the solution; a number, or a function of λ.
@@ -105,7 +118,7 @@ class LogisticRegression:
 
     def __init__(
         self,
-        features: Float[Tensor, "n dim"],
+        features: Tensor | Rows,
         labels: Int[Tensor, " n"],
         classes: int,
         *,
@@ -121,10 +134,15 @@ class LogisticRegression:
         self.check_stop = check_stop
         self.dim = features.shape[1]
         self.labels = labels.to(features.device)[None]
-        self.centre, self.span, self.inputs = interruptible(
-            lambda: _conditioned(features.double()), check_stop, features.numel()
-        )
-        self.inputs = self.inputs.to(dtype)
+        self.dtype = dtype
+        self.inputs: Tensor | Rows
+        if isinstance(features, Rows):
+            self.centre, self.span, self.inputs = _conditioned_rows(features, dtype)
+        else:
+            self.centre, self.span, inputs = interruptible(
+                lambda: _conditioned(features.double()), check_stop, features.numel()
+            )
+            self.inputs = inputs.to(dtype)
         self.curvature = Curvature(self.inputs, classes, check_stop, wide=wide)
 
     def solve(self, penalty: float, start: Solution | None = None) -> Solution:
@@ -140,7 +158,7 @@ class LogisticRegression:
         if not penalty > 0:
             raise ValueError(f"penalty {penalty}: logistic regression has a solution only for a positive penalty")
         self.tolerance = self.tolerance_of(penalty)
-        point = self.inputs.new_zeros(self.inputs.shape[1], self.classes) if start is None else self._point_of(start)
+        point = self._zero() if start is None else self._point_of(start)
         value, slope = self._objective(point, penalty)
         steps = 0
         for number in range(MOST_ROUNDS):
@@ -165,17 +183,20 @@ class LogisticRegression:
         gradient = self._largest_entry(slope)
         return Solution(weight, bias, value, gradient, gradient <= self.tolerance, steps)
 
+    def _zero(self) -> Float[Tensor, "inputs classes"]:
+        return torch.zeros(self.inputs.shape[1], self.classes, dtype=self.dtype, device=self.inputs.device)
+
     def _point_of(self, start: Solution) -> Float[Tensor, "inputs classes"]:
         """Return a solution in the coordinates of ``inputs``."""
         weight = start.weight if self.span is None else self.span.from_features(start.weight)
-        return torch.cat([weight, (start.bias + self.centre @ start.weight)[None]]).to(self.inputs.dtype)
+        return torch.cat([weight, (start.bias + self.centre @ start.weight)[None]]).to(self.dtype)
 
     def _objective(
         self, point: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[float, Float[Tensor, "inputs classes"]]:
         """Return the objective and its gradient; the last row belongs to the bias."""
         self.check_stop()
-        if self.wide:
+        if self.wide or isinstance(self.inputs, Rows):
             return self._blockwise_objective(point, penalty)
         # Classes first: faster by half for tall, thin matrices.
         logs = torch.log_softmax(point.T @ self.inputs.T, dim=0)
@@ -192,9 +213,11 @@ class LogisticRegression:
         """Return the same, block by block of images: a large matrix is read from memory once instead of twice."""
         weights, total = point.T.contiguous(), 0.0
         slope = torch.zeros_like(weights)
-        for inputs, labels in zip(
-            torch.split(self.inputs, WIDE_ROWS), torch.split(self.labels, WIDE_ROWS, dim=1), strict=True
-        ):
+        start = 0
+        blocks = self.inputs.blocks() if isinstance(self.inputs, Rows) else torch.split(self.inputs, WIDE_ROWS)
+        for inputs in blocks:
+            labels = self.labels[:, start : start + len(inputs)]
+            start += len(inputs)
             logs = torch.log_softmax(weights @ inputs.T, dim=0)
             chosen = logs.gather(0, labels)
             total += float(chosen.double().sum())
@@ -263,6 +286,28 @@ def _conditioned(
     else:
         inputs[:, :-1] = span.inputs
     return centre, span, inputs
+
+
+def _conditioned_rows(features: Rows, dtype: torch.dtype) -> tuple[Float[Tensor, " dim"], Span | None, Tensor | Rows]:
+    """Return the same for features that are too many for memory."""
+    centre, _ = moments(features)
+    count, dim = features.shape
+    if dim > count:
+        span = Span(features, centre)
+        return centre, span, torch.cat([span.inputs, span.inputs.new_ones(count, 1)], dim=1).to(dtype)
+
+    def convert(rows: Tensor) -> Tensor:
+        return torch.cat([rows.double() - centre, centre.new_ones(len(rows), 1)], dim=1).to(dtype)
+
+    return centre, None, features.then(convert, dim + 1)
+
+
+def _centred_gram(features: Float[Tensor, "n dim"], centre: Float[Tensor, " dim"]) -> Float[Tensor, "n n"]:
+    result = features.new_zeros(len(features), len(features))
+    for block, block_centre in zip(torch.split(features, BLOCK, dim=1), torch.split(centre, BLOCK), strict=True):
+        centred = block - block_centre
+        result.addmm_(centred, centred.T)
+    return result
 
 
 def quasi_newton(slope: Float[Tensor, " n"], past: list[tuple[Tensor, Tensor]]) -> Float[Tensor, " n"]:

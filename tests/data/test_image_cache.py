@@ -30,25 +30,25 @@ def _must_not_run(target: IO[bytes]) -> list[str]:
 
 
 def test_images_are_decoded_once_and_mapped(cache: Path) -> None:
-    assert (cached("here", _build)[0] == IMAGES).all()
-    again, notes = cached("here", _must_not_run)
+    assert (cached("here", IMAGES.nbytes, _build)[0] == IMAGES).all()
+    again, notes = cached("here", IMAGES.nbytes, _must_not_run)
     assert (again == IMAGES).all() and isinstance(again, np.memmap) and notes == ["a note"]
 
 
 def test_writing_into_the_array_does_not_change_the_cache(cache: Path) -> None:
-    cached("here", _build)[0][:] = 0
-    assert (cached("here", _must_not_run)[0] == IMAGES).all()
+    cached("here", IMAGES.nbytes, _build)[0][:] = 0
+    assert (cached("here", IMAGES.nbytes, _must_not_run)[0] == IMAGES).all()
 
 
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" * len(data), lambda data: data + b"x"]
 )
 def test_corrupt_cache_is_built_again(cache: Path, damage: Callable[[bytes], bytes]) -> None:
-    cached("here", _build)
+    cached("here", IMAGES.nbytes, _build)
     (path,) = cache.rglob("*.npy")
     path.write_bytes(damage(path.read_bytes()))
-    assert (cached("here", _build)[0] == IMAGES).all()
-    assert (cached("here", _must_not_run)[0] == IMAGES).all()
+    assert (cached("here", IMAGES.nbytes, _build)[0] == IMAGES).all()
+    assert (cached("here", IMAGES.nbytes, _must_not_run)[0] == IMAGES).all()
 
 
 def test_interrupted_build_leaves_no_file(cache: Path) -> None:
@@ -57,21 +57,21 @@ def test_interrupted_build_leaves_no_file(cache: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached("here", interrupted)
-    assert [path.suffix for path in cache.rglob("*") if path.is_file()] in ([], [".lock"])
-    assert (cached("here", _build)[0] == IMAGES).all()
+        cached("here", IMAGES.nbytes, interrupted)
+    assert {path.suffix for path in cache.rglob("*") if path.is_file()} == {".lock"}
+    assert (cached("here", IMAGES.nbytes, _build)[0] == IMAGES).all()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL exists only on POSIX")
 def test_cache_is_built_again_after_a_process_was_killed_while_decoding(cache: Path) -> None:
     code = (
         "import os, signal; from bench.data.cache import cached\n"
-        "cached('here', lambda target: (target.write(b'half'), target.flush(), os.kill(os.getpid(), signal.SIGKILL)))"
+        "cached('here', 768, lambda target: (target.write(b'half'), target.flush(), os.kill(os.getpid(), signal.SIGKILL)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    assert len(list(cache.rglob("*.tmp"))) == 1
-    assert (cached("here", _build)[0] == IMAGES).all()
-    assert not list(cache.rglob("*.tmp"))
+    assert len(list(cache.rglob("*.partial"))) == 1
+    assert (cached("here", IMAGES.nbytes, _build)[0] == IMAGES).all()
+    assert not list(cache.rglob("*.partial"))
 
 
 def test_full_disk_and_folder_that_cannot_be_created_are_errors_of_one_line(
@@ -81,12 +81,12 @@ def test_full_disk_and_folder_that_cannot_be_created_are_errors_of_one_line(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(SslbenchError, match=r"No space left on device.*SSLBENCH_CACHE") as caught:
-        cached("here", full)
+        cached("here", IMAGES.nbytes, full)
     assert "\n" not in str(caught.value)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(SslbenchError, match="cannot write the image cache"):
-        cached("here", _build)
+        cached("here", IMAGES.nbytes, _build)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits exist only on POSIX")
@@ -145,15 +145,15 @@ def test_zip_of_the_same_size_time_and_checksums_is_decoded_again(digit_folder: 
 def test_cache_is_private_to_its_user(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "images").mkdir(parents=True)
     (cache / "images").chmod(0o777)
-    cached("here", _build)
+    cached("here", IMAGES.nbytes, _build)
     assert (cache / "images").stat().st_mode & 0o777 == 0o700
     shutil.rmtree(cache)
-    cached("here", _build)
+    cached("here", IMAGES.nbytes, _build)
     assert (cache / "images").stat().st_mode & 0o777 == 0o700
     user = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: user + 1)
     with pytest.raises(SslbenchError, match="belongs to another user: set SSLBENCH_CACHE"):
-        cached("here", _build)
+        cached("here", IMAGES.nbytes, _build)
 
 
 @pytest.mark.slow

@@ -1,0 +1,61 @@
+"""Features that are too many for memory, in a file without a name: it ends with the process, even if that is killed."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bench.errors import StorageError
+from protocols.selection import LARGE, map_array
+
+
+def too_many(images: int, part: Float[Tensor, "batch dim"]) -> bool:
+    """Return whether the features of all images need a file: more than ``LARGE`` bytes, or a quarter of a GPU's free memory.
+
+    Args:
+        images: Number of images.
+        part: The features of some of them.
+    """
+    most = LARGE if part.device.type == "cpu" else torch.cuda.mem_get_info(part.device)[0] // 4
+    return images * part[0].numel() * part.element_size() > most
+
+
+class FeatureFile:
+    """Writes features batch by batch, then maps them.
+
+    Args:
+        folder: Folder of the file.
+
+    Raises:
+        StorageError: The folder is not writable.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (``mapped`` closes it)
+        except OSError as error:
+            raise self._full(error) from error
+
+    def add(self, part: Float[Tensor, "batch dim"]) -> None:
+        """Append float32 features; raises StorageError if the disk is full."""
+        try:
+            self.file.write(part.cpu().contiguous().numpy().data)
+        except OSError as error:
+            raise self._full(error) from error
+
+    def mapped(self, images: int, dim: int) -> Float[Tensor, "images dim"]:
+        """Return all features, mapped from the file, which exists until nothing uses them; raises StorageError if the disk is full."""
+        try:
+            self.file.flush()
+        except OSError as error:
+            raise self._full(error) from error
+        with self.file:
+            return torch.from_numpy(map_array(self.file, "<f4", (images, dim)))
+
+    def _full(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"cannot write the features into {self.folder}: {error.strerror or error}; free space or choose --results"
+        )
