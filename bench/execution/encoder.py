@@ -11,7 +11,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.share import seen, seen_traits
-from bench.device import choose_precision, device_name, set_threads
+from bench.device import choose_precision, device_name, free_memory, set_threads
 from bench.errors import DamagedFile, SslbenchError
 from bench.evaluation.features import calibrate_batch_norm
 from bench.execution.snapshots import SnapshotFile
@@ -146,7 +146,7 @@ def pretraining_set(
 def _on_device(images: torch.Tensor, labels: torch.Tensor | None, device: torch.device) -> PretrainingSet:
     """Move the images to a GPU if they take less than half of its free memory, and the labels in any case."""
     if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
+        free, _ = free_memory(device)
         if images.numel() < free // 2:
             images = images.to(device)
     return PretrainingSet(images, None if labels is None else labels.to(device))

@@ -122,9 +122,9 @@ def measure(
     if dry_run:
         print("\n".join(f"{step.title}: python {' '.join(step.command)}" for step in todo))
         return
-    import torch
+    from bench.device import gpus
 
-    if not torch.cuda.is_available():
+    if not gpus():
         raise SslbenchError("torch finds no GPU; `sslbench doctor` shows what it finds")
     ends = run_steps(todo, minutes)
     into.parent.mkdir(parents=True, exist_ok=True)
