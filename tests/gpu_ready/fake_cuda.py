@@ -1,7 +1,7 @@
 """CUDA tensors on a machine without a GPU, and a watch over every operation for which the host would wait.
 
 PyTorch's fake tensors know their shape, type and device, but hold no numbers: an operation on tensors of two devices raises. CPU tensors stay
-real. Autograd's engine cannot run on fake CUDA tensors.
+real. Autograd's engine cannot run on fake CUDA tensors; instead of a backward pass, each parameter that would get a gradient gets zeros.
 """
 
 import sys
@@ -57,12 +57,14 @@ class Wait:
 class Watch(TorchDispatchMode):
     """Runs operations on CPU tensors for real, and records those on CUDA tensors for which the host would wait.
 
-    After a wait the work goes on as if every number on the device were zero, and every mask and check were true.
+    After a wait the work goes on as if every number on the device were the same, and every mask and check were true.
 
     Attributes:
+        number: The number that is read from the device.
         waits: What waited, without repetitions.
     """
 
+    number: float = 0.0
     waits: dict[Wait, None] = field(default_factory=dict)
     _pinned: list[Tensor] = field(default_factory=list)
 
@@ -87,7 +89,7 @@ class Watch(TorchDispatchMode):
             return self._copy(func, args, kwargs)
         if name in READS:
             self._record(f"{name} (a number is read on the host)")
-            return _first_value(args[0].dtype) if name == "_local_scalar_dense" else True
+            return self._read(args[0].dtype) if name == "_local_scalar_dense" else True
         if name in CHECKS:
             self._record(f"{name} (the host checks for errors)")
             return None if name == "_linalg_check_errors" else func(*args, **kwargs)
@@ -133,6 +135,9 @@ class Watch(TorchDispatchMode):
             positions += [torch.zeros(index.numel(), dtype=torch.int64, device=args[0].device)] * index.ndim
         return func(args[0], positions, *args[2:], **kwargs)
 
+    def _read(self, dtype: torch.dtype) -> Any:
+        return True if dtype == torch.bool else self.number if dtype.is_floating_point else 0
+
     def _record(self, operation: str) -> None:
         places, lines = [], []
         frame = sys._getframe(2)
@@ -158,10 +163,6 @@ def _place(file: Path) -> str | None:
         return str(place) if place.parts[0] in ("bench", "methods", "protocols") else None
     parts = file.parts
     return "/".join(parts[parts.index("lightly") :]) if "lightly" in parts else None
-
-
-def _first_value(dtype: torch.dtype) -> Any:
-    return True if dtype == torch.bool else 0.0 if dtype.is_floating_point else 0
 
 
 def _counted(name: str, args: Any, kwargs: Any, func: Any) -> Any:
@@ -196,12 +197,14 @@ def fake_cuda(subject: str) -> Iterator[Watch]:
         with pytest.MonkeyPatch.context() as patch, FakeTensorMode(allow_non_fake_inputs=True), watch:
             for name, replacement in _replacements(watch).items():
                 patch.setattr(name, replacement)
+            torch.__future__.set_overwrite_module_params_on_conversion(True)
             yield watch
     except Exception:
         # A wait is the likely reason: after it, a mask is taken to be all true.
         check(subject, watch.waits, stale=False)
         raise
     finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
         _columns.cache_clear()
     check(subject, watch.waits)
 
@@ -220,8 +223,23 @@ def _replacements(watch: Watch) -> dict[str, Callable[..., Any]]:
     return {
         "torch.amp.autocast_mode.torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
         "torch.cuda.is_bf16_supported": lambda *_: True,
+        "torch.autograd.backward": give_gradients,
         "bench.device.new_generator": lambda device: torch.Generator(),
         "bench.seeds.new_generator": lambda device: torch.Generator(),
         "bench.device.pinned": watch.pin,
         "bench.training.batches.pinned": watch.pin,
     }
+
+
+def give_gradients(tensors: Tensor, *_: Any, **__: Any) -> None:
+    """Set the gradient of every leaf of a tensor's graph to zero."""
+    waiting, seen = [tensors.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None:
+            leaf.grad = torch.zeros_like(leaf)
+        waiting += [following for following, _ in node.next_functions]

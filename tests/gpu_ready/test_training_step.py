@@ -6,6 +6,7 @@ from gpu_ready.fake_cuda import CUDA, fake_cuda, to_fake_cuda
 
 from bench import seeds
 from bench.backbones import build, catalogue
+from bench.device import all_on_device
 from bench.registry.methods import load_method, method_names
 from bench.training import optimizers
 from bench.training.trial import recipe_of
@@ -54,7 +55,7 @@ def test_a_step_waits_nowhere(name: str, backbone: str) -> None:
             optimizers.schedule(optimizer, recipe, step, STEPS)
             batch = Batch(
                 views(images, torch.Generator().manual_seed(step)),
-                collate(BATCH, torch.Generator().manual_seed(step)) if collate else None,
+                all_on_device(collate(BATCH, torch.Generator().manual_seed(step)), CUDA) if collate else None,
                 indices,
                 indices if cls.needs.labels else None,
                 torch.Generator().manual_seed(step),
@@ -62,8 +63,8 @@ def test_a_step_waits_nowhere(name: str, backbone: str) -> None:
             with torch.autocast("cuda", torch.bfloat16):
                 loss: Loss = method(batch, progress)
             assert loss.total.device == CUDA
-            for p in method.parameters():
-                p.grad = torch.zeros_like(p) if p.requires_grad else None
+            optimizer.zero_grad(set_to_none=True)
+            loss.total.backward()
             method.before_step(progress)
             optimizer.step()
             method.after_step((step + 1) / STEPS)
