@@ -56,7 +56,7 @@ class Linear(EvaluationProtocol):
             ValueError: A class has no image to fit on, or the features are not finite or constant.
         """
         features, labels = task.train_features.to(task.device), task.train_labels.to(task.device)
-        require_every_class(labels[task.fit.to(task.device)], task.classes, "train without val")
+        require_every_class(task.train_labels[task.fit], task.classes, "train without val")
         before = _standardisation(features[task.fit.to(task.device)], task)
         best, solutions, losses = self._choose(before, features, labels, task)
         unfinished = [f"{penalty:.3g}" for penalty, solution in solutions.items() if not solution.converged]

@@ -62,7 +62,8 @@ class Pseudolabel(Lowshot):
         Raises:
             ValueError: There are fewer unlabelled images than requested.
         """
-        pool = self.pool(task, indices, task.generator(f"unlabelled {self.labels} {draw}"))
+        # On the device once: the batches are drawn there.
+        pool = self.pool(task, indices, task.generator(f"unlabelled {self.labels} {draw}")).to(task.device)
         steps = self.training.steps_over(len(indices))
         batch = min(self.training.batch_of(len(indices)), len(pool))
         own = task.generator(f"pseudolabel {self.labels} {draw}")
@@ -74,7 +75,7 @@ class Pseudolabel(Lowshot):
                 return None
             views, chosen = next(batches)
             with torch.no_grad():
-                confidence, guess = torch.softmax(model(task.prepare(pool[chosen.to(pool.device)])), dim=1).max(dim=1)
+                confidence, guess = torch.softmax(model(task.prepare(pool[chosen])), dim=1).max(dim=1)
             losses = cross_entropy(model(views), guess, reduction="none")
             return weight * (losses * (confidence > self.threshold)).mean()
 
