@@ -118,7 +118,8 @@ class Watch(TorchDispatchMode):
         elif source.device.type == "cuda" and target.type == "cpu":
             self._record("copy from the device")
             with unset_fake_temporarily():
-                answer = torch.zeros(source.shape, dtype=kwargs.get("dtype") or source.dtype)
+                dtype = kwargs.get("dtype") or source.dtype
+                answer = torch.full(source.shape, self._read(dtype), dtype=dtype)
                 return answer if func.overloadpacket.__name__ == "_to_copy" else args[0].copy_(answer)
         return func(*args, **kwargs)
 
