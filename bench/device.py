@@ -145,7 +145,7 @@ def pinned(tensor: Tensor) -> Tensor:
 
 def on_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor on a device; the host does not wait for the copy to a GPU, nor for the work before it."""
-    if device.type == "cpu" or tensor.device.type != "cpu":
+    if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return (tensor if tensor.is_pinned() else pinned(tensor)).to(device, non_blocking=True)
 

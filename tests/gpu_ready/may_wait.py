@@ -44,6 +44,7 @@ MAY_WAIT: dict[str, dict[str, str]] = {
         "bench/training/loss_history.py:_read": "once per window of the loss curve",
         "bench/training/finite.py:_not_finite": "at the start and with every checkpoint",
     },
+    "views image by image": {"bench/views/per_sample.py:__call__": "pixels and seeds go to worker processes"},
     "feature extraction": {"bench/evaluation/features.py:extract": "once at the end: features must be finite"},
     "logistic regression": SOLVED | VALUE | STEPS,
     "logistic regression, wide": SOLVED

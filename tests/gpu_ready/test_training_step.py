@@ -36,6 +36,14 @@ def built(name: str, backbone: str) -> Method:
     return METHODS[name](build(backbone, TRAITS), METHODS[name].Settings(), TRAITS)
 
 
+def test_views_that_are_drawn_image_by_image_wait_only_for_the_pixels() -> None:
+    pipeline = METHODS["simclr"].views(METHODS["simclr"].Settings(), TRAITS)
+    views = compile_views(pipeline, size=SIZE, channels=3, device=CUDA, workers=0, per_sample=True)
+    with fake_cuda("views image by image"):
+        for view in views(torch.zeros(4, 3, SIZE, SIZE, dtype=torch.uint8, device=CUDA), torch.Generator()):
+            assert view.device == CUDA
+
+
 @pytest.mark.parametrize(("name", "backbone"), PAIRS)
 def test_a_step_waits_nowhere(name: str, backbone: str) -> None:
     method = built(name, backbone)
