@@ -14,7 +14,7 @@ def off_diagonal(matrix: Float[Tensor, "*batch n n"]) -> Float[Tensor, "*batch n
     """Return the rows of square matrices without the element on the diagonal, n - 1 numbers each."""
     size = matrix.shape[-1]
     # In a row of n + 1 numbers that starts after one diagonal element, the next one is the last.
-    rows = matrix.flatten(-2)[..., 1:].unflatten(-1, (size - 1, size + 1))[..., :-1]
+    rows = matrix.flatten(-2)[..., 1:].view(*matrix.shape[:-2], size - 1, size + 1)[..., :-1]
     return rows.reshape(*matrix.shape[:-1], size - 1)
 
 
@@ -58,7 +58,8 @@ class DCLLoss(lightly.loss.DCLLoss):  # type: ignore[misc]
         if self.weight_fn:
             positive = positive * self.weight_fn(out0, out1)
         negatives = torch.cat([off_diagonal(same_view), off_diagonal(other_view)], dim=1)
-        return (positive + torch.logsumexp(negatives, dim=1)).mean()
+        loss: Tensor = (positive + torch.logsumexp(negatives, dim=1)).mean()
+        return loss
 
 
 class MACLLoss(lightly.loss.MACLLoss):  # type: ignore[misc]
@@ -76,4 +77,5 @@ class MACLLoss(lightly.loss.MACLLoss):  # type: ignore[misc]
         temperature = self.temperature * (1 + self.alpha * (positives.detach().mean() - self.A_0))
         logarithms = log_softmax(torch.cat([positives, negatives], dim=1) / temperature, dim=1)[:, 0]
         weights = 1.0 / (1.0 - logarithms.exp() + self.eps)
-        return (-weights.detach() * logarithms).mean()
+        loss: Tensor = (-weights.detach() * logarithms).mean()
+        return loss

@@ -68,7 +68,8 @@ class FroSSLLoss(lightly.loss.FroSSLLoss):  # type: ignore[misc]
             norm = torch.linalg.norm(covariance / torch.trace(covariance).detach(), ord="fro")
             regularisation = regularisation + 2 * torch.log(norm)
             invariance = invariance + len(views) * dim * mse_loss(view, mean)
-        return regularisation + self.invariance_weight * invariance
+        loss: Tensor = regularisation + self.invariance_weight * invariance
+        return loss
 
 
 class Whitening2d(wmse_loss.Whitening2d):  # type: ignore[misc]
