@@ -1,12 +1,19 @@
-"""Device, precision and number of threads of a run. They follow rules, not timings, so that a repeated run computes the same."""
+"""Device, precision and number of threads of a run, and all that depends on the kind of device; each has its form on a CPU.
 
+Device, precision and threads follow rules, not timings, so that a repeated run computes the same.
+"""
+
+import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
 
 from bench.errors import SslbenchError
 
@@ -26,12 +33,12 @@ def choose_device(name: str) -> torch.device:
         SslbenchError: The name is unknown, or the CUDA device does not exist.
     """
     if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda:0" if gpus() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,4})?", name):
         raise SslbenchError(f"unknown device '{name}': write auto, cpu, cuda or cuda:N")
     if name == "cpu":
         return torch.device("cpu")
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    count = gpus()
     index = int(name.partition(":")[2] or 0)
     if index >= count:
         found = f"this machine has {count} CUDA device{'s' if count != 1 else ''}"
@@ -48,8 +55,13 @@ def resolve_device(name: str) -> str:
 def device_of_slot(name: str, slot: int) -> torch.device:
     """Return the device of one of several runs that run at the same time: with ``cuda`` they are spread over all GPUs."""
     if name == "cuda":
-        return torch.device("cuda", slot % max(1, torch.cuda.device_count()))
+        return torch.device("cuda", slot % max(1, gpus()))
     return choose_device(name)
+
+
+def gpus() -> int:
+    """Return the number of GPUs that torch finds."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def device_name(device: torch.device) -> str:
@@ -86,7 +98,7 @@ def runs_side_by_side(device: str, size: int) -> int:
     """Return how many runs on images of ``size`` pixels run at the same time; ``device`` is ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``."""
     if device == "cpu":
         return max(1, cores() // threads_of_run(size))
-    numbers = range(torch.cuda.device_count()) if device == "cuda" else [int(device.partition(":")[2])]
+    numbers = range(gpus()) if device == "cuda" else [int(device.partition(":")[2])]
     memory = min(torch.cuda.get_device_properties(number).total_memory for number in numbers)
     return len(numbers) * runs_on_a_gpu(memory, size, cores() // len(numbers))
 
@@ -120,3 +132,79 @@ def exact_float32() -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+
+
+def new_generator(device: torch.device | str) -> torch.Generator:
+    """Return a new random generator on a device."""
+    return torch.Generator(device=device)
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """Return a copy in page-locked memory, from which a GPU reads while the host goes on."""
+    return tensor.pin_memory()
+
+
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; the host does not wait for the copy to a GPU, nor for the work before it."""
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return (tensor if tensor.is_pinned() else pinned(tensor)).to(device, non_blocking=True)
+
+
+def all_on_device(collection: Any, device: torch.device) -> Any:
+    """Return nested lists, tuples, dicts and dataclasses with all their tensors on a device; see ``on_device``."""
+    return apply_to_collection(collection, Tensor, on_device, device)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has done all work so far; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def free_memory(device: torch.device) -> tuple[int, int]:
+    """Return the free memory and the whole memory of a GPU, in bytes."""
+    return torch.cuda.mem_get_info(device)
+
+
+def room_for_images(device: torch.device) -> float:
+    """Return how many bytes the images of a data set may take on a device: half of a GPU's free memory, on a CPU any number."""
+    return free_memory(device)[0] / 2 if device.type == "cuda" else math.inf
+
+
+def peak_gpu_memory(device: torch.device) -> int | None:
+    """Return the peak memory of this process on a GPU since ``reset_peak_gpu_memory``, in bytes; None for a CPU."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def reset_peak_gpu_memory(device: torch.device) -> None:
+    """Count the peak memory from now on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+class Stopwatch:
+    """Times work on a device: by events on a GPU, which also count the work that the host only started, else by the clock."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._started: Any = None
+
+    def start(self) -> None:
+        """Begin to count."""
+        self._started = self._now()
+
+    def stop(self) -> float:
+        """Return the seconds since ``start``; waits for the device."""
+        ended = self._now()
+        if self._device.type == "cpu":
+            return float(ended - self._started)
+        ended.synchronize()
+        return float(self._started.elapsed_time(ended)) / 1000
+
+    def _now(self) -> Any:
+        if self._device.type == "cpu":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event

@@ -6,6 +6,8 @@ import random
 import numpy as np
 import torch
 
+from bench.device import new_generator
+
 
 def derive(seed: int, *purpose: str | int) -> int:
     """Return a 63-bit seed for one purpose, the same on every machine.
@@ -20,7 +22,7 @@ def derive(seed: int, *purpose: str | int) -> int:
 
 def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """Return a new generator on ``device`` for one purpose."""
-    return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
+    return new_generator(device).manual_seed(derive(seed, *purpose))
 
 
 def seed_everything(seed: int, *purpose: str | int) -> None:

@@ -94,7 +94,7 @@ class AIM(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean squared error of the patches after the prefix."""
         images = batch.views[0]
-        after_prefix = batch.masks.to(images.device)
+        after_prefix = batch.masks
         target = patch_pixels(images, self.patch, normalised=True)[:, 1:]
         return Loss(in_float32(self._error, self.predict(images, after_prefix), target, after_prefix[:, 1:]), {})
 

@@ -169,7 +169,7 @@ class Batch(NamedTuple):
     Attributes:
         views: Outputs of the pipeline, in its order. Images are normalised float32 B×C×H×W, the P tiles of a jigsaw
             B×P×C×H×W; other tensors, such as lightly's location grids, are unchanged.
-        masks: What the function returned by ``Method.collate`` drew for this batch, or None.
+        masks: What the function returned by ``Method.collate`` drew for this batch, on the batch's device, or None.
         indices: Position of each image in the pretraining set, int64 B.
         labels: int64 B if ``needs.labels``, else None.
         generator: Random generator on the batch's device, seeded from the run's seed and the step.
@@ -251,7 +251,8 @@ class Method(nn.Module):
     def collate(cls, settings: Any, traits: Traits) -> Callable[[int, torch.Generator], Any] | None:
         """Return a function of (batch size, CPU generator) that draws the masks of a batch, or None if there are none.
 
-        Its result is ``Batch.masks``.
+        It returns a tensor, or nested lists, tuples or dicts of tensors. The harness moves them to the device without
+        waiting for it; they are ``Batch.masks``.
         """
         return None
 

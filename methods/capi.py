@@ -122,7 +122,7 @@ class CAPI(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the sum of the student's cross-entropy and the clustering's."""
         images = batch.views[0]
-        visible, hidden = (indices.to(images.device) for indices in batch.masks)
+        visible, hidden = batch.masks
         student = self.predict(images, visible, hidden)
         teacher = self.cluster(images)
         prediction = in_float32(lambda t, s: self.criterion(t, s, hidden), teacher, student)

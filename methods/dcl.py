@@ -12,9 +12,8 @@ and a frozen encoder: 95.2 / 69.3; untrained network 93.1 / 47.2.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lightly.loss import DCLLoss
-
 from methods.base import Backbone
+from methods.parts.contrastive import DCLLoss
 from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from jaxtyping import Float
-from lightly.loss import DCLLoss
 from torch import Tensor
 
 from methods.base import Backbone
+from methods.parts.contrastive import DCLLoss
 from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from lightly.loss import DirectCLRLoss
 from lightly.transforms.simclr_transform import SimCLRTransform
 
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
+from methods.parts.contrastive import DirectCLRLoss
 from methods.parts.precision import in_float32
 from methods.ranges import Positive, PositiveFraction, Strength
 from methods.traits import Traits

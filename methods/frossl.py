@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lightly.loss import FroSSLLoss
 from lightly.models.modules.heads import VICRegProjectionHead
 from lightly.transforms.multi_view_transform import MultiViewTransform
 from lightly.transforms.simclr_transform import SimCLRViewTransform
@@ -31,6 +30,7 @@ from lightly.transforms.torchvision_v2_compatibility import torchvision_transfor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.parts.redundancy import FroSSLLoss
 from methods.ranges import Multiple, NotNegative, PositiveFraction, Strength
 from methods.traits import Traits
 

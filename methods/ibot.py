@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from lightly.models.utils import random_block_mask
 from torch import Tensor, nn
 
 from methods.base import Backbone, Batch, Encoder, Family, Loss, Method, Needs, Recipe, input_of
-from methods.parts.distillation import PatchLoss, PrototypeHead, ViewLoss
+from methods.parts.distillation import PatchLoss, PatchMasks, PrototypeHead, ViewLoss
 from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.multi_crop import multi_crop
 from methods.parts.patches import patches_per_side
@@ -134,7 +134,7 @@ class IBOT(Method):
         side = patches_per_side(traits)
         least = int(side**2 * settings.least_masked)
 
-        def draw(batch: int, generator: torch.Generator) -> Bool[Tensor, "views side side"]:
+        def draw(batch: int, generator: torch.Generator) -> PatchMasks:
             with drawing_from(generator):
                 masks: Tensor = random_block_mask(
                     (2 * batch, side, side),
@@ -143,7 +143,7 @@ class IBOT(Method):
                     settings.most_masked,
                     min_num_masks_per_block=SMALLEST_BLOCK if least >= SMALLEST_BLOCK else 1,
                 )
-            return masks
+            return PatchMasks.of(masks)
 
         return draw
 
@@ -155,18 +155,16 @@ class IBOT(Method):
     def distil(self, batch: Batch, progress: float) -> tuple[Loss, list[Float[Tensor, "batch dim"]]]:
         """Return the loss and the student's class tokens of each global crop."""
         large = torch.cat(batch.views[:2])
-        masks = batch.masks.to(large.device, non_blocking=True)
-        # nonzero on the device would make the host wait; the masks were drawn on the CPU.
-        positions = batch.masks.flatten().nonzero().squeeze(1).to(large.device, non_blocking=True)
+        masks: PatchMasks = batch.masks
         with torch.no_grad():
             teacher_tokens = vit_of(self.teacher_backbone, self.traits).forward_features(large)
             view_targets = self.teacher_head(teacher_tokens[:, 0])
-            patch_targets = self.teacher_head(self._patches(teacher_tokens, positions))
-        tokens = encode_masked(vit_of(self.backbone, self.traits), large, masks.flatten(1), self.mask_token)
+            patch_targets = self.teacher_head(self._patches(teacher_tokens, masks.positions))
+        tokens = encode_masked(vit_of(self.backbone, self.traits), large, masks.masks.flatten(1), self.mask_token)
         views = [self.head(tokens[:, 0])]
         if len(batch.views) > 2:
             views.append(self.head(self.backbone.features(torch.cat(batch.views[2:]), "class")))
-        patches = self.head(self._patches(tokens, positions))
+        patches = self.head(self._patches(tokens, masks.positions))
         temperature = temperature_at(
             progress,
             self.settings.first_temperature,

@@ -99,8 +99,7 @@ class IJEPA(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean smooth L1 distance over all targets."""
         images = batch.views[0]
-        context = batch.masks[0].to(images.device)
-        targets = [patches.to(images.device) for patches in batch.masks[1]]
+        context, targets = batch.masks
         return Loss(
             in_float32(smooth_l1_loss, self.predict(images, context, targets), self.target_features(images, targets)),
             {},

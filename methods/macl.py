@@ -12,9 +12,8 @@ and a frozen encoder: 94.5 / 67.5; untrained network 93.1 / 47.2.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lightly.loss import MACLLoss
-
 from methods.base import Backbone
+from methods.parts.contrastive import MACLLoss
 from methods.ranges import Fraction, Positive
 from methods.simclr import SimCLR, SimCLRSettings
 from methods.traits import Traits

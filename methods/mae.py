@@ -93,7 +93,7 @@ class MAE(Method):
     def forward(self, batch: Batch, progress: float) -> Loss:
         """Return the mean squared error on the masked patches."""
         images = batch.views[0]
-        kept, hidden = (indices.to(images.device) for indices in batch.masks)
+        kept, hidden = batch.masks
         target = get_at_index(patch_pixels(images, self.patch, normalised=True), hidden)
         return Loss(in_float32(mse_loss, self.predict(images, kept, hidden), target), {})
 

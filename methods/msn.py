@@ -148,7 +148,7 @@ class MSN(Method):
         """Return the cross-entropy of the anchors' assignments with the target's, plus the prior on their mean."""
         target, anchor, *focal = batch.views
         vit = vit_of(self.backbone, self.traits)
-        kept, focal_kept = (indices.to(anchor.device, non_blocking=True) for indices in batch.masks)
+        kept, focal_kept = batch.masks
         tokens = [encode_kept(vit, anchor, kept)[:, 0]]
         if focal:
             tokens.append(encode_kept(vit, torch.cat(focal), focal_kept)[:, 0])

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import NNCLRPredictionHead, NNCLRProjectionHead
 from lightly.transforms.byol_transform import BYOLTransform, BYOLView1Transform, BYOLView2Transform
 
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
+from methods.parts.contrastive import NTXentLoss
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
 from methods.ranges import Count, Multiple, Positive, PositiveFraction

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
 from lightly.transforms.simclr_transform import SimCLRTransform
 
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
+from methods.parts.contrastive import NTXentLoss
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Multiple, Positive, PositiveFraction, Strength
 from methods.traits import Traits

@@ -90,7 +90,7 @@ class SimMIM(Method):
         """Return the mean absolute error on the masked pixels."""
         images = batch.views[0]
         vit = vit_of(self.backbone, self.traits)
-        hidden = batch.masks.to(images.device)
+        hidden = batch.masks
         tokens = encode_masked(vit, images, self._mask(hidden), self.mask_token)[:, vit.num_prefix_tokens :]
         target = get_at_index(patch_pixels(images, self.patch, normalised=False), hidden)
         return Loss(in_float32(l1_loss, self.pixels(get_at_index(tokens, hidden)), target), {})

@@ -19,13 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lightly.loss import VICRegLoss
 from lightly.models.modules.heads import VICRegProjectionHead
 from lightly.transforms.vicreg_transform import VICRegTransform
 
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.parts.redundancy import VICRegLoss
 from methods.ranges import Multiple, NotNegative, PositiveFraction
 from methods.traits import Traits
 

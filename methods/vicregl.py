@@ -23,7 +23,6 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from lightly.loss import VICRegLLoss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead, VicRegLLocalProjectionHead
 from lightly.transforms.vicregl_transform import VICRegLTransform
 from torch import Tensor
@@ -31,6 +30,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.parts.redundancy import VICRegLLoss
 from methods.ranges import Count, Fraction, Multiple, PositiveFraction
 from methods.traits import Traits
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from lightly.loss.wmse_loss import Whitening2d, norm_mse_loss
+from lightly.loss.wmse_loss import norm_mse_loss
 from lightly.models.modules.heads import BYOLProjectionHead
 from lightly.transforms.simclr_transform import SimCLRTransform
 from torch import Tensor
@@ -29,6 +29,7 @@ from torch import Tensor
 from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
+from methods.parts.redundancy import Whitening2d
 from methods.ranges import Count, Multiple, PositiveFraction, Strength
 from methods.traits import Traits
 
@@ -74,7 +75,7 @@ class WMSE(Method):
                 f"use sub_batch={2 * settings.dim} or more."
             )
         self.projection = BYOLProjectionHead(self.backbone.dim, settings.hidden * self.backbone.dim, settings.dim)
-        self.whitening = Whitening2d(settings.dim, track_running_stats=False, eps=settings.shrinkage)
+        self.whitening = Whitening2d(settings.dim, settings.shrinkage)
 
     @classmethod
     def views(cls, settings: WMSESettings, traits: Traits) -> Callable[[Any], Any]:

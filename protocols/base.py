@@ -1,5 +1,6 @@
 """The contract of a protocol: it receives a task without test labels and returns predictions."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -62,6 +63,7 @@ class Task:
             two views of the augmentation that is the same for every method.
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
+        room: Bytes that images may take on ``device`` (``protocols.selection.images_on_device``).
         watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
         check_stop: Raises if the user asked to stop. A protocol calls it at least once per second: after every step, batch or block. The
             functions of a task call it too.
@@ -83,6 +85,7 @@ class Task:
     augment: Callable[[Images, Augmentation, torch.Generator], list[Images]]
     generator: Callable[[str], torch.Generator]
     device: torch.device
+    room: float = math.inf
     watch: bool = False
     check_stop: Callable[[], None] = lambda: None
 

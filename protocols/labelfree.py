@@ -86,12 +86,12 @@ def alignment(first: Float[Tensor, "n dim"], second: Float[Tensor, "n dim"]) -> 
 def uniformity(features: Float[Tensor, "n dim"], t: float = 2.0) -> float:
     """Return log E exp(−t·‖x − y‖²) over pairs of different L2-normalised features (Wang & Isola 2020, section 4.1.2)."""
     unit = normalize(features.double(), dim=1)
-    total, count = 0.0, len(unit)
+    total, count = torch.zeros_like(unit[0, 0]), len(unit)
     for start in range(0, count, 1024):
         block = unit[start : start + 1024]
         distances = block.square().sum(dim=1)[:, None] + unit.square().sum(dim=1) - 2 * block @ unit.T
-        total += float(distances.clamp_min(0).mul(-t).exp().sum())
-    return math.log((total - count) / (count * (count - 1)))
+        total += distances.clamp_min(0).mul(-t).exp().sum()
+    return math.log((float(total) - count) / (count * (count - 1)))
 
 
 def uniformity_of(products: Float[Tensor, "n n"], t: float = 2.0) -> float:

@@ -58,7 +58,7 @@ class Linear(EvaluationProtocol):
         """
         features = rows_of(task.train_features, None, task.device, task.check_stop)
         labels = task.train_labels.to(task.device)
-        require_every_class(labels[task.fit.to(task.device)], task.classes, "train without val")
+        require_every_class(task.train_labels[task.fit], task.classes, "train without val")
         fit = rows_of(task.train_features, task.fit, task.device, task.check_stop)
         before = _standardisation(fit, task)
         inputs = _standardised(before, fit, task)

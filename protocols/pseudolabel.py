@@ -12,7 +12,7 @@ from protocols.parts.finetune import Extra, Step, augmented_batches
 from protocols.parts.heads import Classifier
 from protocols.parts.labels import parse_labels
 from protocols.ranges import Count, Fraction, Positive
-from protocols.selection import selected
+from protocols.selection import images_on_device, selected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,9 @@ class Pseudolabel(Lowshot):
         Raises:
             ValueError: There are fewer unlabelled images than requested.
         """
+        # On the device once if there is room: the batches are drawn there.
         pool = self.pool(task, indices, task.generator(f"unlabelled {self.labels} {draw}"))
+        pool = images_on_device(pool, task.device, task.room)
         steps = self.training.steps_over(len(indices))
         batch = min(self.training.batch_of(len(indices)), len(pool))
         own = task.generator(f"pseudolabel {self.labels} {draw}")

@@ -94,12 +94,12 @@ def selected(parts: Sequence[Tensor | Selection], positions: Int[Tensor, " selec
     return selection[:] if selection.numel() <= LARGE else selection
 
 
-def on_device(images: Tensor | Selection, device: torch.device) -> Tensor | Selection:
-    """Return images on a device; they stay where they are if they would take more than half of a GPU's free memory.
+def images_on_device(images: Tensor | Selection, device: torch.device, room: float) -> Tensor | Selection:
+    """Return images on a device; they stay where they are if they would take ``room`` bytes or more.
 
     They are copied to a GPU in blocks, and a selection stays one on the CPU.
     """
-    if device.type == "cuda" and images.numel() >= torch.cuda.mem_get_info(device)[0] // 2:
+    if images.numel() >= room:
         return images
     if images.device == device or (isinstance(images, Selection) and device.type == "cpu"):
         return images

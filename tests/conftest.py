@@ -1,11 +1,13 @@
 """Fixtures that several test folders share: real images, the command line, and example records."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from support.campaign import DRAWS, resolve, simulate
 from support.full_record import full_record
 from support.starting import clean_environment, command, real_images
@@ -30,6 +32,15 @@ def shared_data() -> Path:
     if folder is None:
         pytest.skip("real images are missing: put them into ../shared/data or set SSLBENCH_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def accelerator() -> str:
+    """The GPU, or the device in SSLBENCH_TEST_DEVICE: ``cpu`` tries the tests for a GPU without one. Skips if there is neither."""
+    named = os.environ.get("SSLBENCH_TEST_DEVICE")
+    if named is None and not torch.cuda.is_available():
+        pytest.skip("no GPU; SSLBENCH_TEST_DEVICE=cpu tries these tests on the CPU")
+    return named or "cuda"
 
 
 @pytest.fixture

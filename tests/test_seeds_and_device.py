@@ -6,6 +6,7 @@ import torch
 
 from bench import seeds
 from bench.device import (
+    all_on_device,
     choose_device,
     choose_precision,
     cores,
@@ -15,6 +16,7 @@ from bench.device import (
     threads_of_run,
 )
 from bench.errors import SslbenchError
+from methods.parts.distillation import PatchMasks
 
 
 def test_a_purpose_has_the_same_seed_on_every_machine():
@@ -74,3 +76,13 @@ def test_runs_share_a_gpu_within_its_memory_and_cores(gigabytes, size, cores, ex
 def test_runs_of_one_thread_share_the_cores():
     assert runs_side_by_side("cpu", 8) == cores()
     assert runs_side_by_side("cpu", 28) == 1
+
+
+def test_nested_tensors_reach_a_device_in_the_same_nesting():
+    masks = PatchMasks.of(torch.eye(3, dtype=torch.bool)[None])
+    nested = {"lists": [torch.arange(2), (torch.arange(3), None)], "masks": masks, "number": 7}
+    found = all_on_device(nested, torch.device("meta"))
+    assert isinstance(found["masks"], PatchMasks)
+    assert [found["lists"][0].shape, found["lists"][1][0].shape, found["masks"].positions.shape] == [(2,), (3,), (3,)]
+    assert found["lists"][1][1] is None and found["number"] == 7
+    assert found["masks"].masks.device == found["lists"][0].device == torch.device("meta")

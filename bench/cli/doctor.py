@@ -79,13 +79,15 @@ def _processor(name: str) -> Finding:
 def _gpus() -> Iterator[Finding]:
     import torch
 
-    if not torch.cuda.is_available():
+    from bench.device import device_name, free_memory, gpus
+
+    if not gpus():
         yield Finding("GPU", "note", "none; runs use the CPU")
-        return
-    for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
-        name = torch.cuda.get_device_name(index)
-        yield Finding("GPU", "ok", f"cuda:{index} {name}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free")
+    for index in range(gpus()):
+        device = torch.device("cuda", index)
+        free, total = free_memory(device)
+        text = f"{device} {device_name(device)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        yield Finding("GPU", "ok", text)
 
 
 def _precision() -> Finding:

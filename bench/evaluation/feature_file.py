@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from bench.device import free_memory
 from bench.errors import StorageError
 from protocols.selection import LARGE, map_array
 
@@ -18,7 +19,7 @@ def too_many(images: int, part: Float[Tensor, "batch dim"]) -> bool:
         images: Number of images.
         part: The features of some of them.
     """
-    most = LARGE if part.device.type == "cpu" else torch.cuda.mem_get_info(part.device)[0] // 4
+    most = LARGE if part.device.type == "cpu" else free_memory(part.device)[0] // 4
     return images * part[0].numel() * part.element_size() > most
 
 

@@ -15,6 +15,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set
+from bench.device import room_for_images
 from bench.evaluation.features import fresh_copy
 from bench.pretrained.method import RestartableEncoder
 from bench.views.evaluation import augment
@@ -79,6 +80,7 @@ def task_of(
         augment=_augmentation(dataset.traits, check_stop),
         generator=generator,
         device=network.device,
+        room=room_for_images(network.device),
         watch=dataset.test_labels.development,
         check_stop=check_stop,
     )

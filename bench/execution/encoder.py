@@ -11,7 +11,7 @@ from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.share import seen, seen_traits
-from bench.device import choose_precision, device_name, set_threads
+from bench.device import choose_precision, device_name, room_for_images, set_threads
 from bench.errors import DamagedFile, SslbenchError
 from bench.evaluation.features import calibrate_batch_norm
 from bench.execution.snapshots import SnapshotFile
@@ -28,7 +28,7 @@ from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
 from protocols.base import Images, StoredImages
-from protocols.selection import on_device, release, selected
+from protocols.selection import images_on_device, release, selected
 
 Loaded = TypeVar("Loaded")
 
@@ -148,8 +148,7 @@ def pretraining_set(
         unlabelled = dataset.unlabelled_images
         images = selected([images] if unlabelled is None else [images, unlabelled], positions)
     labels = dataset.train_labels[in_train].to(device) if method.needs.labels else None
-    # Half of the free memory of a GPU is left for the training.
-    return PretrainingSet(on_device(images, device), labels)
+    return PretrainingSet(images_on_device(images, device, room_for_images(device)), labels)
 
 
 def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> tuple[Trained, int]:

@@ -10,7 +10,7 @@ import torch
 
 from bench.backbones import catalogue as backbones
 from bench.data.dataset import Dataset
-from bench.device import device_name
+from bench.device import device_name, peak_gpu_memory
 from bench.execution.encoder import TrainedEncoder
 from bench.filenames import settings_text
 from bench.planning.plan import PlannedRun
@@ -148,8 +148,9 @@ def first_log_lines(run: PlannedRun, context: RunContext) -> str:
 
 def _peak_memory_mb(device: torch.device) -> float:
     """Return the peak memory of this process: of the GPU if the run used one, else of main memory."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
+    on_gpu = peak_gpu_memory(device)
+    if on_gpu is not None:
+        return on_gpu / 2**20
     status = Path("/proc/self/status")
     if status.is_file():
         # Not getrusage: on Linux its peak includes that of the parent process.

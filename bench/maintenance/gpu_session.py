@@ -1,6 +1,7 @@
 """Measurements on a GPU within a given time, the most important first: ``make gpu MINUTES=30``.
 
-Started again, it continues: recorded runs are skipped, and an interrupted run resumes from its checkpoint.
+First whether everything works there, then throughput, then tables from ten to 200 epochs, evaluation at scale, waits inside steps and several
+GPUs. Started again, it continues: recorded runs are skipped, and an interrupted run resumes from its checkpoint.
 """
 
 import signal
@@ -42,30 +43,46 @@ class Step:
 
 def steps(results: Path, data_root: Path | None) -> list[Step]:
     """Return all steps, in order."""
-    raw = results / "throughput-raw.json"
     folders = ("--results", str(results), *(("--data-root", str(data_root)) if data_root else ()))
 
     def run(*arguments: str) -> tuple[str, ...]:
         return ("-m", "bench.cli", "run", *arguments, *folders)
 
-    def suite(*tests: str) -> tuple[str, ...]:
-        return ("-m", "pytest", *tests, "--benchmark-only", "--benchmark-json", str(raw), "--quiet", "--no-header")
+    def tests(*files: str) -> tuple[str, ...]:
+        return ("-m", "pytest", *files, "--quiet", "--no-header")
 
-    cifar = ("--dataset", "cifar10")
+    def suite(title: str, into: Path, *files: str) -> list[Step]:
+        raw = results / f"{title.replace(' ', '-')}-raw.json"
+        keep = ("-m", "bench.maintenance.throughput", "keep", str(raw), "--into", str(into))
+        measured = (*tests(*files), "--benchmark-only", "--benchmark-json", str(raw))
+        return [Step(title, measured), Step(f"{title}, stored", keep)]
+
+    cifar, resnet18 = ("--dataset", "cifar10"), ("--backbone", "resnet18")
+    scale = "tests/throughput/test_scale.py"
     literature = tuple(word for name in LITERATURE for word in ("--protocol", name))
     return [
-        Step("tests that need a GPU", ("-m", "pytest", "tests/execution/test_on_a_gpu.py", "--quiet")),
+        Step("tests that need a GPU", tests("tests/execution/test_on_a_gpu.py")),
         Step("sslbench doctor", ("-m", "bench.cli", "doctor")),
         Step("one epoch of CIFAR-10", run("simclr", "supervised", *cifar, "--budget", "smoke")),
-        Step("throughput", suite("tests/throughput")),
+        *suite("throughput", results / "throughput", "tests/throughput", "--ignore", scale),
+        Step("CIFAR-10, ten epochs, every method, ResNet-18", run("--all", *cifar, "--budget", "quick", *resnet18)),
         Step(
-            "throughput, stored",
-            ("-m", "bench.maintenance.throughput", "keep", str(raw), "--into", str(results / "throughput")),
+            "CIFAR-10, ten epochs, every method, ViT",
+            run("--all", *cifar, "--budget", "quick", "--backbone", "vit_tiny"),
         ),
-        Step("CIFAR-10, ten epochs, every method", run("--all", *cifar, "--budget", "quick")),
-        Step("CIFAR-10, 200 epochs, first methods", run(*FIRST_METHODS, *cifar, "--budget", "standard", *literature)),
-        Step("CIFAR-10, 200 epochs, every method", run("--all", *cifar, "--budget", "standard", *literature)),
-        Step("FashionMNIST, three seeds", run("--all", "--dataset", "fashion_mnist", "--seeds", "3")),
+        Step(
+            "CIFAR-10, 200 epochs, first methods",
+            run(*FIRST_METHODS, *cifar, "--budget", "standard", *resnet18, *literature),
+        ),
+        Step(
+            "CIFAR-10, 200 epochs, every method", run("--all", *cifar, "--budget", "standard", *resnet18, *literature)
+        ),
+        Step(
+            "FashionMNIST, three seeds",
+            run("--all", "--dataset", "fashion_mnist", "--budget", "standard", "--seeds", "3"),
+        ),
+        *suite("evaluation at scale", results / "throughput" / "at-scale", scale),
+        Step("waits inside a step, and the CPU's numbers", tests("tests/gpu_ready/test_steps_on_a_gpu.py")),
     ]
 
 
@@ -122,9 +139,9 @@ def measure(
     if dry_run:
         print("\n".join(f"{step.title}: python {' '.join(step.command)}" for step in todo))
         return
-    import torch
+    from bench.device import gpus
 
-    if not torch.cuda.is_available():
+    if not gpus():
         raise SslbenchError("torch finds no GPU; `sslbench doctor` shows what it finds")
     ends = run_steps(todo, minutes)
     into.parent.mkdir(parents=True, exist_ok=True)

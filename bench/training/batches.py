@@ -9,6 +9,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from bench import seeds
+from bench.device import on_device, pinned
 from protocols.selection import LARGE, Selection
 
 Images = UInt8[Tensor, "batch channels size size"]
@@ -25,7 +26,7 @@ def steps_per_epoch(images: int, batch: int) -> int:
 def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.device) -> Iterator[Indices]:
     """Yield the indices of each step's batch, on ``device``; the order of an epoch depends only on the seed and the epoch's number.
 
-    The indices are copied to the device once per epoch: with a copy per step, the host would wait for all earlier work.
+    The indices are copied to the device once per epoch.
 
     Args:
         images: Number of images.
@@ -39,7 +40,7 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
     for step in steps:
         epoch, position = divmod(step, per_epoch)
         if position == 0 or step == steps.start:
-            order = torch.randperm(images, generator=seeds.generator(seed, "order", epoch)).to(device)
+            order = on_device(torch.randperm(images, generator=seeds.generator(seed, "order", epoch)), device)
         yield order[position * batch : (position + 1) * batch]
 
 
@@ -64,7 +65,8 @@ def read_ahead(
 
     def read(chosen: Indices) -> tuple[Indices, Images]:
         batch = images[chosen] if isinstance(images, Selection) else Selection([images], chosen)[:]
-        return _pinned(chosen, device), _pinned(batch, device)
+        # Pinned here: the training loop would wait for the copy of a batch to pinned memory.
+        return (chosen, batch) if device.type == "cpu" else (pinned(chosen), pinned(batch))
 
     waiting: deque[Future[tuple[Indices, Images]]] = deque()
     with ThreadPoolExecutor(1, "gather") as reader:
@@ -80,11 +82,6 @@ def read_ahead(
                 future.cancel()
 
 
-def _pinned(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to pinned memory if ``device`` is a GPU, so that the host does not wait for the copy to the GPU."""
-    return tensor.pin_memory() if device.type == "cuda" else tensor
-
-
 def _on_device(batch: Future[tuple[Indices, Images]], device: torch.device) -> tuple[Indices, Images]:
     indices, images = batch.result()
-    return indices.to(device, non_blocking=True), images.to(device, non_blocking=True)
+    return on_device(indices, device), on_device(images, device)

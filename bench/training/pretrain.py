@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench import seeds
-from bench.device import Precision, set_threads
+from bench.device import Precision, all_on_device, set_threads, synchronise
 from bench.errors import SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import EXTENDED_FROM, Identity
@@ -181,8 +181,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
             saved = time.monotonic()
         if stop:
             raise Stopped(f"stopped at epoch {epoch + 1} of {identity.epochs}")
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronise(device)
     trained.seconds = time.monotonic() - started
     trained.images_per_s = steps * identity.batch / max(trained.seconds, 1e-9)
     save(context.store.last_path(identity))
@@ -207,7 +206,7 @@ def _batch(
         masks = collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
-        masks=masks,
+        masks=all_on_device(masks, device),
         indices=indices,
         labels=None if labels is None else labels[indices],
         generator=seeds.generator(seed, "batch", step, device=device),

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from bench.device import on_device
 from bench.views.per_sample import PerSampleViews
 from bench.views.pipeline import UnknownStepError, programs_of
 from bench.views.prepare import normalise
@@ -65,7 +66,7 @@ class Views:
 
     def unnormalised(self, images: Images, generator: torch.Generator) -> list[Tensor]:
         """Return the views as float32 in [0, 1]."""
-        return self._draw(images.to(self._device, non_blocking=True), generator)
+        return self._draw(on_device(images, self._device), generator)
 
     def _is_image(self, view: Tensor) -> bool:
         return view.ndim >= 4 and view.shape[-3] == self._channels and view.shape[-1] == view.shape[-2]

@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from bench.device import on_device
 from bench.errors import SslbenchError
 from bench.seeds import seed_everything
 
@@ -79,7 +80,7 @@ class PerSampleViews:
                     "a worker process that computes views died (out of memory?): run with a smaller --jobs"
                 ) from error
         return [
-            torch.from_numpy(np.concatenate([part[entry] for part in parts])).to(images.device)
+            on_device(torch.from_numpy(np.concatenate([part[entry] for part in parts])), images.device)
             for entry in range(self.count)
         ]
 

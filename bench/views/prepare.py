@@ -7,6 +7,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from bench.device import on_device
 from methods.base import InputSpec
 
 
@@ -20,7 +21,7 @@ def prepare(
     """
     if images.shape[1] > spec.channels:
         raise ValueError(f"the encoder takes {spec.channels} channel, the images have {images.shape[1]}")
-    floats = images.to(device, non_blocking=True).float().div_(255)
+    floats = on_device(images, torch.device(device)).float().div_(255)
     if floats.shape[2:] != (spec.size, spec.size):
         floats = functional.interpolate(floats, (spec.size, spec.size), mode="bilinear", antialias=True)
     return normalise(floats, spec.mean, spec.std).contiguous(memory_format=torch.channels_last)
@@ -36,5 +37,5 @@ def normalise(
 
 @functools.lru_cache(maxsize=32)
 def _columns(mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    # Cached: copying them for each batch would wait for the device.
-    return torch.tensor(mean, device=device).view(-1, 1, 1), torch.tensor(std, device=device).view(-1, 1, 1)
+    offset, scale = (on_device(torch.tensor(values), device).view(-1, 1, 1) for values in (mean, std))
+    return offset, scale

@@ -1,12 +1,16 @@
 """Parts of DINO, iBOT and DINOv2: a head with prototypes, and losses whose centre moves only in training mode."""
 
 import warnings
+from typing import NamedTuple
 
+import torch
+from jaxtyping import Bool, Float, Int
 from lightly.loss import DINOLoss, IBOTPatchLoss
 from lightly.models.modules.center import Center
 from lightly.models.modules.heads import DINOProjectionHead
 from lightly.models.utils import deactivate_requires_grad
 from torch import Tensor, nn
+from torch.nn.functional import log_softmax, softmax
 
 
 class PrototypeHead(DINOProjectionHead):  # type: ignore[misc]
@@ -53,12 +57,45 @@ class ViewLoss(DINOLoss):  # type: ignore[misc]
             super().update_center(teacher_out)
 
 
+class PatchMasks(NamedTuple):
+    """Masked patches of a batch: as masks, and as positions among all patches, which no device has to search for.
+
+    Attributes:
+        masks: Which patches of each view are masked.
+        positions: Positions of the masked patches in ``masks.flatten()``, ascending.
+    """
+
+    masks: Bool[Tensor, "views side side"]
+    positions: Int[Tensor, " masked"]
+
+    @classmethod
+    def of(cls, masks: Bool[Tensor, "views side side"]) -> "PatchMasks":
+        """Return masks with their positions; masks on a GPU make the host wait."""
+        return cls(masks, masks.flatten().nonzero().squeeze(1))
+
+
 class PatchLoss(IBOTPatchLoss):  # type: ignore[misc]
-    """iBOT's cross-entropy of masked patches, whose centre moves only in training mode."""
+    """lightly's cross-entropy of masked patches without a boolean index, whose centre moves only in training mode."""
 
     def __init__(self, prototypes: int, student_temp: float, center_momentum: float) -> None:
         super().__init__(prototypes, student_temp=student_temp)
         self.center = _Centre((1, prototypes), momentum=center_momentum)
+
+    def forward(
+        self,
+        teacher_out: Float[Tensor, "masked prototypes"],
+        student_out: Float[Tensor, "masked prototypes"],
+        mask: PatchMasks,
+        teacher_temp: float,
+    ) -> Float[Tensor, ""]:
+        """Return the mean over all views of the mean cross-entropy of a view's masked patches; 0 for a view without masks."""
+        # A tensor on the CPU, as in lightly, which rounds the temperature to float32.
+        targets = softmax((teacher_out - self.center.value) / torch.tensor(teacher_temp), dim=-1)
+        losses = -torch.sum(targets * log_softmax(student_out / self.student_temp, dim=-1), dim=-1)
+        counts = mask.masks.sum(dim=(1, 2), keepdim=True).clamp(min=1.0)
+        weights = (1.0 / counts).expand_as(mask.masks).flatten()[mask.positions]
+        self.center.update(teacher_out)
+        return (losses * weights).sum() / len(mask.masks)
 
 
 class _Centre(Center):  # type: ignore[misc]

@@ -13,7 +13,7 @@ from protocols.base import Augmentation, NotFinite, StoredImages, Task
 from protocols.parts.chunks import images_at_once
 from protocols.parts.heads import Classifier
 from protocols.parts.training import Training
-from protocols.selection import on_device
+from protocols.selection import images_on_device
 
 CHUNK_IMAGES = 2048
 """Images that are augmented at once."""
@@ -133,7 +133,7 @@ def augmented_batches(
 ) -> Iterator[tuple[Float[Tensor, "batch channels size size"], Int[Tensor, " batch"]]]:
     """Yield, per step, prepared views and the indices of their images; small images are augmented for many steps at once."""
     indices = order(len(images), steps * batch, generator)
-    images = on_device(images, task.device)
+    images = images_on_device(images, task.device, task.room)
     chunk = max(1, images_at_once(CHUNK_IMAGES, images, task) // batch) * batch
     for part in torch.split(indices, chunk):
         task.check_stop()
@@ -144,7 +144,7 @@ def augmented_batches(
 def thinned(values: Float[Tensor, " steps"]) -> list[float]:
     """Return a curve of at most 50 points: the means of equal parts of ``values``."""
     parts = torch.tensor_split(values.double(), min(CURVE_POINTS, len(values)))
-    return [float(part.mean()) for part in parts]
+    return cast(list[float], torch.stack([part.mean() for part in parts]).tolist())
 
 
 @torch.no_grad()

@@ -211,7 +211,7 @@ class LogisticRegression:
         self, point: Float[Tensor, "inputs classes"], penalty: float
     ) -> tuple[float, Float[Tensor, "inputs classes"]]:
         """Return the same, block by block of images: a large matrix is read from memory once instead of twice."""
-        weights, total = point.T.contiguous(), 0.0
+        weights, total = point.T.contiguous(), torch.zeros((), dtype=torch.float64, device=point.device)
         slope = torch.zeros_like(weights)
         start = 0
         blocks = self.inputs.blocks() if isinstance(self.inputs, Rows) else torch.split(self.inputs, WIDE_ROWS)
@@ -220,11 +220,11 @@ class LogisticRegression:
             start += len(inputs)
             logs = torch.log_softmax(weights @ inputs.T, dim=0)
             chosen = logs.gather(0, labels)
-            total += float(chosen.double().sum())
+            total += chosen.double().sum()
             slope.addmm_(logs.exp_().scatter_add_(0, labels, torch.full_like(chosen, -1.0)), inputs)
         slope = slope.T / len(self.inputs)
         slope[:-1] += penalty * point[:-1]
-        return penalty / 2 * float(point[:-1].double().square().sum()) - total / len(self.inputs), slope
+        return penalty / 2 * float(point[:-1].double().square().sum()) - float(total) / len(self.inputs), slope
 
     def _largest_entry(self, slope: Float[Tensor, "inputs classes"]) -> float:
         """Return the largest absolute entry of a gradient, in the original coordinates."""

@@ -1,15 +1,12 @@
 """A killed run resumes and ends with the same record, and two commands can share a results folder."""
 
-import json
 import os
 import random
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from support.starting import clean_environment, command
+from support.killing import TIMEOUT_S, everything_in, finish, record_of, start, wait_for_a_checkpoint
 
 from bench.records.store import Store
 
@@ -17,63 +14,13 @@ pytestmark = pytest.mark.slow
 
 PROTOCOLS = ("--protocol", "knn", "--protocol", "lowshot-1-frozen", "--protocol", "lowshot-1")
 RUN = ("run", "byol", "--budget", "20ep", *PROTOCOLS)
-TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "peak_memory_mb", "seconds", "finished", "commit"}
-TIMEOUT_S = 240
-
-
-def start(results: Path, *run: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*(run or RUN), "--results", str(results)),
-        env=clean_environment(SSLBENCH_CHECKPOINT_SECONDS="0.2"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(results: Path, *run: str) -> str:
-    process = start(results, *run)
-    out, err = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, out + err
-    return out
-
-
-def wait_for_a_checkpoint(process: subprocess.Popen[str], results: Path, newer_than: float) -> float:
-    """Wait for a checkpoint that was written after ``newer_than``; return the time when it was written."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        written = [path.stat().st_mtime for path in (results / "checkpoints").rglob("*.pt")]
-        if written and max(written) > newer_than:
-            return max(written)
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    raise AssertionError("no checkpoint was written")
-
-
-def numbers(value):
-    """A record without the fields that differ between equal runs: times, memory, commit."""
-    if isinstance(value, dict):
-        return {key: numbers(entry) for key, entry in value.items() if key not in TIMES}
-    return [numbers(entry) for entry in value] if isinstance(value, list) else value
-
-
-def record_of(results: Path, method: str = "byol"):
-    (path,) = (results / "records").rglob(f"{method}/seed-0.json")
-    return numbers(json.loads(path.read_text()))
-
-
-def everything_in(results: Path):
-    """All records of a results folder by path, as returned by ``numbers``."""
-    folder = results / "records"
-    return {path.relative_to(folder): numbers(json.loads(path.read_text())) for path in folder.rglob("*.json")}
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     results = tmp_path_factory.mktemp("straight")
-    finish(results)
-    return record_of(results)
+    finish(results, *RUN)
+    return record_of(results, "byol")
 
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["all processes", "only the parent"])
@@ -81,19 +28,19 @@ def test_a_killed_run_resumes_to_the_same_numbers_bit_for_bit(straight, tmp_path
     moments = random.Random(f"kill {whole_group}")
     seen = 0.0
     for _ in range(3):
-        process = start(tmp_path)
+        process = start(tmp_path, *RUN)
         seen = wait_for_a_checkpoint(process, tmp_path, seen)
         time.sleep(moments.uniform(0, 0.5))
         assert process.poll() is None, "the run ended before it was killed: make it longer"
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
         process.communicate()
         assert Store(tmp_path).read_all()[1] == []
-    finish(tmp_path)
-    assert record_of(tmp_path) == straight
+    finish(tmp_path, *RUN)
+    assert record_of(tmp_path, "byol") == straight
 
 
 def test_ctrl_c_keeps_the_checkpoint_and_writes_an_interrupted_record(straight, tmp_path):
-    process = start(tmp_path)
+    process = start(tmp_path, *RUN)
     wait_for_a_checkpoint(process, tmp_path, 0.0)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -104,8 +51,8 @@ def test_ctrl_c_keeps_the_checkpoint_and_writes_an_interrupted_record(straight, 
     records, problems = Store(tmp_path).read_all()
     assert problems == []
     assert [record.status for record in records] == ["interrupted"]
-    finish(tmp_path)
-    assert record_of(tmp_path) == straight
+    finish(tmp_path, *RUN)
+    assert record_of(tmp_path, "byol") == straight
     assert [path.name for path in (tmp_path / "checkpoints").rglob("*.pt")] == ["seed-0.last.pt"]
 
 
@@ -115,7 +62,7 @@ def test_a_protocol_that_is_added_later_keeps_the_encoder_and_earlier_results(st
     (encoder,) = (tmp_path / "encoders").rglob("*.safetensors")
     written = encoder.stat().st_mtime_ns
     finish(tmp_path, *run, "--protocol", "lowshot-2-frozen")
-    after = record_of(tmp_path)
+    after = record_of(tmp_path, "byol")
     assert encoder.stat().st_mtime_ns == written
     assert "lowshot-2-frozen" in after["protocols"]
     del after["protocols"]["lowshot-2-frozen"]

@@ -13,7 +13,7 @@ from bench.maintenance.gpu_session import Step, app, archive, run_steps, steps
 @pytest.mark.slow
 def test_all_runs_can_be_planned(tmp_path, sslbench):
     runs = [step.command for step in steps(tmp_path, None) if step.command[2:3] == ("run",)]
-    assert len(runs) == 5
+    assert len(runs) == 6
     for words in runs:
         # Digits accept the same options and need no files.
         options = ["digits" if word in ("cifar10", "fashion_mnist") else word for word in words[2:]]

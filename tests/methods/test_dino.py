@@ -15,7 +15,7 @@ from methods.base import Batch
 from methods.dino import DINO, DINOSettings
 from methods.dinov2 import DINOv2, DINOv2Settings
 from methods.ibot import IBOT, IBOTSettings
-from methods.parts.distillation import PatchLoss, PrototypeHead, ViewLoss
+from methods.parts.distillation import PatchLoss, PatchMasks, PrototypeHead, ViewLoss
 from methods.traits import Traits
 
 TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, 1000, 1000)
@@ -74,7 +74,7 @@ def test_the_loss_of_patches_weights_all_images_equally() -> None:
     teacher, student = torch.randn(5, 7), torch.randn(5, 7)
     terms = -(softmax(numbers(teacher) / 0.05) * np.log(softmax(numbers(student) / 0.1))).sum(1)
     by_hand = (terms[0] + terms[1:].mean() + 0.0) / 3
-    loss = PatchLoss(7, student_temp=0.1, center_momentum=0.9)(teacher, student, masks, 0.05)
+    loss = PatchLoss(7, student_temp=0.1, center_momentum=0.9)(teacher, student, PatchMasks.of(masks), 0.05)
     assert float(loss) == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -191,19 +191,19 @@ def test_masked_patches_are_hidden_from_the_student(cls: Any, settings: Any) -> 
     method = built(cls, settings).eval()
     batch = batch_of(method)
     large = torch.cat(batch.views[:2])
-    painted = paint(large, batch.masks, 5.0)
+    painted = paint(large, batch.masks.masks, 5.0)
     assert not torch.equal(painted, large)
     _, seen = method.distil(batch, 0.5)
     _, again = method.distil(batch._replace(views=[*painted.chunk(2), *batch.views[2:]]), 0.5)
     for first, second in zip(seen, again, strict=True):
         torch.testing.assert_close(first, second)
-    _, unmasked = method.distil(batch._replace(masks=torch.zeros_like(batch.masks)), 0.5)
+    _, unmasked = method.distil(batch._replace(masks=PatchMasks.of(torch.zeros_like(batch.masks.masks))), 0.5)
     assert not torch.allclose(seen[0], unmasked[0], atol=1e-3)
 
 
 def test_half_of_the_global_crops_are_masked_and_masks_depend_only_on_the_generator() -> None:
     draw = IBOT.collate(IBOTSettings(), TRAITS)
-    first, again, other = (draw(32, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    first, again, other = (draw(32, torch.Generator().manual_seed(seed)).masks for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert first.shape == (64, 4, 4)
     shares = first.flatten(1).float().mean(1)
@@ -214,7 +214,7 @@ def test_half_of_the_global_crops_are_masked_and_masks_depend_only_on_the_genera
 @pytest.mark.parametrize("size", [8, 28, 32, 96])
 def test_masks_can_be_drawn_for_every_image_size(size: int) -> None:
     traits = Traits(1, size, 10, (0.3,), (0.3,), False, 1000, 1000)
-    masks = IBOT.collate(IBOTSettings(), traits)(8, torch.Generator().manual_seed(0))
+    masks, _ = IBOT.collate(IBOTSettings(), traits)(8, torch.Generator().manual_seed(0))
     assert masks.flatten(1).any(1).sum() == 8
 
 

@@ -49,6 +49,14 @@ def device() -> torch.device:
     return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
 
 
+@pytest.fixture
+def gpu(device: torch.device) -> torch.device:
+    """The GPU; SSLBENCH_TEST_DEVICE=cpu tries its measurements without one."""
+    if device.type == "cpu" and os.environ.get("SSLBENCH_TEST_DEVICE") != "cpu":
+        pytest.skip("no GPU; SSLBENCH_TEST_DEVICE=cpu tries this on the CPU")
+    return device
+
+
 @pytest.fixture(scope="session")
 def photographs() -> torch.Tensor:
     """uint8 256×3×96×96: random crops of scikit-learn's two photographs."""

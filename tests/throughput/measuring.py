@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from bench.device import Stopwatch, peak_gpu_memory, reset_peak_gpu_memory
+
 
 def measure(
     benchmark: Any,
@@ -34,27 +36,20 @@ def measure(
         device: Device of the work; None means the CPU.
         facts: Further entries that are stored with the numbers.
     """
-    on_gpu = device is not None and device.type == "cuda"
-    seconds: list[float] = []
+    device = device or torch.device("cpu")
+    watch, seconds = Stopwatch(device), []
 
     def timed() -> None:
-        if not on_gpu:
-            work()
-            return
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
+        watch.start()
         work()
-        end.record()
-        end.synchronize()
-        seconds.append(start.elapsed_time(end) / 1000)
+        seconds.append(watch.stop())
 
-    if on_gpu:
-        torch.cuda.reset_peak_memory_stats(device)
+    reset_peak_gpu_memory(device)
     benchmark.group = group
     benchmark.pedantic(timed, rounds=rounds, warmup_rounds=warmup)
     benchmark.extra_info.update(what=what, engine=engine, images=images, **facts)
-    if on_gpu:
+    peak = peak_gpu_memory(device)
+    if peak is not None:
         benchmark.extra_info.update(
-            device_seconds=statistics.median(seconds[warmup:]),
-            peak_memory_mb=round(torch.cuda.max_memory_allocated(device) / 2**20),
+            device_seconds=statistics.median(seconds[warmup:]), peak_memory_mb=round(peak / 2**20)
         )

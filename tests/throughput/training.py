@@ -11,7 +11,7 @@ from support.in_process import options_of, wanted_runs
 
 from bench import seeds
 from bench.data.dataset import Dataset
-from bench.device import choose_precision, cores
+from bench.device import all_on_device, choose_precision, cores
 from bench.execution.encoder import build_method, pretraining_set
 from bench.planning.request import Request
 from bench.planning.settings import recipe_of
@@ -118,7 +118,7 @@ def first_batch(case: Case) -> Batch:
     collate = method.collate(method.settings, method.traits)
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
-        masks=collate(count, seeds.generator(0, "masks")) if collate else None,
+        masks=all_on_device(collate(count, seeds.generator(0, "masks")), device) if collate else None,
         indices=torch.arange(count, device=device),
         labels=None if data.labels is None else data.labels[:count].to(device),
         generator=seeds.generator(0, "batch", device=device),
