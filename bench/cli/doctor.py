@@ -133,10 +133,9 @@ def _image_cache() -> Finding:
         return Finding("image cache", "wrong", f"{folder} cannot be read: {error.strerror}; set SSLBENCH_CACHE")
     except SslbenchError as error:
         return Finding("image cache", "wrong", str(error))
-    size = sum(entry.bytes for entry in found)
-    shown = f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.1f} MB"
+    size = cache_limit.readable(sum(entry.bytes for entry in found))
     finished = sum(entry.finished for entry in found)
-    text = f"{finished} set{'s' * (finished != 1)} of images, {shown}" if found else "empty"
+    text = f"{finished} set{'s' * (finished != 1)} of images, {size}" if found else "empty"
     if unfinished := len(found) - finished:
         text += f", and {unfinished} not decoded to its end"
     return Finding(

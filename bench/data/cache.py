@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from bench.atomic import abandoned, write_whole
-from bench.data.cache_limit import ARRAY, GB, JOURNAL, LOCK, NOTES, UNFINISHED, folder_lock, limit, make_room
+from bench.data.cache_limit import ARRAY, JOURNAL, LOCK, NOTES, UNFINISHED, folder_lock, limit, make_room, readable
 from bench.data.locate import cache_folder
 from bench.data.mapped import map_images
 from bench.data.raw import Pixels
@@ -148,6 +148,6 @@ def _reserve(unfinished: Path, size: int) -> None:
         free = shutil.disk_usage(unfinished.parent).free
         if size - taken > free:
             raise StorageError(
-                f"cannot write {unfinished}: the decoded images take {size / GB:.1f} GB, and {free / GB:.1f} GB are free; {REMEDY}"
+                f"cannot write {unfinished}: the decoded images take {readable(size)}, and {readable(free)} are free; {REMEDY}"
             )
         os.truncate(unfinished, size)

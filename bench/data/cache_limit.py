@@ -65,6 +65,11 @@ def limit() -> float:
     raise SslbenchError(f"{VARIABLE} is {text!r}: write a number of GB above 0, such as 50")
 
 
+def readable(size: float) -> str:
+    """Return a number of bytes as text."""
+    return f"{size / GB:.1f} GB" if size >= GB else f"{size / 10**6:.1f} MB"
+
+
 def entries(folder: Path) -> list[Entry]:
     """Return the sets of images in a cache folder, the least recently used first."""
     sizes: dict[str, dict[str, os.stat_result]] = {}
@@ -104,7 +109,7 @@ def make_room(folder: Path, key: str, needed: int) -> None:
     most = limit()
     if needed > most:
         raise SslbenchError(
-            f"the decoded images take {needed / GB:.1f} GB, more than the limit of the image cache, {most / GB:g} GB: "
+            f"the decoded images take {readable(needed)}, more than the limit of the image cache, {most / GB:g} GB: "
             f"set {VARIABLE} to a larger number of GB, or choose a smaller --image-size"
         )
     others = [entry for entry in entries(folder) if entry.key != key]
@@ -116,6 +121,6 @@ def make_room(folder: Path, key: str, needed: int) -> None:
             total -= entry.bytes
     if total + needed > most:
         raise SslbenchError(
-            f"the decoded images take {needed / GB:.1f} GB, but processes that are running use {total / GB:.1f} of the {most / GB:g} GB of "
-            f"the image cache: wait for them, or set {VARIABLE} to a larger number of GB"
+            f"the decoded images take {readable(needed)}, but processes that are running use {readable(total)} of the {most / GB:g} GB "
+            f"of the image cache: wait for them, or set {VARIABLE} to a larger number of GB"
         )

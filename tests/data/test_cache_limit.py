@@ -76,7 +76,7 @@ def test_images_in_use_by_this_process_are_not_deleted(cache: Path) -> None:
     images_of("b")
     also_mapped = images_of("c")
     assert there(cache) == "ac"
-    with pytest.raises(SslbenchError, match=r"processes that are running use 0\.0 of the 0\.00025 GB") as caught:
+    with pytest.raises(SslbenchError, match=r"processes that are running use 0\.2 MB of the 0\.00025 GB") as caught:
         images_of("d")
     assert "\n" not in str(caught.value) and "SSLBENCH_CACHE_GB" in str(caught.value)
     assert (mapped == ord("a")).all() and (also_mapped == ord("c")).all()
@@ -177,7 +177,7 @@ def test_a_set_that_does_not_fit_on_the_disk_is_an_error_of_one_line(
 ) -> None:
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("bench.data.cache.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(SslbenchError, match=r"cannot write .* take 0.0 GB, and 0.0 GB are free; free space") as caught:
+    with pytest.raises(SslbenchError, match=r"cannot write .* take 0.1 MB, and 0.0 MB are free; free space") as caught:
         images_of("a")
     assert "\n" not in str(caught.value)
     assert not list(cache.rglob("*.partial"))
