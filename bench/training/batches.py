@@ -42,23 +42,34 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
         yield order[position * batch : (position + 1) * batch]
 
 
-def gathered(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
-    """Yield each step's indices and images on ``device``; images that are stored on another device are read ahead."""
+def gathered(
+    images: Images, indices: Iterator[Indices], device: torch.device, part: slice = slice(None)
+) -> Iterator[tuple[Indices, Images]]:
+    """Yield each step's indices and images on ``device``; images that are stored on another device are read ahead.
+
+    Args:
+        images: All images.
+        indices: The indices of each step's batch.
+        device: Device of the results.
+        part: The part of each batch whose images are needed.
+    """
     if images.device.type != device.type:
-        yield from read_ahead(images, indices, device)
+        yield from read_ahead(images, indices, device, part)
         return
     for chosen in indices:
-        yield chosen, images[chosen]
+        yield chosen, images[chosen[part]]
 
 
-def read_ahead(images: Images, indices: Iterator[Indices], device: torch.device) -> Iterator[tuple[Indices, Images]]:
+def read_ahead(
+    images: Images, indices: Iterator[Indices], device: torch.device, part: slice = slice(None)
+) -> Iterator[tuple[Indices, Images]]:
     """Yield each step's indices and images on ``device``; a thread reads them while the device computes earlier steps.
 
-    Reading may be slow, because the images may be a memory-mapped file.
+    Reading may be slow, because the images may be a memory-mapped file. The arguments are those of ``gathered``.
     """
 
     def read(chosen: Indices) -> tuple[Indices, Images]:
-        return _pinned(chosen, device), _pinned(images[chosen], device)
+        return _pinned(chosen, device), _pinned(images[chosen[part]], device)
 
     waiting: deque[Future[tuple[Indices, Images]]] = deque()
     with ThreadPoolExecutor(1, "gather") as reader:

@@ -1,0 +1,140 @@
+"""Steps of training in this process alone, or in a pair of processes that train together, with the harness's own loop."""
+
+import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+from support.in_process import options_of
+from torch import Tensor
+
+from bench import seeds
+from bench.backbones import build
+from bench.errors import Stopped
+from bench.execution.peers import team_of
+from bench.records.record import Identity
+from bench.records.store import Store
+from bench.registry.methods import load_method
+from bench.training.context import RunContext
+from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.team import Team
+from bench.training.trial import recipe_of
+from bench.views import compile_views
+from methods.traits import Traits
+
+CPU = torch.device("cpu")
+BATCH = 64
+TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, BATCH, BATCH)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Which steps are done: ``epochs`` of one step each, at most ``most`` of them, from the checkpoint in ``folder`` if there is one."""
+
+    method: str
+    backbone: str
+    folder: Path
+    most: int
+    epochs: int = 11
+    batch: int = BATCH
+
+
+@dataclass
+class Steps:
+    """Loss, gradients and final state of the steps that were done."""
+
+    losses: list[float] = field(default_factory=list)
+    gradients: list[dict[str, Tensor]] = field(default_factory=list)
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+
+@cache
+def digits() -> PretrainingSet:
+    found = load_digits()
+    images = (torch.from_numpy(found.images)[:BATCH, None] * (255 / 16)).round().to(torch.uint8)
+    return PretrainingSet(images, torch.from_numpy(found.target)[:BATCH])
+
+
+def trained(training: Training, team: Team | None = None) -> Steps:
+    """Train in float32, without clipping, which would hide a gradient of the wrong size."""
+    cls = load_method(training.method)
+    identity = Identity(
+        "digits", "f", "test", training.method, 1, training.backbone, 1, 1, "smoke", training.epochs, training.batch, 0
+    )
+    seeds.seed_everything(0, "init")
+    method = cls(build(training.backbone, TRAITS), cls.Settings(), TRAITS)
+    steps = Steps()
+    method.register_forward_hook(lambda _, inputs, loss: steps.losses.append(loss.total.item()))
+    before_step = method.before_step
+
+    def recorded_step(progress: float) -> None:
+        steps.gradients.append({name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None})
+        before_step(progress)
+
+    method.before_step = recorded_step
+    views = compile_views(
+        cls.views(cls.Settings(), TRAITS), size=8, channels=1, mean=TRAITS.mean, std=TRAITS.std, device=CPU, workers=0
+    )
+    options = options_of(training.folder)
+    context = RunContext(options, Store(options.results), CPU, lambda: len(steps.gradients) < training.most, team=team)
+    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, "32-true")
+    data = digits() if cls.needs.labels else replace(digits(), labels=None)
+    try:
+        pretrain(method, data, job, context)
+    except Stopped:
+        pass
+    steps.state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    return steps
+
+
+def _serve(requests, device: torch.device, join) -> None:  # type: ignore[no-untyped-def]
+    team = join()
+    torch.set_num_threads(1)
+    while (training := requests.recv()) is not None:
+        trained(training, team)
+
+
+class Pair:
+    """Two processes that train together, of which this is the first."""
+
+    def __init__(self, team: Team, requests) -> None:  # type: ignore[no-untyped-def]
+        self.team, self.requests = team, requests
+
+    def trained(self, training: Training) -> Steps:
+        """Train in both processes."""
+        self.requests.send(training)
+        return trained(training, self.team)
+
+
+@contextmanager
+def pair() -> Iterator[Pair]:
+    """Start the second process."""
+    requests, other = get_context("forkserver").Pipe()
+    with team_of([CPU, CPU], partial(_serve, other), lambda: True, print) as team:
+        yield Pair(team, requests)
+        requests.send(None)
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a results folder."""
+    return Path(shutil.copytree(folder, to))
+
+
+def difference(first: dict[str, Tensor], second: dict[str, Tensor], floor: float) -> tuple[float, str]:
+    """Return the largest relative distance between two tensors of the same name, and the name.
+
+    A tensor's norm counts as at least ``floor`` times the norm of all: some gradients, such as that of a bias before a batch norm, are
+    zero but for rounding.
+    """
+    assert first.keys() == second.keys()
+    whole = math.sqrt(sum(float(tensor.double().norm()) ** 2 for tensor in first.values()))
+    return max(
+        (float((first[name].double() - second[name].double()).norm()) / max(float(first[name].double().norm()), floor * whole), name)
+        for name in first
+    )
