@@ -61,7 +61,7 @@ class _WholeBatchNorm(Function):
     ) -> tuple[Tensor, Float[Tensor, " channels"], Float[Tensor, " channels"], Float[Tensor, ""]]:
         """Return the normalised rows, and mean, variance and number of values per channel of the whole batch."""
         over = [d for d in range(x.ndim) if d != 1]
-        variance, mean = torch.var_mean(x.float(), over, correction=0)
+        variance, mean = torch.var_mean(_precise(x), over, correction=0)
         own = torch.cat([mean, variance, mean.new_full((1,), x.numel() // x.shape[1])])
         every = own.new_empty(dist.get_world_size() * len(own))
         dist.all_gather_into_tensor(every, own)
@@ -79,10 +79,10 @@ class _WholeBatchNorm(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the rows, weight and bias; those of weight and bias are of this process's rows."""
         x, weight, mean, inverse, count = ctx.saved_tensors
-        gradient = gradients[0].float()
+        gradient = _precise(gradients[0])
         over = [d for d in range(x.ndim) if d != 1]
         shape = [1, -1, *[1] * (x.ndim - 2)]
-        normalised = (x.float() - mean.view(shape)) * inverse.view(shape)
+        normalised = (_precise(x) - mean.view(shape)) * inverse.view(shape)
         own = torch.stack([gradient.sum(over), (gradient * normalised).sum(over)])
         whole = own.clone()
         dist.all_reduce(whole)
@@ -90,3 +90,8 @@ class _WholeBatchNorm(Function):
         scale = inverse if weight is None else inverse * weight
         of_x = (gradient - of_sum - normalised * of_product) * scale.view(shape)
         return of_x.to(x.dtype), None if weight is None else own[1], own[0] if ctx.has_bias else None, None
+
+
+def _precise(x: Tensor) -> Tensor:
+    """Return values of at least float32."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

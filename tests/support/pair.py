@@ -1,9 +1,9 @@
 """Steps of training in this process alone, or in a pair of processes that train together, with the harness's own loop."""
 
+import hashlib
 import math
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from multiprocessing import get_context
@@ -43,6 +43,7 @@ class Training:
     most: int
     epochs: int = 11
     batch: int = BATCH
+    precision: str = "32-true"
 
 
 @dataclass
@@ -53,6 +54,14 @@ class Steps:
     gradients: list[dict[str, Tensor]] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """Hash of the final state."""
+        found = hashlib.sha256()
+        for name, tensor in self.state.items():
+            found.update(name.encode() + tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
+
 
 @cache
 def digits() -> PretrainingSet:
@@ -62,7 +71,7 @@ def digits() -> PretrainingSet:
 
 
 def trained(training: Training, team: Team | None = None) -> Steps:
-    """Train in float32, without clipping, which would hide a gradient of the wrong size."""
+    """Train without clipping, which would hide a gradient of the wrong size."""
     cls = load_method(training.method)
     identity = Identity(
         "digits", "f", "test", training.method, 1, training.backbone, 1, 1, "smoke", training.epochs, training.batch, 0
@@ -83,12 +92,10 @@ def trained(training: Training, team: Team | None = None) -> Steps:
     )
     options = options_of(training.folder)
     context = RunContext(options, Store(options.results), CPU, lambda: len(steps.gradients) < training.most, team=team)
-    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, "32-true")
+    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, training.precision)
     data = digits() if cls.needs.labels else replace(digits(), labels=None)
-    try:
+    with suppress(Stopped):
         pretrain(method, data, job, context)
-    except Stopped:
-        pass
     steps.state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
     return steps
 
@@ -97,7 +104,7 @@ def _serve(requests, device: torch.device, join) -> None:  # type: ignore[no-unt
     team = join()
     torch.set_num_threads(1)
     while (training := requests.recv()) is not None:
-        trained(training, team)
+        requests.send(trained(training, team).digest)
 
 
 class Pair:
@@ -107,9 +114,11 @@ class Pair:
         self.team, self.requests = team, requests
 
     def trained(self, training: Training) -> Steps:
-        """Train in both processes."""
+        """Train in both processes; both must end with the same state, bit for bit."""
         self.requests.send(training)
-        return trained(training, self.team)
+        steps = trained(training, self.team)
+        assert self.requests.recv() == steps.digest, "the two processes have different states"
+        return steps
 
 
 @contextmanager
@@ -121,11 +130,6 @@ def pair() -> Iterator[Pair]:
         requests.send(None)
 
 
-def copied(folder: Path, to: Path) -> Path:
-    """Copy a results folder."""
-    return Path(shutil.copytree(folder, to))
-
-
 def difference(first: dict[str, Tensor], second: dict[str, Tensor], floor: float) -> tuple[float, str]:
     """Return the largest relative distance between two tensors of the same name, and the name.
 
@@ -133,8 +137,13 @@ def difference(first: dict[str, Tensor], second: dict[str, Tensor], floor: float
     zero but for rounding.
     """
     assert first.keys() == second.keys()
+    first = {name: tensor for name, tensor in first.items() if tensor.isfinite().all()}
     whole = math.sqrt(sum(float(tensor.double().norm()) ** 2 for tensor in first.values()))
     return max(
-        (float((first[name].double() - second[name].double()).norm()) / max(float(first[name].double().norm()), floor * whole), name)
+        (
+            float((first[name].double() - second[name].double()).norm())
+            / max(float(first[name].double().norm()), floor * whole),
+            name,
+        )
         for name in first
     )
