@@ -41,8 +41,8 @@ class Team:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         store = dist.FileStore(str(meeting), size)  # type: ignore[attr-defined]
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+        backend, gpu = ("nccl", device) if device.type == "cuda" else ("gloo", None)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT, device_id=gpu)
         # Decisions of the host go through main memory, so that no host waits for its GPU.
         self._hosts: Any = dist.new_group(backend="gloo", timeout=TIMEOUT)
 
@@ -74,7 +74,9 @@ class Team:
     def equalise(self, method: nn.Module) -> None:
         """Give every process the parameters and buffers of process 0, in place."""
         for tensor in (*method.parameters(), *method.buffers()):
-            dist.broadcast(tensor.data, 0)
+            first = tensor.detach().contiguous()
+            dist.broadcast(first, 0)
+            tensor.data.copy_(first)
 
     def average_gradients(self, method: nn.Module) -> None:
         """Replace each gradient by its mean over the processes; sparse ones, which no backbone has, are equal everywhere."""
