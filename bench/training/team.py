@@ -37,7 +37,7 @@ class Team:
     """
 
     def __init__(self, rank: int, size: int, meeting: Path, device: torch.device) -> None:
-        self.rank, self.size, self.device = rank, size, device
+        self.rank, self.size = rank, size
         store = dist.FileStore(str(meeting), size)  # type: ignore[attr-defined]
         backend, gpu = ("nccl", device) if device.type == "cuda" else ("gloo", None)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT, device_id=gpu)

@@ -105,20 +105,20 @@ def test_two_devices_score_within_the_spread_of_one_also_when_one_continues_what
 @pytest.mark.slow
 @needs_two_cores
 @pytest.mark.parametrize(
-    ("statement", "status", "cause"),
+    ("name", "statement", "cause"),
     [
-        ("get_rank() and os.kill(os.getpid(), signal.SIGKILL)", "failed", "the process of device 1 died (exit code -9"),
-        ("if get_rank(): raise ValueError('a bad line')", "failed", "device 1: ValueError: a bad line (breaking.py"),
-        ("raise ValueError('a bad line')", "failed", "ValueError: a bad line (breaking.py"),
-        ("return Loss(loss.total * float('nan'), {})", "diverged", "loss became nan"),
+        ("killed", "get_rank() and os.kill(os.getpid(), signal.SIGKILL)", "the process of device 1 died (exit code -9"),
+        ("unlike", "if get_rank(): raise ValueError('a bad line')", "device 1: ValueError: a bad line (unlike.py"),
+        ("alike", "raise ValueError('a bad line')", "ValueError: a bad line (alike.py"),
+        ("exploding", "return Loss(loss.total * float('nan'), {})", "loss became nan"),
     ],
 )
-def test_a_failure_in_any_process_ends_all_and_is_recorded(tmp_path, only_the_catalogue, statement, status, cause):
-    (tmp_path / "breaking.py").write_text(textwrap.dedent(BREAKING).format(statement=statement))
-    plugin = str(tmp_path / "breaking.py")
-    load_plugin(plugin)
-    record = run(tmp_path / "results", 2, method="breaking", plugins=(plugin,))
-    assert record.status == status
+def test_a_failure_in_any_process_ends_all_and_is_recorded(tmp_path, only_the_catalogue, name, statement, cause):
+    plugin = tmp_path / f"{name}.py"
+    plugin.write_text(textwrap.dedent(BREAKING).format(statement=statement))
+    load_plugin(str(plugin))
+    record = run(tmp_path / "results", 2, method=name, plugins=(str(plugin),))
+    assert record.status == ("diverged" if name == "exploding" else "failed")
     assert record.cause is not None
     assert record.cause.startswith(cause)
 

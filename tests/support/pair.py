@@ -78,6 +78,7 @@ def trained(training: Training, team: Team | None = None) -> Steps:
     )
     seeds.seed_everything(0, "init")
     method = cls(build(training.backbone, TRAITS), cls.Settings(), TRAITS)
+    method.to(torch.float64 if training.precision == "64-true" else torch.float32)
     steps = Steps()
     method.register_forward_hook(lambda _, inputs, loss: steps.losses.append(loss.total.item()))
     before_step = method.before_step
