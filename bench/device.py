@@ -52,11 +52,47 @@ def resolve_device(name: str) -> str:
     return "cuda" if name in ("auto", "cuda") and device.type == "cuda" else str(device)
 
 
-def device_of_slot(name: str, slot: int) -> torch.device:
-    """Return the device of one of several runs that run at the same time: with ``cuda`` they are spread over all GPUs."""
+def check_devices(devices: int, name: str) -> None:
+    """Check that a run can be trained on this many devices.
+
+    Args:
+        devices: Number of devices of a run.
+        name: Value of ``--device``; on a CPU a device is a process, and each needs a core.
+
+    Raises:
+        SslbenchError: There are fewer devices.
+    """
+    device = choose_device(name)
+    if devices == 1:
+        return
+    if device.type == "cuda" and ":" in name:
+        raise SslbenchError(f"--devices {devices}: --device {name} is one device; use --device cuda")
+    available = gpus() if device.type == "cuda" else cores()
+    if devices > available:
+        kind = "CUDA device" if device.type == "cuda" else "core"
+        raise SslbenchError(
+            f"--devices {devices}: this machine has {available} {kind}{'s' if available != 1 else ''}; give at most {available}"
+        )
+
+
+def device_of_slot(name: str, slot: int, devices: int = 1) -> torch.device:
+    """Return the first device of one of several runs that run at the same time: with ``cuda`` they are spread over all GPUs.
+
+    Args:
+        name: Value of ``--device``.
+        slot: Number of the run among those that run at the same time.
+        devices: Number of devices of each run.
+    """
     if name == "cuda":
-        return torch.device("cuda", slot % max(1, gpus()))
+        return torch.device("cuda", slot % max(1, gpus() // devices) * devices)
     return choose_device(name)
+
+
+def neighbours(first: torch.device, devices: int) -> list[torch.device]:
+    """Return the devices of a run by the first one: the next GPUs, or the CPU several times."""
+    if first.type == "cuda":
+        return [torch.device("cuda", (first.index or 0) + number) for number in range(devices)]
+    return [first] * devices
 
 
 def gpus() -> int:
@@ -94,13 +130,24 @@ def threads_of_run(size: int) -> int:
     return 1 if size <= SMALL_IMAGE else cores()
 
 
-def runs_side_by_side(device: str, size: int) -> int:
-    """Return how many runs on images of ``size`` pixels run at the same time; ``device`` is ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``."""
+def threads_of_process(threads: int, devices: int) -> int:
+    """Return the number of threads of each process of a run: its threads are shared among its devices."""
+    return max(1, threads // devices)
+
+
+def runs_side_by_side(device: str, size: int, devices: int = 1) -> int:
+    """Return how many runs run at the same time.
+
+    Args:
+        device: ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``.
+        size: Side of the images in pixels.
+        devices: Number of devices of each run.
+    """
     if device == "cpu":
-        return max(1, cores() // threads_of_run(size))
+        return max(1, cores() // max(threads_of_run(size), devices))
     numbers = range(gpus()) if device == "cuda" else [int(device.partition(":")[2])]
     memory = min(torch.cuda.get_device_properties(number).total_memory for number in numbers)
-    return len(numbers) * runs_on_a_gpu(memory, size, cores() // len(numbers))
+    return max(1, len(numbers) // devices) * runs_on_a_gpu(memory, size, cores() // len(numbers))
 
 
 def runs_on_a_gpu(memory: int, size: int, cores: int) -> int:

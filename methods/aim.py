@@ -32,6 +32,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import drawing_from, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
+from methods.parts.rows import by_rows
 from methods.ranges import Multiple, PositiveFraction
 from methods.traits import Traits
 
@@ -104,7 +105,12 @@ class AIM(Method):
         """Return predicted pixels for each patch but the first, from the prefix and the patches before it."""
         vit = vit_of(self.backbone, self.traits)
         prefix = torch.cat([after_prefix.new_ones(len(images), vit.num_prefix_tokens), ~after_prefix], dim=1)
-        tokens = vit.forward_features(images, attn_mask=prefix_causal(prefix))
+
+        def encode(images: Tensor, prefix: Tensor) -> Tensor:
+            tokens: Tensor = vit.forward_features(images, attn_mask=prefix_causal(prefix))
+            return tokens
+
+        tokens = by_rows(encode, images, prefix)
         predictions: Tensor = self.head(tokens[:, vit.num_prefix_tokens : -1])
         return predictions
 

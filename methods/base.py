@@ -119,12 +119,15 @@ class Needs:
         training: Whether the method is trained. If not, its encoder is evaluated as it is initialised.
         statistics: Whether batch norms get running statistics from one pass over ``train`` (for an untrained network).
         backbone: Accepted backbones; ``none`` for a method without a network, ``own`` for one that brings its own.
+        one_device: Why the method cannot be trained on several devices, in a few words, or None if it can. It can if each
+            process may compute the loss of the whole batch: ``parts/rows.py``.
     """
 
     labels: bool = False
     training: bool = True
     statistics: bool = False
     backbone: Literal["any", "convolutional", "transformer", "none", "own"] = "any"
+    one_device: str | None = None
 
 
 @dataclass(frozen=True)

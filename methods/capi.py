@@ -41,6 +41,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import attention_heads, drawing_from, encode_kept, vit_of
 from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
+from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Count, Fraction, Part, Positive, PositiveFraction
 from methods.traits import Traits
@@ -145,7 +146,7 @@ class CAPI(Method):
         """Return the clustering's logits for all patches of the teacher, which receives no gradient."""
         vit = vit_of(self.teacher, self.traits)
         with torch.no_grad():
-            patches = vit.forward_features(images)[:, vit.num_prefix_tokens :]
+            patches = by_rows(vit.forward_features, images)[:, vit.num_prefix_tokens :]
         logits: Tensor = self.clustering(patches)
         return logits
 

@@ -8,7 +8,7 @@ are matched on the backbone's feature maps, and the dense queue holds one pooled
 Deviations: the teacher's momentum is 0.99 (theirs: 0.999). Queues hold at most a quarter of the training images.
 Projectors keep their ratio to the backbone (hidden layers as wide as its features). Images of up to 32 pixels are not
 blurred. The warm-up is a tenth of the training, because the training is short. Biases and norms have no weight decay.
-Batches are not shuffled for the keys' batch norm, because there is only one device. On a transformer, AdamW as in
+Batches are not shuffled for the keys' batch norm, which uses the whole batch. On a transformer, AdamW as in
 ``simclr``; the feature map consists of the patch tokens.
 
 Why a faster teacher: after 300 steps with 0.999, 74 % of its weights are still the initial ones. On the development

@@ -30,6 +30,7 @@ from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.multi_crop import multi_crop
 from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
+from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
 from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
@@ -157,7 +158,7 @@ class IBOT(Method):
         large = torch.cat(batch.views[:2])
         masks: PatchMasks = batch.masks
         with torch.no_grad():
-            teacher_tokens = vit_of(self.teacher_backbone, self.traits).forward_features(large)
+            teacher_tokens = by_rows(vit_of(self.teacher_backbone, self.traits).forward_features, large)
             view_targets = self.teacher_head(teacher_tokens[:, 0])
             patch_targets = self.teacher_head(self._patches(teacher_tokens, masks.positions))
         tokens = encode_masked(vit_of(self.backbone, self.traits), large, masks.masks.flatten(1), self.mask_token)

@@ -37,6 +37,7 @@ from methods.parts.cropped import cropped_view
 from methods.parts.masked import attention_heads, encode_kept, vit_of
 from methods.parts.patches import patches_per_side
 from methods.parts.precision import in_float32
+from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, teacher_of
 from methods.ranges import Fraction, PositiveFraction
 from methods.traits import Traits
@@ -123,7 +124,7 @@ class IJEPA(Method):
         """Return the teacher's normalised features of the target patches, in the order of ``predict``."""
         vit = vit_of(self.teacher, self.traits)
         with torch.no_grad():
-            patches = vit.forward_features(images)[:, vit.num_prefix_tokens :]
+            patches = by_rows(vit.forward_features, images)[:, vit.num_prefix_tokens :]
             chosen: Tensor = apply_masks(layer_norm(patches.float(), patches.shape[-1:]), targets)
         return chosen
 

@@ -8,7 +8,7 @@ both directions.
 Deviations: a queue holds at most a quarter of the training images. The projector's hidden layer keeps its ratio to the
 backbone (four times its features). Crops are bilinear (lightly). Images of up to 32 pixels are not blurred. The warm-up
 is a tenth of the training, because the training is short. Biases and norms have no weight decay. As in solo-learn,
-batches are not shuffled between devices for the keys' batch norm (there is only one device): queries and keys have
+batches are not shuffled between devices for the keys' batch norm, which uses the whole batch: queries and keys have
 separate batch statistics, and the projector has no batch norm. On a transformer, AdamW as in ``simclr``.
 
 On the development task of digits (60 epochs, resnet9_slim, seed 0), accuracy in % with kNN / with one label per class

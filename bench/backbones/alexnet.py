@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 _CHANNELS = (64, 192, 384, 256, 256)
@@ -42,6 +43,7 @@ class AlexNet(ConvolutionalBackbone):
             channels_in = channels_out
         self.layers = nn.Sequential(*layers)
 
+    @divisible
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
         """Return the feature map of the last layer."""
         features: Tensor = self.layers(images)

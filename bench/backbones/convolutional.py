@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from methods.base import Backbone, Pooling
+from methods.parts.rows import divisible
 
 
 class ConvolutionalBackbone(Backbone):
@@ -23,6 +24,7 @@ class ConvolutionalBackbone(Backbone):
         """Return the last feature map."""
         raise NotImplementedError
 
+    @divisible
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from methods.base import Backbone, Pooling
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 _HIDDEN = (512, 256, 128)
@@ -30,6 +31,7 @@ class MLP(Backbone):
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> None:
         """Return None: there is no feature map."""
 
+    @divisible
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 
@@ -45,6 +46,7 @@ class ResNet(ConvolutionalBackbone):
                 _keep_size(layer)
         self.layers = nn.Sequential(stem, network.bn1, network.relu, pool, *layers)
 
+    @divisible
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
         """Return the feature map after ``layer4``."""
         features: Tensor = self.layers(images)

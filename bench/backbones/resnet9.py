@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.backbones.convolutional import ConvolutionalBackbone
 from bench.backbones.strides import LARGEST_WITHOUT_STEM_STRIDE, stage_strides
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 
@@ -51,6 +52,7 @@ class ResNet9(ConvolutionalBackbone):
             _Residual(8 * width),
         )
 
+    @divisible
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
         """Return the last feature map."""
         features: Tensor = self.layers(images)

@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.errors import SslbenchError
 from methods.base import Backbone, Pooling
 from methods.parts.patches import patch_size
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 
@@ -55,6 +56,7 @@ class ViT(Backbone):
         )
         initialize_2d_sine_cosine_positional_embedding(self.vit.pos_embed, num_prefix_tokens=self.vit.num_prefix_tokens)
 
+    @divisible
     def tokens(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch tokens dim"]:
         """Return all tokens after the last norm, class token first; raises ValueError if the patch does not divide the size."""
         if images.shape[-1] % self.patch:
@@ -62,12 +64,14 @@ class ViT(Backbone):
         tokens: Tensor = self.vit.forward_features(images)
         return tokens
 
+    @divisible
     def feature_map(self, images: Float[Tensor, "batch channels size size"]) -> Float[Tensor, "batch dim h w"]:
         """Return the patch tokens as a feature map."""
         patches = self.tokens(images)[:, self.vit.num_prefix_tokens :]
         side = images.shape[-1] // self.patch
         return patches.transpose(1, 2).reshape(len(images), self.dim, side, side)
 
+    @divisible
     def features(
         self, images: Float[Tensor, "batch channels size size"], pooling: Pooling
     ) -> Float[Tensor, "batch dim"]:

@@ -77,7 +77,7 @@ class _Child:
         context = RunContext(
             options=self.options,
             store=Store(self.options.results),
-            torch_device=device_of_slot(self.options.device, slot),
+            torch_device=device_of_slot(self.options.device, slot, self.options.devices),
             keep_going=lambda: not self.terminated and not self.connection.poll(),
             on_progress=self._on_progress,
             on_message=self._send,

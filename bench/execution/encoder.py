@@ -1,7 +1,8 @@
 """A run's encoder: loaded if it is stored, else trained and stored."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,19 +12,32 @@ from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.share import seen, seen_traits
-from bench.device import choose_precision, device_name, room_for_images, set_threads
+from bench.device import (
+    choose_precision,
+    cores,
+    device_name,
+    neighbours,
+    room_for_images,
+    set_threads,
+    threads_of_process,
+)
 from bench.errors import DamagedFile, SslbenchError
 from bench.evaluation.features import calibrate_batch_norm
+from bench.execution.peers import team_of
 from bench.execution.snapshots import SnapshotFile
 from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of, settings_of
 from bench.records.checkpoints import load_checkpoint, save_encoder, stored_encoder
 from bench.records.record import NO_BUDGET, Identity
 from bench.records.run_log import RunLog
+from bench.records.store import Store
 from bench.records.stored_files import set_aside
 from bench.registry.methods import method_of_run
+from bench.registry.plugins import load_plugin
 from bench.training.context import RunContext
+from bench.training.options import RunOptions
 from bench.training.pretrain import PretrainingSet, Trained, TrainingJob, pretrain
+from bench.training.team import Team
 from bench.views import compile_views
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
@@ -103,7 +117,9 @@ def _prepared(images: Images, network: Encoder, device: torch.device) -> torch.T
     return prepare(images, network.input, device)
 
 
-def _undamaged(path: Path, load: Callable[[], Loaded], context: RunContext, log: RunLog) -> Loaded | None:
+def _undamaged(
+    path: Path, load: Callable[[], Loaded], context: RunContext, log: Callable[[str], None]
+) -> Loaded | None:
     """Return what ``load`` returns; if the file is damaged, report it, rename it and return None."""
     try:
         return load()
@@ -151,7 +167,9 @@ def pretraining_set(
     return PretrainingSet(images_on_device(images, device, room_for_images(device)), labels)
 
 
-def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: RunLog) -> tuple[Trained, int]:
+def _train(
+    method: Method, run: PlannedRun, dataset: Dataset, context: RunContext, log: Callable[[str], None]
+) -> tuple[Trained, int]:
     """Train the method; return the results of training and the number of views per image."""
     identity, traits, device = run.identity, dataset.traits, context.torch_device
     views = compile_views(
@@ -161,6 +179,7 @@ def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContex
         mean=traits.mean,
         std=traits.std,
         device=device,
+        workers=threads_of_process(cores(), context.options.devices),
         per_sample=identity.settings.get("views") == "per-sample",
     )
     if views.reason is not None:
@@ -182,6 +201,24 @@ def _train(method: Method, run: PlannedRun, dataset: Dataset, context: RunContex
     )
     data = pretraining_set(type(method), dataset, device, identity.settings.get("share"))
     try:
-        return pretrain(method, data, job, context), views.count
+        if context.options.devices == 1 or context.team is not None:
+            return pretrain(method, data, job, context), views.count
+        devices = neighbours(device, context.options.devices)
+        work = partial(train_as_peer, run, context.options)
+        with team_of(devices, work, context.keep_going, log) as team:
+            trained = pretrain(method, data, job, replace(context, team=team))
+        set_threads(context.options.threads)
+        return trained, views.count
     except DamagedFile as error:
         raise SslbenchError(f"{error}; train the run that is extended again with --force") from error
+
+
+def train_as_peer(run: PlannedRun, options: RunOptions, device: torch.device, join: Callable[[], Team]) -> None:
+    """Train the run as one of several processes, of which another one carries it out; see ``peers.Work``."""
+    for plugin in options.plugins:
+        load_plugin(plugin)
+    dataset, identity = options.dataset.load(), run.identity
+    seeds.seed_everything(identity.seed, "init")
+    method = build_method(identity, dataset, run.origin).to(device)
+    context = RunContext(replace(options, snapshots=None), Store(options.results), device, team=join())
+    _train(method, run, dataset, context, lambda _: None)

@@ -77,6 +77,7 @@ class RunState:
             encoder.device if encoder else device_name(device),
             encoder.precision if encoder else "32-true",
             encoder.threads if encoder else self.context.options.threads,
+            training.devices if training else 1,
         )
         return Record(
             identity=self.run.identity,
@@ -133,7 +134,7 @@ def _facts(dataset: Dataset) -> DataFacts:
 
 def first_log_lines(run: PlannedRun, context: RunContext) -> str:
     """Return the lines with which a session of the run starts in its log."""
-    identity, threads = run.identity, context.options.threads
+    identity, threads, devices = run.identity, context.options.threads, context.options.devices
     environment = describe(device_name(context.torch_device), "", threads)
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     settings = f" with {settings_text(identity.settings)}" if identity.settings else ""
@@ -141,7 +142,7 @@ def first_log_lines(run: PlannedRun, context: RunContext) -> str:
         f"start ({run.reason}): {identity.method}{settings} on {identity.dataset} ({identity.task}), {identity.backbone}, "
         f"{identity.budget}: {identity.epochs} epochs, batch {identity.batch}, seed {identity.seed}; "
         f"protocols {', '.join(run.protocols)}\n"
-        f"{environment['device']} ({environment['processor']}), threads {threads}\n"
+        f"{environment['device']} ({environment['processor']}), threads {threads}{f', devices {devices}' if devices > 1 else ''}\n"
         f"python {environment['python']}, {versions}, commit {environment['commit']}"
     )
 

@@ -85,12 +85,12 @@ def prepare(options: RunOptions, *, dry_run: bool) -> None:
     """Check the options that do not depend on the runs, and start what the runs need.
 
     Raises:
-        SslbenchError: ``--jobs`` or ``--device`` is invalid, or the results folder cannot be written.
+        SslbenchError: ``--jobs``, ``--device`` or ``--devices`` is invalid, or the results folder cannot be written.
     """
-    from bench.device import resolve_device
+    from bench.device import check_devices
 
     number_of_jobs(options.jobs, 1, 1)
-    resolve_device(options.device)
+    check_devices(options.devices, options.device)
     if not dry_run:
         store = Store(options.results)
         store.check_writable()
@@ -114,6 +114,7 @@ def expected(plan: Plan, options: RunOptions) -> tuple[int, Estimate]:
     """
     from bench.device import runs_side_by_side
 
-    jobs = number_of_jobs(options.jobs, len(plan.todo), runs_side_by_side(options.device, plan.image_size))
+    side_by_side = runs_side_by_side(options.device, plan.image_size, options.devices)
+    jobs = number_of_jobs(options.jobs, len(plan.todo), side_by_side)
     cores = options.threads if options.device == "cpu" else 0
     return jobs, estimate(plan.todo, replace(plan.workload, cores=cores), Store(options.results))

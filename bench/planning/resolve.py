@@ -127,6 +127,7 @@ def _runs_of_method(
             f"method {name} has no network to train, which is needed by {', '.join(e.id for e in entries)}"
         )
     batch = batch_size(request, method, dataset)
+    _check_devices(name, method, batch, options.devices)
     budget = request.extend or request.budget
     common = _versions(dataset, options, method, backbone) | {
         "method": name,
@@ -137,6 +138,18 @@ def _runs_of_method(
         "settings": _changed_settings(name, method, backbone, batch, request, options, dataset),
     }
     return [Wanted(Identity(**common, seed=seed), usable, plugins=contents_of(usable)) for seed in request.seeds]
+
+
+def _check_devices(name: str, method: type["Method"], batch: int, devices: int) -> None:
+    """Raise SslbenchError if the method cannot be trained on several devices."""
+    if devices == 1 or not method.needs.training:
+        return
+    if method.needs.one_device is not None:
+        raise SslbenchError(
+            f"--devices {devices}: method {name} is trained on one device only ({method.needs.one_device}); remove --devices"
+        )
+    if batch < devices:
+        raise SslbenchError(f"--devices {devices}: a batch of {batch} images cannot be divided; give at most {batch}")
 
 
 def _changed_settings(

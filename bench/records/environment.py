@@ -36,14 +36,22 @@ def commit() -> str | None:
     return f"{head}-dirty" if changed else head
 
 
-def describe(device: str, precision: str, threads: int) -> dict[str, Any]:
-    """Return the environment part of a record."""
+def describe(device: str, precision: str, threads: int, devices: int = 1) -> dict[str, Any]:
+    """Return the environment part of a record.
+
+    Args:
+        device: Name of the device.
+        precision: Precision of the training.
+        threads: CPU threads of each process.
+        devices: Number of devices that trained the run together.
+    """
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "packages": package_versions(),
         "device": device,
+        "devices": devices,
         "precision": precision,
         "threads": threads,
         "commit": commit(),

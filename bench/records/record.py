@@ -176,7 +176,8 @@ class Record:
         protocols: Measurements by protocol id.
         curve: The pretraining loss: ``step``, ``loss`` and each named part, as lists of equal length with at most 200 points.
         cost: Times, speed, memory and size.
-        environment: Versions of Python and packages, ``device``, ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
+        environment: Versions of Python and packages, ``device``, ``devices`` (how many trained the run together; one if
+            it is missing), ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
         classes: Number of classes of the data set, which gives chance for top-1 and top-5; None if the run failed before it was known.
         group: Group that the method declares; None in records of version 1.
         recipe: What the training used: all fields of the recipe, with ``rate`` for 256 images per step; ``batch``; ``peak_rate``, the rate

@@ -45,26 +45,34 @@ def shuffled(images: int, batch: int, seed: int, steps: range, device: torch.dev
 
 
 def gathered(
-    images: Images | Selection, indices: Iterator[Indices], device: torch.device
+    images: Images | Selection, indices: Iterator[Indices], device: torch.device, part: slice = slice(None)
 ) -> Iterator[tuple[Indices, Images]]:
-    """Yield each step's indices and images on ``device``; they are read ahead if they are on another device or too many for memory."""
+    """Yield each step's indices and images on ``device``; they are read ahead if they are on another device or too many for memory.
+
+    Args:
+        images: All images.
+        indices: The indices of each step's batch.
+        device: Device of the results.
+        part: The part of each batch whose images are needed.
+    """
     if images.device.type != device.type or (device.type == "cpu" and images.numel() > LARGE):
-        yield from read_ahead(images, indices, device)
+        yield from read_ahead(images, indices, device, part)
         return
     for chosen in indices:
-        yield chosen, images[chosen]
+        yield chosen, images[chosen[part]]
 
 
 def read_ahead(
-    images: Images | Selection, indices: Iterator[Indices], device: torch.device
+    images: Images | Selection, indices: Iterator[Indices], device: torch.device, part: slice = slice(None)
 ) -> Iterator[tuple[Indices, Images]]:
     """Yield each step's indices and images on ``device``; a thread reads them while the device computes earlier steps.
 
-    Reading may be slow, because the images may be a memory-mapped file.
+    Reading may be slow, because the images may be a memory-mapped file. The arguments are those of ``gathered``.
     """
 
     def read(chosen: Indices) -> tuple[Indices, Images]:
-        batch = images[chosen] if isinstance(images, Selection) else Selection([images], chosen)[:]
+        wanted = chosen[part]
+        batch = images[wanted] if isinstance(images, Selection) else Selection([images], wanted)[:]
         # Pinned here: the training loop would wait for the copy of a batch to pinned memory.
         return (chosen, batch) if device.type == "cpu" else (pinned(chosen), pinned(batch))
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from bench.records.store import Store
 from bench.training.options import RunOptions
+
+if TYPE_CHECKING:
+    from bench.training.team import Team
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class RunContext:
         keep_going: Called after every step; if it returns False, the run writes a checkpoint and stops.
         on_progress: Receives the run's progress.
         on_message: Receives lines for the user.
+        team: The processes that train this run together; None for one device.
     """
 
     options: RunOptions
@@ -51,3 +56,4 @@ class RunContext:
     keep_going: Callable[[], bool] = lambda: True
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None
+    team: "Team | None" = None

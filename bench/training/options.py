@@ -16,6 +16,7 @@ class RunOptions:
         dataset: The data set, which the process of every run loads.
         device: Value of ``--device``: ``auto``, ``cpu``, ``cuda`` (all GPUs) or ``cuda:N``.
         threads: CPU threads per run; the session sets this number by the image size.
+        devices: Number of devices, and processes, that train each run together.
         checkpoint_seconds: Shortest time between two checkpoints of a run.
         snapshots: Epochs between two snapshots of the features, or None for no snapshots.
         plugins: Files and modules that define methods and protocols.
@@ -26,6 +27,7 @@ class RunOptions:
     dataset: DatasetSpec
     device: str = "auto"
     threads: int = 1
+    devices: int = 1
     checkpoint_seconds: float = 15.0
     snapshots: int | None = None
     plugins: Sequence[str] = ()

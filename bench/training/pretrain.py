@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench import seeds
-from bench.device import Precision, all_on_device, set_threads, synchronise
+from bench.device import Precision, all_on_device, set_threads, synchronise, threads_of_process
 from bench.errors import SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import EXTENDED_FROM, Identity
@@ -59,7 +60,7 @@ class TrainingJob:
     Attributes:
         identity: The run's identity; a checkpoint of another identity is not resumed.
         recipe: Optimiser, learning rate and schedule.
-        views: (uint8 images, generator) -> normalised float32 views.
+        views: (uint8 images, generator) -> normalised float32 views; on several devices it also receives the images' rows.
         precision: bf16 or float32.
         extends: The finished run whose training this one continues, or None.
         observer: Observes the encoder every few epochs, or None.
@@ -68,7 +69,7 @@ class TrainingJob:
 
     identity: Identity
     recipe: Recipe
-    views: Callable[[Images, torch.Generator], list[Tensor]]
+    views: Callable[..., list[Tensor]]
     precision: Precision
     extends: Identity | None = None
     observer: EpochObserver | None = None
@@ -83,7 +84,8 @@ class Trained:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
         seconds: Seconds of training, summed over all sessions of a resumed run.
         images_per_s: Images per second in that time.
-        threads: Number of CPU threads.
+        threads: Number of CPU threads of each process.
+        devices: Number of devices of the last session.
         resumed_at: Number of steps done before this session; 0 if it started from the beginning.
     """
 
@@ -91,6 +93,7 @@ class Trained:
     seconds: float = 0.0
     images_per_s: float = 0.0
     threads: int = 1
+    devices: int = 1
     resumed_at: int = 0
 
 
@@ -110,7 +113,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         DamagedFile: The last checkpoint of the run to extend is damaged.
         StorageError: A checkpoint cannot be written.
     """
-    identity, device = job.identity, context.torch_device
+    identity, device, team = job.identity, context.torch_device, context.team
     checkpoint = context.store.checkpoint_path(identity)
     per_epoch = steps_per_epoch(len(data), identity.batch)
     steps = per_epoch * identity.epochs
@@ -131,6 +134,8 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     if first:
         losses.check()
         state.check(f"in the checkpoint of step {first} of {steps}")
+    if team is not None:
+        team.equalise(method)
     if job.observer is not None:
         job.observer.begin(first // per_epoch)
     # A hook sees the loss before Fabric converts it to float32.
@@ -142,23 +147,27 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     def save(path: Path) -> None:
         losses.check()
         state.check(f"by step {losses.done} of {steps}")
-        save_checkpoint(path, identity, _state(method, optimizer, losses, trained))
+        if team is None or team.rank == 0:
+            save_checkpoint(path, identity, _state(method, optimizer, losses, trained))
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
     order = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
-    for step, (indices, images) in enumerate(gathered(data.images, order, device), first):
+    part = slice(None) if team is None else team.rows(identity.batch).part
+    for step, (indices, images) in enumerate(gathered(data.images, order, device, part), first):
         epoch, position = divmod(step, per_epoch)
-        batch = _batch(indices, images, step, data.labels, job, device, collate)
+        batch = _batch(indices, images, step, data.labels, job, context, collate)
         progress = step / steps
 
         optimizers.schedule(optimizer, job.recipe, step, steps)
         seeds.seed_everything(identity.seed, "method", step)
-        with in_function("forward", batch):
+        with in_function("forward", batch), nullcontext() if team is None else team.dividing():
             loss = model(batch, progress)
         optimizer.zero_grad(set_to_none=True)
         with in_function("the backward pass of forward", batch):
             fabric.backward(loss.total)
+        if team is not None:
+            team.average_gradients(method)
         gradient = gradient_norm(fabric, model, fabric_optimizer, job.recipe.clip)
         with in_function("before_step"):
             method.before_step(progress)
@@ -175,6 +184,7 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         speed = (step + 1) * identity.batch / max(trained.seconds, 1e-9)
         context.on_progress(Progress("pretrain", step + 1, steps, epoch + 1, identity.epochs, losses.last, speed))
         stop = not context.keep_going()
+        stop = stop if team is None else team.decide(stop)
         due = time.monotonic() - saved >= context.options.checkpoint_seconds
         if stop or (due and step + 1 < steps):
             save(checkpoint)
@@ -196,12 +206,17 @@ def _batch(
     step: int,
     labels: Int[Tensor, " images"] | None,
     job: TrainingJob,
-    device: torch.device,
+    context: RunContext,
     collate: Callable[[int, torch.Generator], Any] | None,
 ) -> Batch:
-    seed = job.identity.seed
+    seed, device, team = job.identity.seed, context.torch_device, context.team
     with in_function("views"):
-        views = job.views(images, seeds.generator(seed, "views", step, device=device))
+        generator = seeds.generator(seed, "views", step, device=device)
+        if team is None:
+            views = job.views(images, generator)
+        else:
+            own = job.views(images, generator, team.rows(len(indices)))
+            views = [team.gather(view, len(indices)) for view in own]
     with in_function("the function that collate returned"):
         masks = collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None
     return Batch(
@@ -233,15 +248,18 @@ def _resume(
         source = f"finished training of {job.extends.epochs} epochs"
     if state is None and EXTENDED_FROM in job.identity.settings:
         raise SslbenchError("the last checkpoint of the run to extend is missing; run it again with --force")
+    devices = 1 if context.team is None else context.team.size
+    threads = threads_of_process(context.options.threads, devices)
+    if state is not None and state.get("devices", 1) == devices:
+        threads = state["threads"]
+    set_threads(threads)
     if state is None:
-        set_threads(context.options.threads)
-        return Trained(losses.curve, threads=context.options.threads)
-    set_threads(state["threads"])
+        return Trained(losses.curve, threads=threads, devices=devices)
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
     losses.load(state["losses"], context.torch_device)
     job.log(f"{source} resumed after step {losses.done} of {losses.steps}")
-    return Trained(losses.curve, state["seconds"], threads=state["threads"], resumed_at=losses.done)
+    return Trained(losses.curve, state["seconds"], threads=threads, devices=devices, resumed_at=losses.done)
 
 
 def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, trained: Trained) -> dict[str, Any]:
@@ -252,4 +270,5 @@ def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory
         "losses": losses.state(),
         "seconds": trained.seconds,
         "threads": trained.threads,
+        "devices": trained.devices,
     }

@@ -15,6 +15,7 @@ from bench.views.per_sample import PerSampleViews
 from bench.views.pipeline import UnknownStepError, programs_of
 from bench.views.prepare import normalise
 from bench.views.program import Program
+from bench.views.rows import Rows
 
 _CHUNK_PIXELS = 256 * 3 * 32 * 32
 """Pixel values per chunk on the CPU: few enough for the caches, enough for the vector units."""
@@ -34,7 +35,7 @@ class Views:
 
     def __init__(
         self,
-        draw: Callable[[Images, torch.Generator], list[Tensor]],
+        draw: Callable[[Images, torch.Generator, Rows | None], list[Tensor]],
         count: int,
         reason: str | None,
         statistics: tuple[tuple[float, ...], tuple[float, ...]] | None,
@@ -51,22 +52,24 @@ class Views:
         self._channels = channels
         self._device = device
 
-    def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+    def __call__(self, images: Images, generator: torch.Generator, rows: Rows | None = None) -> list[Tensor]:
         """Return the views in the pipeline's order, normalised if ``compile_views`` received ``mean`` and ``std``.
 
         Args:
             images: uint8 B×C×H×W.
             generator: A generator on the device of the views; the same state gives the same views.
+            rows: The rows of a larger batch that the images are. Random numbers are drawn for that batch, so that the views are
+                those of the same rows of its views; None if the images are the whole batch.
         """
-        views = self.unnormalised(images, generator)
+        views = self.unnormalised(images, generator, rows)
         if self._statistics is None:
             return views
         mean, std = self._statistics
         return [normalise(view, mean, std) if self._is_image(view) else view for view in views]
 
-    def unnormalised(self, images: Images, generator: torch.Generator) -> list[Tensor]:
-        """Return the views as float32 in [0, 1]."""
-        return self._draw(on_device(images, self._device), generator)
+    def unnormalised(self, images: Images, generator: torch.Generator, rows: Rows | None = None) -> list[Tensor]:
+        """Return the views as float32 in [0, 1]; arguments as in a call."""
+        return self._draw(on_device(images, self._device), generator, rows)
 
     def _is_image(self, view: Tensor) -> bool:
         return view.ndim >= 4 and view.shape[-3] == self._channels and view.shape[-1] == view.shape[-2]
@@ -144,12 +147,13 @@ class _Batched:
         for position, program in enumerate(programs):
             self._positions.setdefault(program, []).append(position)
 
-    def __call__(self, images: Images, generator: torch.Generator) -> list[Tensor]:
+    def __call__(self, images: Images, generator: torch.Generator, rows: Rows | None = None) -> list[Tensor]:
+        rows = rows or Rows(0, len(images), len(images))
         views: dict[int, Tensor] = {}
         grids: dict[int, Tensor] = {}
         for program, positions in self._positions.items():
-            numbers = len(positions) * len(images), program.uniforms
-            uniforms = torch.rand(*numbers, generator=generator, device=images.device)
+            numbers = len(positions), rows.of, program.uniforms
+            uniforms = torch.rand(*numbers, generator=generator, device=images.device)[:, rows.part].flatten(0, 1)
             for found, results in zip(
                 (views, grids), _run(program, images.repeat(len(positions), 1, 1, 1), uniforms), strict=False
             ):

@@ -23,6 +23,7 @@ from torch import Tensor
 from bench.device import on_device
 from bench.errors import SslbenchError
 from bench.seeds import seed_everything
+from bench.views.rows import Rows
 
 _IMAGES_PER_TASK = 32
 
@@ -54,10 +55,12 @@ class PerSampleViews:
             raise SslbenchError(message) from error
 
     def __call__(
-        self, images: UInt8[Tensor, "batch channels height width"], generator: torch.Generator
+        self, images: UInt8[Tensor, "batch channels height width"], generator: torch.Generator, rows: Rows | None = None
     ) -> list[Tensor]:
-        """Return the outputs of the pipeline, stacked over the batch, on the device of ``images``."""
-        seeds = torch.randint(2**63 - 1, (len(images),), generator=generator, device=generator.device).tolist()
+        """Return the outputs of the pipeline, stacked over the batch, on the device of ``images``; see ``Views`` for ``rows``."""
+        rows = rows or Rows(0, len(images), len(images))
+        drawn = torch.randint(2**63 - 1, (rows.of,), generator=generator, device=generator.device)
+        seeds = drawn[rows.part].tolist()
         pixels = images.cpu().numpy()
         starts = range(0, len(seeds), _IMAGES_PER_TASK)
         if self._workers == 0:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from methods.base import Backbone
 from methods.parts.patches import patch_size
+from methods.parts.rows import by_rows
 from methods.traits import Traits
 
 
@@ -76,8 +77,12 @@ def encode_kept(
     """Return the output tokens of the class token and the patches ``kept``; the network sees no other patch."""
     prefix = vit.num_prefix_tokens
     first = torch.arange(prefix, device=images.device).expand(len(images), -1)
-    tokens: Tensor = _wrapped(vit, None).encode(images, idx_keep=torch.cat([first, kept + prefix], dim=1))
-    return tokens
+
+    def encode(images: Tensor, kept: Tensor) -> Tensor:
+        tokens: Tensor = _wrapped(vit, None).encode(images, idx_keep=kept)
+        return tokens
+
+    return by_rows(encode, images, torch.cat([first, kept + prefix], dim=1))
 
 
 def encode_masked(
@@ -88,8 +93,12 @@ def encode_masked(
 ) -> Float[Tensor, "batch tokens dim"]:
     """Return all output tokens, class token first; ``mask_token`` (1×1×dim) replaces the patches ``masked``."""
     nothing = masked.new_zeros(len(images), vit.num_prefix_tokens)
-    tokens: Tensor = _wrapped(vit, mask_token).encode(images, mask=torch.cat([nothing, masked], dim=1))
-    return tokens
+
+    def encode(images: Tensor, masked: Tensor) -> Tensor:
+        tokens: Tensor = _wrapped(vit, mask_token).encode(images, mask=masked)
+        return tokens
+
+    return by_rows(encode, images, torch.cat([nothing, masked], dim=1))
 
 
 def _wrapped(vit: VisionTransformer, mask_token: nn.Parameter | None) -> MaskedVisionTransformerTIMM:

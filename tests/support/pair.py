@@ -1,0 +1,150 @@
+"""Steps of training in this process alone, or in a pair of processes that train together, with the harness's own loop."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from sklearn.datasets import load_digits
+from support.in_process import options_of
+from torch import Tensor
+
+from bench import seeds
+from bench.backbones import build
+from bench.errors import Stopped
+from bench.execution.peers import team_of
+from bench.records.record import Identity
+from bench.records.store import Store
+from bench.registry.methods import load_method
+from bench.training.context import RunContext
+from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.team import Team
+from bench.training.trial import recipe_of
+from bench.views import compile_views
+from methods.traits import Traits
+
+CPU = torch.device("cpu")
+BATCH = 64
+TRAITS = Traits(1, 8, 10, (0.305,), (0.376,), False, BATCH, BATCH)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Which steps are done: ``epochs`` of one step each, at most ``most`` of them, from the checkpoint in ``folder`` if there is one."""
+
+    method: str
+    backbone: str
+    folder: Path
+    most: int
+    epochs: int = 11
+    batch: int = BATCH
+    precision: str = "32-true"
+
+
+@dataclass
+class Steps:
+    """Loss, gradients and final state of the steps that were done."""
+
+    losses: list[float] = field(default_factory=list)
+    gradients: list[dict[str, Tensor]] = field(default_factory=list)
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the final state."""
+        found = hashlib.sha256()
+        for name, tensor in self.state.items():
+            found.update(name.encode() + tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
+
+
+@cache
+def digits() -> PretrainingSet:
+    found = load_digits()
+    images = (torch.from_numpy(found.images)[:BATCH, None] * (255 / 16)).round().to(torch.uint8)
+    return PretrainingSet(images, torch.from_numpy(found.target)[:BATCH])
+
+
+def trained(training: Training, team: Team | None = None) -> Steps:
+    """Train without clipping, which would hide a gradient of the wrong size."""
+    cls = load_method(training.method)
+    identity = Identity(
+        "digits", "f", "test", training.method, 1, training.backbone, 1, 1, "smoke", training.epochs, training.batch, 0
+    )
+    seeds.seed_everything(0, "init")
+    method = cls(build(training.backbone, TRAITS), cls.Settings(), TRAITS)
+    method.to(torch.float64 if training.precision == "64-true" else torch.float32)
+    steps = Steps()
+    method.register_forward_hook(lambda _, inputs, loss: steps.losses.append(loss.total.item()))
+    before_step = method.before_step
+
+    def recorded_step(progress: float) -> None:
+        steps.gradients.append({name: p.grad.clone() for name, p in method.named_parameters() if p.grad is not None})
+        before_step(progress)
+
+    method.before_step = recorded_step
+    views = compile_views(
+        cls.views(cls.Settings(), TRAITS), size=8, channels=1, mean=TRAITS.mean, std=TRAITS.std, device=CPU, workers=0
+    )
+    options = options_of(training.folder)
+    context = RunContext(options, Store(options.results), CPU, lambda: len(steps.gradients) < training.most, team=team)
+    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, training.precision)
+    data = digits() if cls.needs.labels else replace(digits(), labels=None)
+    with suppress(Stopped):
+        pretrain(method, data, job, context)
+    steps.state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    return steps
+
+
+def _serve(requests, device: torch.device, join) -> None:  # type: ignore[no-untyped-def]
+    team = join()
+    torch.set_num_threads(1)
+    while (training := requests.recv()) is not None:
+        requests.send(trained(training, team).digest)
+
+
+class Pair:
+    """Two processes that train together, of which this is the first."""
+
+    def __init__(self, team: Team, requests) -> None:  # type: ignore[no-untyped-def]
+        self.team, self.requests = team, requests
+
+    def trained(self, training: Training) -> Steps:
+        """Train in both processes; both must end with the same state, bit for bit."""
+        self.requests.send(training)
+        steps = trained(training, self.team)
+        assert self.requests.recv() == steps.digest, "the two processes have different states"
+        return steps
+
+
+@contextmanager
+def pair() -> Iterator[Pair]:
+    """Start the second process."""
+    requests, other = get_context("forkserver").Pipe()
+    with team_of([CPU, CPU], partial(_serve, other), lambda: True, print) as team:
+        yield Pair(team, requests)
+        requests.send(None)
+
+
+def difference(first: dict[str, Tensor], second: dict[str, Tensor], floor: float) -> tuple[float, str]:
+    """Return the largest relative distance between two tensors of the same name, and the name.
+
+    A tensor's norm counts as at least ``floor`` times the norm of all: some gradients, such as that of a bias before a batch norm, are
+    zero but for rounding.
+    """
+    assert first.keys() == second.keys()
+    first = {name: tensor for name, tensor in first.items() if tensor.isfinite().all()}
+    whole = math.sqrt(sum(float(tensor.double().norm()) ** 2 for tensor in first.values()))
+    return max(
+        (
+            float((first[name].double() - second[name].double()).norm())
+            / max(float(first[name].double().norm()), floor * whole),
+            name,
+        )
+        for name in first
+    )
