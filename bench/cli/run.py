@@ -126,6 +126,9 @@ def run(
     ] = None,
     device: shared.Device = "auto",
     jobs: shared.Jobs = "auto",
+    engine: shared.Engine = "local",
+    address: shared.Address = None,
+    devices_per_run: shared.DevicesPerRun = None,
     results: shared.RunResults = Path("results"),
     force: shared.Force = False,
     dry_run: shared.DryRun = False,
@@ -167,6 +170,7 @@ def run(
             jobs=jobs,
         )
     )
+    options = shared.with_engine(options, engine, address, devices_per_run)
 
     def work() -> Sequence[object]:
         console = shared.console()

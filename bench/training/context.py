@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from bench.records.store import Store
 from bench.training.options import RunOptions
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class RunContext:
 
     options: RunOptions
     store: Store
-    torch_device: torch.device
+    torch_device: "torch.device"
     keep_going: Callable[[], bool] = lambda: True
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None
