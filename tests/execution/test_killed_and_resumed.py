@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.recorded_numbers import everything_in, numbers
 from support.starting import clean_environment, command
 
 from bench.records.store import Store
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.slow
 
 PROTOCOLS = ("--protocol", "knn", "--protocol", "lowshot-1-frozen", "--protocol", "lowshot-1")
 RUN = ("run", "byol", "--budget", "20ep", *PROTOCOLS)
-TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "peak_memory_mb", "seconds", "finished", "commit"}
 TIMEOUT_S = 240
 
 
@@ -51,22 +51,9 @@ def wait_for_a_checkpoint(process: subprocess.Popen[str], results: Path, newer_t
     raise AssertionError("no checkpoint was written")
 
 
-def numbers(value):
-    """A record without the fields that differ between equal runs: times, memory, commit."""
-    if isinstance(value, dict):
-        return {key: numbers(entry) for key, entry in value.items() if key not in TIMES}
-    return [numbers(entry) for entry in value] if isinstance(value, list) else value
-
-
 def record_of(results: Path, method: str = "byol"):
     (path,) = (results / "records").rglob(f"{method}/seed-0.json")
     return numbers(json.loads(path.read_text()))
-
-
-def everything_in(results: Path):
-    """All records of a results folder by path, as returned by ``numbers``."""
-    folder = results / "records"
-    return {path.relative_to(folder): numbers(json.loads(path.read_text())) for path in folder.rglob("*.json")}
 
 
 @pytest.fixture(scope="module")
