@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 NODE = {"num_cpus": 1, "num_gpus": 2, "object_store_memory": 80 * 2**20}
 METHODS = ("byol", "autoencoder", "random_init", "pixels")
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 RAISING = """
 from typing import ClassVar
 from methods.simclr import SimCLR
