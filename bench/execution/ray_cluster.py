@@ -83,9 +83,10 @@ def nodes(address: str | None) -> list[Node]:
 
 def described(address: str | None, found: Sequence[Node]) -> str:
     """Return the cluster in words."""
-    place = chosen_address(address) or "this machine"
+    chosen = chosen_address(address)
+    place = "on this machine" if chosen is None else f"at {chosen}"
     cpus, gpus = counted(sum(node.cpus for node in found), "CPU"), counted(sum(node.gpus for node in found), "GPU")
-    return f"Ray at {place}: {counted(len(found), 'node')} with {cpus} and {gpus}"
+    return f"Ray {place}: {counted(len(found), 'node')} with {cpus} and {gpus}"
 
 
 def _this_machine() -> Node:

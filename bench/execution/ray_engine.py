@@ -29,6 +29,8 @@ MOST_SUBMITTED = 1000
 """Largest number of runs that wait in Ray for a free node; more than there is room for, so that a cluster that can grow does so."""
 _CANCEL_AGAIN_SECONDS = 5.0
 """Time after which a task that has not stopped is asked again."""
+_LOOK_SECONDS = 20.0
+"""Time between two looks at the nodes while no run reports anything."""
 _PATIENCE_SECONDS = 10.0
 """Longest time to wait for the mailbox when a run has ended."""
 
@@ -61,6 +63,7 @@ class RayEngine:
         self._surroundings: Surroundings | None = None
         self._mailbox: Any = None
         self._taking: Any = None
+        self._looked, self._waiting = time.monotonic(), False
 
     def check(self) -> None:
         """Raise SslbenchError if Ray is not installed, or ``--jobs`` or ``--device`` is invalid."""
@@ -114,7 +117,7 @@ class RayEngine:
         for task in ended:
             submitted = self._tasks.pop(task)
             messages.append((submitted.assignment, self._result(task, submitted)))
-        return messages
+        return messages or self._without_nodes()
 
     def cancel(self) -> None:
         """Ask all runs to stop, wait for them within one grace period, and then end them."""
@@ -185,6 +188,18 @@ class RayEngine:
             for number, update in ray.get(taking):
                 if number in numbers:
                     yield numbers[number], update
+
+    def _without_nodes(self) -> Sequence[tuple[Assignment, Message]]:
+        """Return one line for the user when no node is left that can carry out a run."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS or self._each is None:
+            return []
+        self._looked = time.monotonic()
+        waiting, self._waiting = self._waiting, not room(nodes(self.options.address), self._each)
+        if waiting or not self._waiting:
+            return []
+        assignment = next(iter(self._tasks.values())).assignment
+        line = "no node of the Ray cluster can carry out a run now; the runs wait until one joins"
+        return [(assignment, RunUpdate(assignment.run.identity, line))]
 
     def _stored(self, identity: Identity) -> int:
         """Return when the checkpoint or the encoder of a run was last written, in nanoseconds; 0 if there is none."""

@@ -3,6 +3,7 @@
 import pytest
 from support.in_process import options_of
 
+from bench.cli.options import with_engine
 from bench.errors import SslbenchError
 from bench.execution.ray_cluster import connect
 from bench.execution.ray_engine import RayEngine
@@ -67,6 +68,14 @@ def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(SslbenchError, match=r"pip install 'sslbench\[ray\]'"):
         RayEngine(options_of(tmp_path, engine="ray")).check()
+
+
+def test_an_option_of_ray_without_ray_is_refused(tmp_path):
+    options = options_of(tmp_path)
+    for given in ({"address": "auto"}, {"devices_per_run": 0.5}):
+        with pytest.raises(SslbenchError, match="add --engine ray, or remove it"):
+            with_engine(options, "local", **{"address": None, "devices_per_run": None, **given})
+    assert with_engine(options, "local", None, None) == options
 
 
 def test_an_address_that_is_none_is_one_line():
