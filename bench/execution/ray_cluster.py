@@ -11,8 +11,12 @@ from bench.execution.ray_resources import Node, counted
 
 _OBJECT_STORE_BYTES = 80 * 2**20
 """About the least that Ray takes; runs exchange only short messages."""
-_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Settings of Ray unless the user has chosen others: nothing is sent to its developers, and it hides no GPU from a run that reserves none."""
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to the developers of Ray
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray prints nothing between the lines of the live table
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # it hides no GPU from a run that reserves none
+}
+"""Settings of Ray that hold unless the user has chosen others; Ray reads them when it is imported."""
 
 
 def load_ray() -> Any:

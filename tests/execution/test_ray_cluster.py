@@ -149,7 +149,7 @@ def log_of(results: Path, method: str, seed: int = 0) -> str:
     return path.read_text()
 
 
-def test_eight_runs_on_two_nodes_one_of_which_is_lost_have_the_records_of_this_machine(cluster, here, tmp_path):
+def test_eight_runs_on_two_nodes_one_of_which_is_lost_have_the_records_of_this_machine(cluster, here, capsys, tmp_path):
     node = cluster.add_node(**NODE)
     loss = when(
         lambda: checkpoints(tmp_path) and tasks_below(raylet(node)),
@@ -160,6 +160,7 @@ def test_eight_runs_on_two_nodes_one_of_which_is_lost_have_the_records_of_this_m
     assert performed.failed == [], output
     assert "2 nodes with 2 CPUs and 4 GPUs; 1 CPU for each run" in output
     assert "it continues on any free node" in output
+    assert capsys.readouterr().out == "", "Ray prints between the lines of the table"
     assert len(everything_in(tmp_path)) == 8
     assert everything_in(tmp_path) == everything_in(here)
 
