@@ -1,4 +1,4 @@
-"""``sslbench doctor``: versions, device, precision, threads, faiss, data and the results folder."""
+"""``sslbench doctor``: versions, device, precision, threads, faiss, Ray, data, the results folder and its locks."""
 
 import shutil
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Finding:
 
 
 def doctor(results: shared.Results = Path("results"), data_root: shared.DataRoot = None) -> None:
-    """Check versions, device, precision, threads, faiss, data and the results folder."""
+    """Check versions, device, precision, threads, faiss, Ray, data, the results folder and its locks."""
     from rich.text import Text
 
     console, wrong = shared.console(), False
@@ -62,9 +62,13 @@ def examine(results: Path, data_root: Path | None) -> Iterator[Finding]:
     yield from _gpus()
     yield _precision()
     yield _faiss()
+    yield _ray()
     yield from _data(data_root)
     yield _image_cache()
-    yield _results(results)
+    found = _results(results)
+    yield found
+    if found.state == "ok":
+        yield _locks(results)
     yield from _checkpoints(results)
 
 
@@ -106,6 +110,15 @@ def _faiss() -> Finding:
     count = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
     search = f"{count} GPU{'s' if count > 1 else ''}" if count else "exact search on the CPU"
     return Finding("faiss", "ok" if count else "note", f"{faiss.__version__}, {search}")
+
+
+def _ray() -> Finding:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Finding("Ray", "ok", f"{version('ray')}, for --engine ray")
+    except PackageNotFoundError:
+        return Finding("Ray", "note", "not installed; needed only for --engine ray: pip install 'sslbench[ray]'")
 
 
 def _data(data_root: Path | None) -> Iterator[Finding]:
@@ -152,6 +165,17 @@ def _results(results: Path) -> Finding:
         return Finding("results", "wrong", str(error))
     free = shutil.disk_usage(results).free
     return Finding("results", "ok", f"{results} is writable, {free / 2**30:.0f} GiB free")
+
+
+def _locks(results: Path) -> Finding:
+    """Test the locks of the results folder between two processes; what they do between machines is known by the file system."""
+    from bench.records.shared_folder import between_machines, file_system, locks_hold_here
+
+    if not locks_hold_here(results):
+        text = f"two processes could lock the same run in {results} ({file_system(results)[0]}); choose another folder with --results"
+        return Finding("locks", "wrong", text)
+    holds, text = between_machines(*file_system(results))
+    return Finding("locks", "ok" if holds else "note", f"they hold between processes; {text}")
 
 
 def _checkpoints(results: Path) -> Iterator[Finding]:

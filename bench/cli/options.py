@@ -12,6 +12,7 @@ import typer
 
 from bench.errors import SslbenchError
 from bench.printable import printable
+from bench.training.options import EngineName
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,30 @@ Jobs = Annotated[
     str,
     typer.Option(
         help="Number of runs at the same time: auto or a number, at most 8 per core. It does not change the results.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
+Engine = Annotated[
+    EngineName,
+    typer.Option(
+        help="local: this machine. ray: a Ray cluster whose machines all see the results folder (pip install 'sslbench[ray]'). "
+        "The results are the same.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="With --engine ray: auto (the cluster of this machine), HOST:PORT or ray://HOST:PORT. Without it: RAY_ADDRESS if set, "
+        "else Ray is started on this machine.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
+DevicesPerRun = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="With --engine ray: GPUs of each run, for example 0.25 for four runs on one GPU; 1 by default.",
         rich_help_panel=CARRIED_OUT,
     ),
 ]
@@ -77,6 +102,21 @@ def with_environment(options: "RunOptions") -> "RunOptions":
     if not seconds >= 0:
         raise SslbenchError(f"SSLBENCH_CHECKPOINT_SECONDS={text}: must be a number of seconds")
     return replace(options, checkpoint_seconds=seconds)
+
+
+def with_engine(
+    options: "RunOptions", engine: EngineName, address: str | None, devices_per_run: float | None
+) -> "RunOptions":
+    """Return the options with the engine that carries out the runs.
+
+    Raises:
+        SslbenchError: An option of Ray is given without ``--engine ray``.
+    """
+    if engine != "ray":
+        for name, value in (("--address", address), ("--devices-per-run", devices_per_run)):
+            if value is not None:
+                raise SslbenchError(f"{name} {value}: is an option of Ray; add --engine ray, or remove it")
+    return replace(options, engine=engine, address=address, devices_per_run=devices_per_run)
 
 
 def console() -> "Console":

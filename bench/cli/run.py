@@ -136,6 +136,9 @@ def run(
         ),
     ] = "auto",
     jobs: shared.Jobs = "auto",
+    engine: shared.Engine = "local",
+    address: shared.Address = None,
+    devices_per_run: shared.DevicesPerRun = None,
     results: shared.RunResults = Path("results"),
     force: shared.Force = False,
     dry_run: shared.DryRun = False,
@@ -178,6 +181,7 @@ def run(
             jobs=jobs,
         )
     )
+    options = shared.with_engine(options, engine, address, devices_per_run)
 
     def work() -> Sequence[object]:
         console = shared.console()

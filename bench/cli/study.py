@@ -44,6 +44,9 @@ def study(
     ] = None,
     device: shared.Device = "auto",
     jobs: shared.Jobs = "auto",
+    engine: shared.Engine = "local",
+    address: shared.Address = None,
+    devices_per_run: shared.DevicesPerRun = None,
     results: shared.RunResults = Path("results"),
     force: shared.Force = False,
     dry_run: shared.DryRun = False,
@@ -76,6 +79,7 @@ def study(
             jobs=jobs,
         )
     )
+    options = shared.with_engine(options, engine, address, devices_per_run)
 
     def work() -> Sequence[object]:
         return run_study(name, study_options, options, shared.console(), dry_run=dry_run)

@@ -1,6 +1,7 @@
 """Code that runs in the process of one run: carry out the run and report to the session."""
 
 import signal
+import socket
 import time
 from multiprocessing.connection import Connection
 
@@ -74,10 +75,14 @@ class _Child:
         for plugin in self.options.plugins:
             load_plugin(plugin)
         load_installed_protocols()
+        device = device_of_slot(self.options.device, slot, self.options.devices)
+        if self.options.device == "auto" and device.type == "cpu":
+            # The session resolves auto, except on a cluster, where only the node can see whether the reserved GPU is usable.
+            self._send(f"node {socket.gethostname()}: torch cannot use the GPU that Ray reserved; the run uses the CPU")
         context = RunContext(
             options=self.options,
             store=Store(self.options.results),
-            torch_device=device_of_slot(self.options.device, slot, self.options.devices),
+            torch_device=device,
             keep_going=lambda: not self.terminated and not self.connection.poll(),
             on_progress=self._on_progress,
             on_message=self._send,

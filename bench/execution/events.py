@@ -1,4 +1,4 @@
-"""Messages that the process of a run sends to the session."""
+"""Messages that the process of a run, or the engine that started it, sends to the session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +30,19 @@ class RunEnded:
     status: Status
     cause: str | None
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunDied:
+    """The process of a run ended without a result; the session records the run as failed.
+
+    Attributes:
+        identity: The run's identity.
+        cause: What is known about it: one line.
+    """
+
+    identity: Identity
+    cause: str
 
 
 @dataclass(frozen=True)

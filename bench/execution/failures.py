@@ -4,11 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import SslbenchError
+from bench.execution.events import RunEnded
 from bench.foreign_code import described, place_of
 from bench.planning.plan import MEASURED
 from bench.records.environment import describe
 from bench.records.record import Identity, Record
 from bench.records.record_json import UnreadableRecord
+from bench.records.run_log import RunLog
 from bench.records.store import Store
 from bench.training.options import RunOptions
 
@@ -35,6 +37,13 @@ def cause_of(error: BaseException) -> str:
 def with_log(cause: str | None, log: Path) -> str:
     """Return a cause with the file that has the traceback, for the line that the user sees when the run ends."""
     return f"{cause}; traceback in {log}" if log.is_file() else f"{cause}"
+
+
+def record_crash(identity: Identity, cause: str, options: RunOptions) -> RunEnded:
+    """Log and record a run whose process died, and return how it ended; a finished record of the same identity is kept."""
+    RunLog(Store(options.results).log_path(identity))(f"end: failed, {cause}")
+    message = record_failure(identity, cause, options)
+    return RunEnded(identity, "failed", f"{cause}; {message}" if message else cause)
 
 
 def record_failure(identity: Identity, cause: str, options: RunOptions) -> str | None:

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bench.execution.engine import Engine, run_all
 from bench.execution.events import RunEnded
 from bench.execution.live_table import LiveTable
 from bench.execution.plan_summary import print_estimate, print_plan, print_runs_without_snapshots
-from bench.execution.pool import number_of_jobs, run_all
+from bench.execution.pool import LocalPool
 from bench.execution.progress_bars import RunProgress
 from bench.execution.time_left import TimeLeft, run_name
-from bench.execution.worker import start_fork_server
 from bench.planning.estimate import Estimate, estimate
 from bench.planning.plan import PlannedRun
 from bench.planning.plan_runs import Plan, plan_runs
 from bench.planning.request import Request
+from bench.printable import printable
 from bench.records.record import Identity
 from bench.records.store import Store
 from bench.training.options import RunOptions
@@ -60,8 +61,10 @@ def perform(
     failed = [run.identity for run in plan.runs if run.done and run.status == "diverged"]
     if not plan.todo:
         return Performed(plan.runs, failed)
-    options = for_images(options, plan.image_size)
-    jobs, estimated = expected(plan, options)
+    engine = engine_of(options).sized(plan.image_size)
+    jobs, estimated = expected(plan, engine)
+    if (place := engine.place()) is not None:
+        console.print(f"  {printable(place)}", highlight=False, markup=False, soft_wrap=True)
     if not in_study:
         print_estimate(estimated, jobs, console)
     if dry_run:
@@ -77,44 +80,41 @@ def perform(
         return f"{line}\n  log: {log}" if event.status in ("failed", "diverged") and log not in line else line
 
     with RunProgress(console, len(plan.todo), line_of, time_left) as progress:
-        ended = run_all(plan.todo, options, jobs, progress)
+        ended = run_all(plan.todo, engine, jobs, progress)
     return Performed(plan.runs, [run.identity for run in ended if run.status not in ("ok", "collapsed")] + failed)
+
+
+def engine_of(options: RunOptions) -> Engine:
+    """Return the engine that ``--engine`` names."""
+    if options.engine == "ray":
+        from bench.execution.ray_engine import RayEngine
+
+        return RayEngine(options)
+    return LocalPool(options)
 
 
 def prepare(options: RunOptions, *, dry_run: bool) -> None:
     """Check the options that do not depend on the runs, and start what the runs need.
 
     Raises:
-        SslbenchError: ``--jobs``, ``--device`` or ``--devices`` is invalid, or the results folder cannot be written.
+        SslbenchError: An option of the engine is invalid, its machines cannot be reached, or the results folder cannot be written.
     """
-    from bench.device import check_devices
-
-    number_of_jobs(options.jobs, 1, 1)
-    check_devices(options.devices, options.device)
+    engine = engine_of(options)
+    engine.check()
     if not dry_run:
         store = Store(options.results)
         store.check_writable()
         store.remove_abandoned()
-        start_fork_server()
+        engine.start()
 
 
-def for_images(options: RunOptions, size: int) -> RunOptions:
-    """Return the options with the device resolved and the number of threads for images of ``size`` pixels."""
-    from bench.device import resolve_device, threads_of_run
-
-    return replace(options, device=resolve_device(options.device), threads=threads_of_run(size))
-
-
-def expected(plan: Plan, options: RunOptions) -> tuple[int, Estimate]:
+def expected(plan: Plan, engine: Engine) -> tuple[int, Estimate]:
     """Return the number of runs at the same time, and how long the runs that are still to do will take.
 
     Args:
         plan: The plan.
-        options: Options from ``for_images``.
+        engine: An engine for the size of the plan's images.
     """
-    from bench.device import runs_side_by_side
-
-    side_by_side = runs_side_by_side(options.device, plan.image_size, options.devices)
-    jobs = number_of_jobs(options.jobs, len(plan.todo), side_by_side)
-    cores = options.threads if options.device == "cpu" else 0
-    return jobs, estimate(plan.todo, replace(plan.workload, cores=cores), Store(options.results))
+    jobs = engine.jobs(len(plan.todo))
+    cores = engine.options.threads if engine.options.device == "cpu" else 0
+    return jobs, estimate(plan.todo, replace(plan.workload, cores=cores), Store(engine.options.results))

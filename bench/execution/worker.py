@@ -1,33 +1,16 @@
-"""The process of one run, as the session controls it: start it, receive its messages, stop it, record its crash."""
+"""The process of one run, as an engine controls it: start it, receive its messages, stop it."""
 
 import contextlib
 import multiprocessing
 import multiprocessing.context
 import os
 import signal
-from dataclasses import dataclass
 from multiprocessing import forkserver
 
-from bench.errors import StorageError
 from bench.execution.child import carry_out
-from bench.execution.events import RunEnded, RunLocked, RunUpdate
-from bench.execution.failures import record_failure
-from bench.planning.plan import PlannedRun
-from bench.records.run_log import RunLog
-from bench.records.store import Store
+from bench.execution.engine import GRACE_SECONDS, Assignment, Message
+from bench.execution.events import RunDied
 from bench.training.options import RunOptions
-
-GRACE_SECONDS = 30.0
-"""Time in which runs must write their checkpoints after they were asked to stop."""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """A run, its slot among the concurrent runs (the slot decides the GPU), and whether to wait for the run's lock."""
-
-    run: PlannedRun
-    slot: int
-    wait: bool = False
 
 
 def start_fork_server() -> None:
@@ -52,8 +35,8 @@ def start_fork_server() -> None:
 class Worker:
     """The process of one run.
 
-    The session and the process talk through one pipe. After every step the run stops if it finds a message (None) in the pipe, or
-    if the pipe is closed, which means that the session was killed.
+    The engine and the process talk through one pipe. After every step the run stops if it finds a message (None) in the pipe, or
+    if the pipe is closed, which means that the engine's process was killed.
     """
 
     def __init__(self, options: RunOptions, assignment: Assignment) -> None:
@@ -64,14 +47,16 @@ class Worker:
         self.process.start()
         child_connection.close()
 
-    def receive(self, stopping: bool) -> RunUpdate | RunEnded | RunLocked | StorageError | None:
-        """Return the next message of the process; if it died, how its run ended (None if the session is stopping)."""
+    def receive(self) -> Message:
+        """Return the next message of the process; ``RunDied`` if it has ended without a last one."""
         try:
-            message: RunUpdate | RunEnded | RunLocked | StorageError = self.connection.recv()
+            message: Message = self.connection.recv()
             return message
         except (EOFError, OSError):
             self.process.join()
-            return None if stopping else self._record_crash()
+            code = self.process.exitcode
+            cause = f"the run's process died (exit code {code}{'; out of memory?' if code == -signal.SIGKILL else ''})"
+            return RunDied(self.assignment.run.identity, cause)
 
     def stop(self) -> None:
         """Ask the run to stop at its next step."""
@@ -85,15 +70,6 @@ class Worker:
             self.process.kill()
             self.process.join()
         self.connection.close()
-
-    def _record_crash(self) -> RunEnded:
-        """Record the run of a process that died as failed; a record with measurements of the same identity is kept."""
-        code = self.process.exitcode
-        cause = f"the run's process died (exit code {code}{'; out of memory?' if code == -signal.SIGKILL else ''})"
-        identity = self.assignment.run.identity
-        RunLog(Store(self.options.results).log_path(identity))(f"end: failed, {cause}")
-        message = record_failure(identity, cause, self.options)
-        return RunEnded(identity, "failed", f"{cause}; {message}" if message else cause)
 
 
 def _fork_server() -> "multiprocessing.context.ForkServerContext":

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.execution.plan_groups import name_of, seeds_text, shortened
-from bench.execution.session import expected, for_images
+from bench.execution.session import engine_of, expected
 from bench.execution.time_left import duration
 from bench.planning.plan_runs import plan_runs
 from bench.records.record import TaskName
@@ -47,7 +47,7 @@ def outlook_of(study: Study, options: RunOptions, *, force: bool, dry_run: bool)
             plan = plan_runs(request, pretraining.run_options(study, options, task), download=not dry_run)
             dataset = plan.dataset if task == "test" else dataset
             if plan.todo:
-                jobs, estimated = expected(plan, for_images(options, plan.image_size))
+                jobs, estimated = expected(plan, engine_of(options).sized(plan.image_size))
                 seconds += estimated.total(jobs)
                 measured += estimated.measured
                 todo += len(plan.todo)

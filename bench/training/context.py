@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from bench.records.store import Store
 from bench.training.options import RunOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.training.team import Team
 
 
@@ -52,7 +52,7 @@ class RunContext:
 
     options: RunOptions
     store: Store
-    torch_device: torch.device
+    torch_device: "torch.device"
     keep_going: Callable[[], bool] = lambda: True
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from bench.data.spec import DatasetSpec
+
+EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class RunOptions:
         snapshots: Epochs between two snapshots of the features, or None for no snapshots.
         plugins: Files and modules that define methods and protocols.
         jobs: Number of runs at the same time: ``auto`` or a number.
+        engine: What carries out the runs: ``local`` (this machine) or ``ray``.
+        address: Address of the Ray cluster; None for ``RAY_ADDRESS``, or this machine if that is not set.
+        devices_per_run: GPUs of a Ray cluster that each run gets, a fraction to share one; None for one.
     """
 
     results: Path
@@ -32,3 +38,6 @@ class RunOptions:
     snapshots: int | None = None
     plugins: Sequence[str] = ()
     jobs: str = "auto"
+    engine: EngineName = "local"
+    address: str | None = None
+    devices_per_run: float | None = None

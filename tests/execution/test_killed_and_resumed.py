@@ -6,7 +6,8 @@ import signal
 import time
 
 import pytest
-from support.killing import TIMEOUT_S, everything_in, finish, record_of, start, wait_for_a_checkpoint
+from support.killing import TIMEOUT_S, finish, record_of, start, wait_for_a_checkpoint
+from support.recorded_numbers import everything_in
 
 from bench.records.store import Store
 

@@ -1,13 +1,13 @@
-"""Start sslbench as a process that may be killed, wait for its checkpoints, and compare what it recorded."""
+"""Start sslbench as a process that may be killed, wait for its checkpoints, and read what it recorded."""
 
 import json
 import subprocess
 import time
 from pathlib import Path
 
+from support.recorded_numbers import numbers
 from support.starting import clean_environment, command
 
-TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "peak_memory_mb", "seconds", "finished", "commit"}
 TIMEOUT_S = 600
 """Longest time for one command; a busy machine is many times slower than an idle one."""
 
@@ -42,19 +42,6 @@ def wait_for_a_checkpoint(process: subprocess.Popen[str], results: Path, newer_t
     raise AssertionError("no checkpoint was written")
 
 
-def numbers(value):
-    """A record without the fields that differ between equal runs: times, memory, commit."""
-    if isinstance(value, dict):
-        return {key: numbers(entry) for key, entry in value.items() if key not in TIMES}
-    return [numbers(entry) for entry in value] if isinstance(value, list) else value
-
-
 def record_of(results: Path, method: str):
     (path,) = (results / "records").rglob(f"{method}/seed-0.json")
     return numbers(json.loads(path.read_text()))
-
-
-def everything_in(results: Path):
-    """All records of a results folder by path, as returned by ``numbers``."""
-    folder = results / "records"
-    return {path.relative_to(folder): numbers(json.loads(path.read_text())) for path in folder.rglob("*.json")}
