@@ -65,7 +65,7 @@ DevicesPerRun = Annotated[
     float | None,
     typer.Option(
         metavar="NUMBER",
-        help="With --engine ray: GPUs of each run, for example 0.25 for four runs on one GPU; 1 by default.",
+        help="With --engine ray: GPUs of each run, 0.25: four runs share one; 2: two train each run together. 1 by default.",
         rich_help_panel=CARRIED_OUT,
     ),
 ]

@@ -5,6 +5,7 @@ from support.in_process import options_of
 
 from bench.cli.options import with_engine
 from bench.errors import SslbenchError
+from bench.execution import ray_engine
 from bench.execution.ray_cluster import connect
 from bench.execution.ray_engine import RayEngine
 from bench.execution.ray_resources import Node, Resources, resources_of_run, room
@@ -62,6 +63,18 @@ def test_ray_chooses_the_gpu_so_that_a_numbered_one_is_refused(tmp_path):
     with pytest.raises(SslbenchError, match="--jobs many"):
         RayEngine(options_of(tmp_path, engine="ray", jobs="many")).check()
     RayEngine(options_of(tmp_path, engine="ray", jobs="5000")).check()
+    with pytest.raises(SslbenchError, match="--devices 2: with --engine ray, give --devices-per-run 2"):
+        RayEngine(options_of(tmp_path, engine="ray", devices=2)).check()
+
+
+def test_two_gpus_train_each_run_together(tmp_path, monkeypatch):
+    found = [Node(cpus=64, gpus=8), Node(cpus=4, gpus=1)]
+    assert resources_of_run(found, "auto", 2, LARGE) == Resources(gpus=2, cpus=16, threads=16)
+    monkeypatch.setattr(ray_engine, "nodes", lambda address: found)
+    each = RayEngine(options_of(tmp_path, engine="ray", devices_per_run=2.0, device="cuda")).sized(LARGE)
+    assert (each.options.devices, each.options.device, each.jobs(100)) == (2, "cuda", 4)
+    quarter = RayEngine(options_of(tmp_path, engine="ray", devices_per_run=0.25, device="cuda")).sized(LARGE)
+    assert (quarter.options.devices, quarter.jobs(100)) == (1, 36)
 
 
 def test_without_ray_one_line_says_what_to_install(tmp_path, monkeypatch):
