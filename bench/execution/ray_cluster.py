@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,13 +63,16 @@ def connect(address: str | None) -> None:
     else:
         settings["address"] = place
     try:
-        ray.init(**settings)
-    except ImportError as error:
-        raise SslbenchError(f"--address {place}: {_line(error)}; pip install 'ray[client]'") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        remedy = "start a cluster with `ray start --head`, or give the address of one that runs"
-        where = f"cannot connect to Ray at {place}" if place else "cannot start Ray on this machine"
-        raise SslbenchError(f"{where}: {_line(error)}{f'; {remedy}' if place else ''}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(**settings)
+    except (ImportError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        if place is None:
+            raise SslbenchError(f"cannot start Ray on this machine: {_line(error)}") from error
+        remedy = "give the address of a cluster that runs (`ray start --head`); if it asks for a token, set RAY_AUTH_MODE=token"
+        if "ray[client]" in str(error):
+            remedy = "pip install 'ray[client]'"
+        raise SslbenchError(f"cannot connect to Ray at {place}: {_line(error)}; {remedy}") from error
 
 
 def nodes(address: str | None) -> list[Node]:

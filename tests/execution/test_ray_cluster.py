@@ -67,6 +67,7 @@ def cluster() -> Iterator[object]:
     ):
         patch.setenv("RAY_TMPDIR", folder)
         patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("RAY_AUTH_MODE", "disabled")
         cluster = Cluster(initialize_head=True, head_node_args={**NODE, "include_dashboard": False})
         try:
             connect(cluster.address)
