@@ -36,7 +36,7 @@ SIDE = 64
 """Side of the JPEGs in pixels."""
 PARTS = {"train": 0.125, "test": 0.025, "unlabelled": 0.85}
 """Most images have no label, because fine-tuning takes long on labelled ones."""
-FILE = Path("results/throughput/memory.json")
+FILE = Path("results/throughput/memory/2-cores.json")
 STATUS = Path("/proc/self/status")
 KINDS = {"peak": "VmHWM", "own": "RssAnon", "mapped": "RssFile"}
 """Peak of the resident set; memory that only this process has; pages of files that it has mapped (libraries, images, features)."""
