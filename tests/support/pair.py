@@ -13,9 +13,12 @@ import torch
 from sklearn.datasets import load_digits
 from support.in_process import options_of
 from torch import Tensor
+from torch.func import functional_call
 
 from bench import seeds
 from bench.backbones import build
+from bench.backbones.convolutional import ConvolutionalBackbone
+from bench.backbones.resnet9 import ResNet9
 from bench.errors import Stopped
 from bench.execution.peers import team_of
 from bench.records.record import Identity
@@ -26,6 +29,7 @@ from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
 from bench.training.team import Team
 from bench.training.trial import recipe_of
 from bench.views import compile_views
+from methods.parts.rows import divisible
 from methods.traits import Traits
 
 CPU = torch.device("cpu")
@@ -43,7 +47,6 @@ class Training:
     most: int
     epochs: int = 11
     batch: int = BATCH
-    precision: str = "32-true"
 
 
 @dataclass
@@ -63,6 +66,30 @@ class Steps:
         return found.hexdigest()
 
 
+class Exact(ConvolutionalBackbone):
+    """A network with ReLU that computes in float64; weights, images and features are float32.
+
+    In float32 a value near zero changes its side when a sum is computed in another order: the gradients of one process change by more
+    than 1e-3 if only its batch is permuted.
+    """
+
+    def __init__(self, network: ResNet9) -> None:
+        super().__init__(network.dim)
+        self.layers = network.layers
+
+    @divisible
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Return the last feature map."""
+        tensors = {
+            name: tensor.double() if tensor.is_floating_point() else tensor
+            for name, tensor in (*self.layers.named_parameters(), *self.layers.named_buffers())
+        }
+        features: Tensor = functional_call(self.layers, tensors, (images.double(),))
+        for name, buffer in self.layers.named_buffers():
+            buffer.copy_(tensors[name])
+        return features.float()
+
+
 @cache
 def digits() -> PretrainingSet:
     found = load_digits()
@@ -77,8 +104,8 @@ def trained(training: Training, team: Team | None = None) -> Steps:
         "digits", "f", "test", training.method, 1, training.backbone, 1, 1, "smoke", training.epochs, training.batch, 0
     )
     seeds.seed_everything(0, "init")
-    method = cls(build(training.backbone, TRAITS), cls.Settings(), TRAITS)
-    method.to(torch.float64 if training.precision == "64-true" else torch.float32)
+    backbone = build(training.backbone, TRAITS)
+    method = cls(Exact(backbone) if isinstance(backbone, ResNet9) else backbone, cls.Settings(), TRAITS)
     steps = Steps()
     method.register_forward_hook(lambda _, inputs, loss: steps.losses.append(loss.total.item()))
     before_step = method.before_step
@@ -93,7 +120,7 @@ def trained(training: Training, team: Team | None = None) -> Steps:
     )
     options = options_of(training.folder)
     context = RunContext(options, Store(options.results), CPU, lambda: len(steps.gradients) < training.most, team=team)
-    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, training.precision)
+    job = TrainingJob(identity, replace(recipe_of(method), clip=None), views, "32-true")
     data = digits() if cls.needs.labels else replace(digits(), labels=None)
     with suppress(Stopped):
         pretrain(method, data, job, context)
@@ -113,12 +140,17 @@ class Pair:
 
     def __init__(self, team: Team, requests) -> None:  # type: ignore[no-untyped-def]
         self.team, self.requests = team, requests
+        self.usable = True
 
     def trained(self, training: Training) -> Steps:
         """Train in both processes; both must end with the same state, bit for bit."""
+        assert self.usable, "an earlier training failed in one of the two processes"
+        self.usable = False
         self.requests.send(training)
         steps = trained(training, self.team)
-        assert self.requests.recv() == steps.digest, "the two processes have different states"
+        same = self.requests.recv() == steps.digest
+        self.usable = True
+        assert same, "the two processes have different states"
         return steps
 
 
