@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from bench.device import gpus
 from bench.errors import SslbenchError, run_cli
 
 GRACE_SECONDS = 40.0
@@ -43,10 +44,10 @@ class Step:
 
 def steps(results: Path, data_root: Path | None) -> list[Step]:
     """Return all steps, in order."""
-    folders = ("--results", str(results), *(("--data-root", str(data_root)) if data_root else ()))
+    data = ("--data-root", str(data_root)) if data_root else ()
 
-    def run(*arguments: str) -> tuple[str, ...]:
-        return ("-m", "bench.cli", "run", *arguments, *folders)
+    def run(*arguments: str, into: Path = results) -> tuple[str, ...]:
+        return ("-m", "bench.cli", "run", *arguments, "--results", str(into), *data)
 
     def tests(*files: str) -> tuple[str, ...]:
         return ("-m", "pytest", *files, "--quiet", "--no-header")
@@ -58,6 +59,9 @@ def steps(results: Path, data_root: Path | None) -> list[Step]:
         return [Step(title, measured), Step(f"{title}, stored", keep)]
 
     cifar, resnet18 = ("--dataset", "cifar10"), ("--backbone", "resnet18")
+    # In a folder of its own: the runs on one GPU are recorded already.
+    together = run("simclr", *cifar, "--budget", "quick", "--devices", "2", into=results / "two-gpus")
+    two = [Step("CIFAR-10, ten epochs, on two GPUs together", together)] if gpus() >= 2 else []
     scale = "tests/throughput/test_scale.py"
     literature = tuple(word for name in LITERATURE for word in ("--protocol", name))
     return [
@@ -83,6 +87,7 @@ def steps(results: Path, data_root: Path | None) -> list[Step]:
         ),
         *suite("evaluation at scale", results / "throughput" / "at-scale", scale),
         Step("waits inside a step, and the CPU's numbers", tests("tests/gpu_ready/test_steps_on_a_gpu.py")),
+        *two,
     ]
 
 
