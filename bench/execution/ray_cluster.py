@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from bench.device import cores
+from bench.device import cores, gpus
 from bench.errors import SslbenchError
 from bench.execution.ray_resources import Node, counted
 
@@ -98,9 +98,7 @@ def described(address: str | None, found: Sequence[Node]) -> str:
 
 
 def _this_machine() -> Node:
-    import torch
-
-    return Node(cpus=cores(), gpus=torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return Node(cpus=cores(), gpus=gpus())
 
 
 def _line(error: BaseException) -> str:

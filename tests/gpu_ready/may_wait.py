@@ -4,6 +4,8 @@ A subject is the id of a method, the module of a protocol, or a title in a test 
 function of sslbench or lightly. A test fails if its subject waits anywhere else, and if it does not wait at one of its places.
 """
 
+FEATURES = {"protocols/parts/rows.py:rows_of": "once per part: indices of the features, which may be stored elsewhere"}
+IMAGES = {"protocols/selection.py:images_on_device": "once per training: the images are copied to the device"}
 LABELS = {"protocols/parts/labelled.py:of": "once per fit: features must be finite, and constant ones are dropped"}
 SOLVED = {
     "protocols/parts/curvature.py:__init__": "once per problem: random numbers of the sample",
@@ -18,18 +20,18 @@ STEPS = {
 }
 FEW_IMAGES = {"protocols/parts/logistic.py:__init__": "once per problem: its labels, and the span of few images"}
 TRAINED = {
-    "protocols/parts/finetune.py:augmented_batches": "once per training: the images are copied to the device",
+    **IMAGES,
     "protocols/parts/finetune.py:thinned": "once per training: its curves",
     "protocols/parts/finetune.py:log_probabilities": "once per training: predictions are scored on the host",
 }
 FINE_TUNED = {
+    **FEATURES,
     **LABELS,
     **SOLVED,
     **VALUE,
     **FEW_IMAGES,
     **TRAINED,
     "protocols/lowshot.py:predict": "once per draw: labels of the label set, and the accuracy on it",
-    "protocols/lowshot.py:classifier": "once per draw: indices of the label set",
 }
 
 MAY_WAIT: dict[str, dict[str, str]] = {
@@ -52,14 +54,16 @@ MAY_WAIT: dict[str, dict[str, str]] = {
     | {"protocols/parts/logistic.py:_blockwise_objective": "once per evaluation"},
     "protocols.knn": {"protocols/knn.py:_normalised": "once per block of the search, which reads the host's memory"},
     "protocols.labelfree": {
+        **FEATURES,
         "protocols/labelfree.py:predict": "once: features must be finite",
         "protocols/labelfree.py:two_views": "once per batch: its images are copied to the device",
         **{
             f"protocols/labelfree.py:{name}": "once: the figure"
-            for name in ("rankme", "alignment", "uniformity", "feature_std")
+            for name in ("rankme_of", "alignment", "uniformity", "feature_std")
         },
     },
     "protocols.linear": {
+        **FEATURES,
         **LABELS,
         **SOLVED,
         **VALUE,
@@ -69,6 +73,7 @@ MAY_WAIT: dict[str, dict[str, str]] = {
     },
     "protocols.linear_sgd": {**TRAINED, "protocols/linear_sgd.py:predict": "once: labels, and the accuracy on them"},
     "protocols.lowshot_frozen": {
+        **FEATURES,
         **LABELS,
         **SOLVED,
         **VALUE,
@@ -80,5 +85,5 @@ MAY_WAIT: dict[str, dict[str, str]] = {
         "protocols/parts/heads.py:__init__": "once per draw: the counter of a batch norm",
         "bench/evaluation/task.py:restarted": "once per draw: seed of a new network",
     },
-    "protocols.pseudolabel": {**FINE_TUNED, "protocols/pseudolabel.py:extra": "once per draw: the unlabelled images"},
+    "protocols.pseudolabel": FINE_TUNED,
 }
