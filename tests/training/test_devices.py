@@ -16,6 +16,10 @@ from bench.views.rows import Rows, share_of
 from methods.base import Batch
 
 TOLERANCE = 1e-5
+"""Of a loss, and of what is computed once. A loss of half a batch, or gradients that are not averaged, are off by more than 1e-2."""
+FIRST, LATER = 5e-5, 1e-3
+"""Of gradients at the first step and after further steps. On one machine all but three of 80 cases stayed within 1e-5 both times: those of
+directclr, emp_ssl and vicregl after further steps, 1.1e-4 at most. Other processors round differently, and a ReLU passes a value near zero or not."""
 FLOOR = 0.05
 """A tensor's norm counts as at least this share of the norm of all."""
 TRAINED = [name for name in method_names() if load_method(name).needs.training]
@@ -38,10 +42,10 @@ def two():
     torch.set_num_threads(threads)
 
 
-def assert_equal(one: Steps, two: Steps) -> None:
+def assert_equal(one: Steps, two: Steps, tolerance: float = FIRST) -> None:
     """Compare the loss and the gradient of the first step that each did."""
     assert two.losses[0] == pytest.approx(one.losses[0], rel=TOLERANCE, abs=TOLERANCE)
-    assert difference(one.gradients[0], two.gradients[0], FLOOR) < (TOLERANCE, "")
+    assert difference(one.gradients[0], two.gradients[0], FLOOR) < (tolerance, "")
 
 
 @pytest.mark.slow
@@ -57,8 +61,8 @@ def test_two_devices_have_the_loss_gradients_and_state_of_one_also_when_they_res
         train(Training(name, backbone, tmp_path / folder, 1))
         for train, folder in ((trained, "one"), (two.trained, "resumed"))
     )
-    assert_equal(later, resumed)
-    assert difference(later.state, resumed.state, FLOOR) < (TOLERANCE, "")
+    assert_equal(later, resumed, LATER)
+    assert difference(later.state, resumed.state, FLOOR) < (LATER, "")
 
 
 def test_every_method_can_be_trained_on_several_devices() -> None:
