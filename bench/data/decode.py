@@ -24,20 +24,28 @@ _BAND = 2**22
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """A decoded image.
+class Facts:
+    """What was seen in an image file.
 
     Attributes:
-        pixels: uint8 3×size×size.
+        grey: Whether the channels of the decoded image are equal.
         width: Width in the file, in pixels.
         height: Height in the file, in pixels.
         peak: Largest value of a 16-bit image, without transparency; None for an image of 8 bits.
     """
 
-    pixels: Pixels
+    grey: bool
     width: int
     height: int
     peak: int | None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded image: uint8 3×size×size, and the facts of its file."""
+
+    pixels: Pixels
+    facts: Facts
 
 
 def decode(data: bytes, size: int, depth: int = 16) -> Decoded:
@@ -90,7 +98,7 @@ def _decode(data: bytes, size: int, depth: int) -> Decoded:
         pixels = np.repeat(pixels[None], 3, axis=0)
     else:
         pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return Decoded(pixels, width, height, peak)
+    return Decoded(pixels, Facts(bool((pixels == pixels[:1]).all()), width, height, peak))
 
 
 def _reason(cause: Exception) -> str:

@@ -12,10 +12,10 @@ from typing import IO
 import numpy as np
 
 from bench.data.cache import write_blocks, write_header
-from bench.data.decode import Decoded, decode
+from bench.data.decode import Decoded, Facts, decode
 from bench.data.deep import used_depth
 from bench.data.files import Listing
-from bench.data.journal import Facts, Journal
+from bench.data.journal import Journal
 from bench.data.kinds import Unsupported
 from bench.data.raw import Pixels
 from bench.device import cores
@@ -114,7 +114,7 @@ def _decode_new(files: Listing, names: Sequence[str], size: int, seen: _Seen, ta
     _tell(f"{files.path}: decoding {len(names)} images, only this once{resumed}")
     started = told = time.monotonic()
     for images in _blocks(files, names[done:], size, 16):
-        block = [Facts(_is_grey(image.pixels), image.width, image.height, image.peak) for image in images]
+        block = [image.facts for image in images]
         journal.add(np.stack([image.pixels for image in images]), block)
         for facts in block:
             seen.add(facts)
@@ -177,7 +177,7 @@ def _decode_again(files: Listing, names: Sequence[str], size: int, depth: int, s
     for images in _blocks(files, [names[place] for place in places], size, depth):
         for image in images:
             place = next(at)
-            seen.grey[place] = _is_grey(image.pixels)
+            seen.grey[place] = image.facts.grey
             target.seek(start + bytes_of(place, size))
             target.write(image.pixels.data)
     target.seek(end)
@@ -205,7 +205,3 @@ def _grey(block: Pixels) -> Pixels:
     """Return N×1×H×W; images with three equal channels keep their values exactly."""
     red, green, blue = (block[:, at : at + 1].astype(np.uint32) * weight for at, weight in enumerate(_LUMA))
     return ((red + green + blue + 2**15) >> 16).astype(np.uint8)
-
-
-def _is_grey(pixels: Pixels) -> bool:
-    return bool((pixels == pixels[:1]).all())

@@ -3,29 +3,13 @@
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import IO
 
 from bench.data.cache_limit import JOURNAL
+from bench.data.decode import Facts
 from bench.data.raw import Pixels
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was seen in one image file.
-
-    Attributes:
-        grey: Whether its channels are equal.
-        width: Width in the file, in pixels.
-        height: Height in the file, in pixels.
-        peak: Largest value of a 16-bit image, without transparency; None for an image of 8 bits.
-    """
-
-    grey: bool
-    width: int
-    height: int
-    peak: int | None
 
 
 class Journal:

@@ -35,8 +35,9 @@ from bench.records.stored_files import set_aside
 from bench.registry.methods import method_of_run
 from bench.registry.plugins import load_plugin
 from bench.training.context import RunContext
+from bench.training.job import PretrainingSet, Trained, TrainingJob
 from bench.training.options import RunOptions
-from bench.training.pretrain import PretrainingSet, Trained, TrainingJob, pretrain
+from bench.training.pretrain import pretrain
 from bench.training.team import Team
 from bench.views import compile_views
 from bench.views.prepare import prepare

@@ -4,9 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -14,87 +13,20 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from bench import seeds
-from bench.device import Precision, all_on_device, set_threads, synchronise, threads_of_process
+from bench.device import all_on_device, set_threads, synchronise, threads_of_process
 from bench.errors import SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
-from bench.records.record import EXTENDED_FROM, Identity
+from bench.records.record import EXTENDED_FROM
 from bench.training import optimizers
 from bench.training.batches import Images, Indices, gathered, shuffled, steps_per_epoch
 from bench.training.context import Progress, RunContext
 from bench.training.finite import FiniteState, gradient_norm
+from bench.training.job import EpochObserver, PretrainingSet, Trained, TrainingJob
 from bench.training.loss_history import LossHistory
 from bench.training.returned import check_groups, check_loss, in_function
-from methods.base import Batch, Method, Recipe
-from protocols.selection import Selection
+from methods.base import Batch, Method
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # hides its message about the precision
-
-
-@dataclass(frozen=True)
-class PretrainingSet:
-    """The images for pretraining, on the device if they fit there, and the labels for ``supervised``, always on the device."""
-
-    images: Images | Selection
-    labels: Int[Tensor, " images"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
-class EpochObserver(Protocol):
-    """Observes the encoder every few epochs without changing the training."""
-
-    every: int
-
-    def begin(self, epoch: int) -> None:
-        """Discard what was observed after an epoch (0: discard all), because training continues from there."""
-
-    def take(self, method: Method, epoch: int, loss: float) -> None:
-        """Observe the encoder after an epoch, counted from 1, with the epoch's mean loss."""
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """What the training loop needs for one run.
-
-    Attributes:
-        identity: The run's identity; a checkpoint of another identity is not resumed.
-        recipe: Optimiser, learning rate and schedule.
-        views: (uint8 images, generator) -> normalised float32 views; on several devices it also receives the images' rows.
-        precision: bf16 or float32.
-        extends: The finished run whose training this one continues, or None.
-        observer: Observes the encoder every few epochs, or None.
-        log: Receives lines for the run's log.
-    """
-
-    identity: Identity
-    recipe: Recipe
-    views: Callable[..., list[Tensor]]
-    precision: Precision
-    extends: Identity | None = None
-    observer: EpochObserver | None = None
-    log: Callable[[str], None] = lambda _: None
-
-
-@dataclass
-class Trained:
-    """Results of training, besides the weights.
-
-    Attributes:
-        curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
-        seconds: Seconds of training, summed over all sessions of a resumed run.
-        images_per_s: Images per second in that time.
-        threads: Number of CPU threads of each process.
-        devices: Number of devices of the last session.
-        resumed_at: Number of steps done before this session; 0 if it started from the beginning.
-    """
-
-    curve: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
-    images_per_s: float = 0.0
-    threads: int = 1
-    devices: int = 1
-    resumed_at: int = 0
 
 
 def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: RunContext) -> Trained:

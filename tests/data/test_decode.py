@@ -216,7 +216,7 @@ def test_16_bit_images_of_every_depth_keep_their_values(depth: int, colour_type:
     if colour_type in (4, 6):
         wide[..., -1] = highest
     found = decode_file(_png(wide, colour_type), 8, depth)
-    assert found.peak == highest
+    assert found.facts.peak == highest
     expected = np.rint(wide[..., : 3 if channels > 2 else 1] * (255 / highest)).transpose(2, 0, 1)
     # Pillow keeps the upper byte of 16-bit colours.
     tolerance = 1 if depth == 16 and colour_type else 0

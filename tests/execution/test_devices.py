@@ -4,13 +4,13 @@ import math
 import os
 import signal
 import subprocess
-import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.breaking_plugin import write_plugin
 from support.in_process import KNN, context_of, options_of
 from support.starting import clean_environment, command
 
@@ -26,22 +26,6 @@ from methods.base import Needs
 from methods.simclr import SimCLR
 
 needs_two_cores = pytest.mark.skipif(cores() < 2, reason="a device of a CPU is a core")
-BREAKING = """
-import os, signal
-from typing import ClassVar
-from torch.distributed import get_rank
-from methods.base import Loss
-from methods.simclr import SimCLR
-
-class Breaking(SimCLR):
-    title: ClassVar[str] = "Breaking"
-
-    def forward(self, batch, progress):
-        loss = super().forward(batch, progress)
-        if progress > 0.4:
-            {statement}
-        return loss
-"""
 
 
 def run(
@@ -107,17 +91,24 @@ def test_two_devices_score_within_the_spread_of_one_also_when_one_continues_what
 @pytest.mark.parametrize(
     ("name", "statement", "cause"),
     [
-        ("killed", "get_rank() and os.kill(os.getpid(), signal.SIGKILL)", "the process of device 1 died (exit code -9"),
-        ("unlike", "if get_rank(): raise ValueError('a bad line')", "device 1: ValueError: a bad line (unlike.py"),
+        (
+            "killed",
+            "torch.distributed.get_rank() and os.kill(os.getpid(), signal.SIGKILL)",
+            "the process of device 1 died (exit code -9",
+        ),
+        (
+            "unlike",
+            "if torch.distributed.get_rank(): raise ValueError('a bad line')",
+            "device 1: ValueError: a bad line (unlike.py",
+        ),
         ("alike", "raise ValueError('a bad line')", "ValueError: a bad line (alike.py"),
         ("exploding", "return Loss(loss.total * float('nan'), {})", "loss became nan"),
     ],
 )
 def test_a_failure_in_any_process_ends_all_and_is_recorded(tmp_path, only_the_catalogue, name, statement, cause):
-    plugin = tmp_path / f"{name}.py"
-    plugin.write_text(textwrap.dedent(BREAKING).format(statement=statement))
-    load_plugin(str(plugin))
-    record = run(tmp_path / "results", 2, method=name, plugins=(str(plugin),))
+    plugin = str(tmp_path / write_plugin(tmp_path, name, statement))
+    load_plugin(plugin)
+    record = run(tmp_path / "results", 2, method=name, plugins=(plugin,))
     assert record.status == ("diverged" if name == "exploding" else "failed")
     assert record.cause is not None
     assert record.cause.startswith(cause)

@@ -4,38 +4,18 @@ import json
 import re
 import resource
 import subprocess
-import textwrap
 
 import pytest
+from support.breaking_plugin import write_plugin
 from support.starting import clean_environment, command
 
 from bench.atomic import _host
 
 pytestmark = pytest.mark.slow
 
-BROKEN = """
-import os, signal
-from typing import ClassVar
-from methods.base import Loss
-from methods.{parent} import {parent_class}
-
-class {name}({parent_class}):
-    title: ClassVar[str] = "{name}"
-
-    def forward(self, batch, progress):
-        loss = super().forward(batch, progress)
-        if progress > 0.4:
-            {statement}
-        return loss
-"""
-
 
 def plugin(folder, name, statement):
-    source = textwrap.dedent(BROKEN).format(
-        name=name.title(), parent="simclr", parent_class="SimCLR", statement=statement
-    )
-    (folder / f"{name}.py").write_text(source)
-    return ("--plugin", f"{name}.py")
+    return ("--plugin", write_plugin(folder, name, statement))
 
 
 def test_failures_are_recorded_and_the_other_runs_continue(sslbench, tmp_path):

@@ -18,7 +18,7 @@ STEPS = {
     "protocols/parts/logistic.py:solve": "once per preconditioner: whether the point moved",
     "protocols/parts/logistic.py:_round": "once per step: slope and curvature along it",
 }
-FEW_IMAGES = {"protocols/parts/logistic.py:__init__": "once per problem: its labels, and the span of few images"}
+FEW_IMAGES = {"protocols/parts/span.py:__init__": "once per problem: the span of few images"}
 TRAINED = {
     **IMAGES,
     "protocols/parts/finetune.py:thinned": "once per training: its curves",
@@ -78,6 +78,7 @@ MAY_WAIT: dict[str, dict[str, str]] = {
         **SOLVED,
         **VALUE,
         **FEW_IMAGES,
+        "protocols/parts/logistic.py:__init__": "once per problem: its labels",
         "protocols/lowshot_frozen.py:predict": "once per draw: the label set, and predictions, which are scored on the host",
     },
     "protocols.lowshot": {

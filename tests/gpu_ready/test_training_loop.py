@@ -17,6 +17,7 @@ from bench.planning.settings import recipe_of
 from bench.records.store import Store
 from bench.training import loss_history, pretrain
 from bench.training.context import RunContext
+from bench.training.job import PretrainingSet, TrainingJob
 from bench.views import compile_views
 from methods.base import Loss, Method
 
@@ -56,7 +57,7 @@ def test_the_loop_waits_once_per_window_of_the_loss(name: str, on_device: bool, 
     views = compile_views(
         method.views(method.settings, traits), size=8, channels=1, mean=traits.mean, std=traits.std, device=CUDA
     )
-    job = pretrain.TrainingJob(identity, recipe_of(type(method), method.backbone.kind, {}), views, "bf16-mixed")
+    job = TrainingJob(identity, recipe_of(type(method), method.backbone.kind, {}), views, "bf16-mixed")
     steps: list[int] = []
     context = RunContext(options, Store(tmp_path), CUDA, on_progress=lambda progress: steps.append(progress.done))
     with fake_cuda("training loop"):
@@ -65,5 +66,5 @@ def test_the_loop_waits_once_per_window_of_the_loss(name: str, on_device: bool, 
             if on_device
             else dataset.train_images
         )
-        trained = pretrain.pretrain(method, pretrain.PretrainingSet(images), replace(job), context)
+        trained = pretrain.pretrain(method, PretrainingSet(images), replace(job), context)
     assert steps and len(trained.curve["step"]) == 2

@@ -26,7 +26,8 @@ from bench.records.record import Identity
 from bench.records.store import Store
 from bench.registry.methods import load_method
 from bench.training.context import RunContext
-from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.job import PretrainingSet, TrainingJob
+from bench.training.pretrain import pretrain
 from bench.training.team import Team
 from bench.training.trial import recipe_of
 from bench.views import compile_views

@@ -20,7 +20,8 @@ from bench.records.store import Store
 from bench.registry.methods import load_method
 from bench.training import optimizers
 from bench.training.context import RunContext
-from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.job import PretrainingSet, TrainingJob
+from bench.training.pretrain import pretrain
 from bench.views import compile_views
 from methods.base import Batch, Method
 

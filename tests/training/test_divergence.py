@@ -14,7 +14,8 @@ from bench.errors import Diverged, SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
 from bench.records.record import Identity
 from bench.records.store import Store
-from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.job import PretrainingSet, TrainingJob
+from bench.training.pretrain import pretrain
 from methods.base import Loss
 from methods.simclr import SimCLR
 from methods.traits import Traits

@@ -13,7 +13,8 @@ from bench.errors import Diverged, SslbenchError, Stopped
 from bench.records import checkpoints
 from bench.records.record import Identity
 from bench.records.store import Store
-from bench.training.pretrain import PretrainingSet, TrainingJob, pretrain
+from bench.training.job import PretrainingSet, TrainingJob
+from bench.training.pretrain import pretrain
 from methods.base import Loss
 from methods.byol import BYOL
 from methods.simclr import SimCLR
