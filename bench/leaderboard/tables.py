@@ -20,6 +20,19 @@ NOISE = 6
 
 
 @dataclass(frozen=True)
+class Gap:
+    """How far a score is below the best of its column.
+
+    Attributes:
+        value: The best score minus this one, in percentage points; 0 for the best itself.
+        interval: Its 95 % interval, in percentage points.
+    """
+
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Score:
     """The score of a row in a column: percent for an accuracy, otherwise the value itself.
 
@@ -29,6 +42,8 @@ class Score:
         draw_std: Standard deviation over draws (n - 1); None for a single draw.
         interval: 95 % interval over images, draws and seeds; None for a label-free metric.
         tied_with_best: Whether it does not differ from the best score of the column; None if it was not compared.
+        could_be_best: Whether its method could be the best of the column (95 %); None if that was not computed.
+        gap: How far it is below the best score of the column; None if that was not computed.
         above_untrained: Whether it is higher than the score of ``random_init`` in the column; None if it was not compared.
         surely_above_untrained: Whether it is higher by more than noise; None if it was not tested.
         metrics: Means of the other metrics: ``top5`` and ``mean_class`` in percent, ``nll`` in nats.
@@ -40,6 +55,8 @@ class Score:
     draw_std: float | None = None
     interval: tuple[float, float] | None = None
     tied_with_best: bool | None = None
+    could_be_best: bool | None = None
+    gap: Gap | None = None
     above_untrained: bool | None = None
     surely_above_untrained: bool | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -58,6 +75,7 @@ class Row:
         status: The worst status of its seeds.
         cause: Why the status is not ``ok``; None if it is.
         rank: The mean rank, or None.
+        rank_interval: The 95 % interval of the rank; None if it was not computed.
         scores: Scores by column id; a column without a value is missing.
         answers: The stored answers (right or wrong per image) behind the scores, by column id.
         cost: Mean times and speeds over seeds, the highest peak of memory.
@@ -83,6 +101,7 @@ class Row:
     marked: bool = False
     plugin: str | None = None
     notes: tuple[str, ...] = ()
+    rank_interval: tuple[float, float] | None = None
 
     @property
     def label(self) -> str:
