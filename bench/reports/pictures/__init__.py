@@ -1,0 +1,1 @@
+"""Plots of records and tables for the page, made with Altair."""
