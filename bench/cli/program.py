@@ -15,6 +15,7 @@ from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.drop import drop
+from bench.cli.embed import embed
 from bench.cli.export import export
 from bench.cli.inspect import inspect
 from bench.cli.leaderboard import leaderboard
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, study, show, drop, export, inspect, check, doctor):
+for command in (run, leaderboard, compare, study, show, drop, export, embed, inspect, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

@@ -1,5 +1,6 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -88,6 +89,14 @@ def run(
             rich_help_panel=TRAINED,
         ),
     ] = None,
+    saw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="What an encoder from elsewhere was pretrained on, for example imagenet: its row is marked with it.",
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=2, help="Images per step. " + UNRANKED, rich_help_panel=TRAINED)
     ] = None,
@@ -154,7 +163,7 @@ def run(
         backbone=backbone,
         protocols=protocol or (),
         seeds=list(range(seeds)) if seeds is not None else [seed or 0],
-        settings=set_ or (),
+        settings=[*(set_ or ()), *_marked(saw, methods or [])],
         batch_size=batch_size,
         share=share,
         views=views,
@@ -182,6 +191,27 @@ def run(
         return performed.failed
 
     shared.end(work)
+
+
+def _marked(saw: str | None, methods: Sequence[str]) -> list[str]:
+    """Return the setting that marks encoders from elsewhere with what they were pretrained on.
+
+    Raises:
+        SslbenchError: A method is one that sslbench trains, or the text cannot be shown.
+    """
+    if saw is None:
+        return []
+    from bench.registry.methods import method_names
+
+    trained = [name for name in methods if name in method_names()]
+    if trained or not methods:
+        whose = f"{trained[0]} is trained here" if trained else "--all are methods that are trained here"
+        raise SslbenchError(
+            f"--saw {saw}: is for encoders pretrained elsewhere (timm:, hf-model:, checkpoint:, a plugin's); {whose}"
+        )
+    if not re.fullmatch(r"[A-Za-z][\w.+ -]{0,59}", saw):
+        raise SslbenchError(f"--saw {saw!r}: write a name such as imagenet, at most 60 letters and digits")
+    return [f"saw={saw}"]
 
 
 def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: bool, console: "Console") -> None:
