@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import completion
 from bench.cli import options as shared
 from bench.errors import SslbenchError
 
@@ -13,7 +14,8 @@ def embed(
     run: Annotated[
         str,
         typer.Argument(
-            help="A record's path or a unique part of it, as for `sslbench show`; or a file of `sslbench export`."
+            autocompletion=completion.runs,
+            help="A record's path or a unique part of it, as for `sslbench show`; or a file of `sslbench export`.",
         ),
     ],
     folder: Annotated[Path, typer.Argument(help="A directory, zip or tar of images.")],

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli import completion
 from bench.cli import options as shared
 
 if TYPE_CHECKING:
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 def inspect(
     dataset: Annotated[
-        str, typer.Argument(help="A data set of `sslbench list datasets`, or your own images, such as folder:PATH.")
+        str,
+        typer.Argument(
+            autocompletion=completion.datasets,
+            help="A data set of `sslbench list datasets`, or your own images, such as folder:PATH.",
+        ),
     ],
     data_root: shared.DataRoot = None,
     image_size: Annotated[

@@ -37,7 +37,6 @@ NUMBERS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 app = typer.Typer(
     name="sslbench",
     help="Measure self-supervised methods on images under fixed protocols, and draw an honest leaderboard.",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (run, leaderboard, compare, study, show, drop, export, embed, inspect, check, doctor):

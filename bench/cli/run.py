@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli import completion
 from bench.cli import options as shared
 from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
 from bench.errors import SslbenchError, StorageError
@@ -24,7 +25,8 @@ def run(
     methods: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Methods to run (`sslbench list methods` shows them), or encoders pretrained elsewhere: timm:NAME, checkpoint:FILE."
+            autocompletion=completion.methods,
+            help="Methods to run (`sslbench list methods` shows them), or encoders pretrained elsewhere: timm:NAME, checkpoint:FILE.",
         ),
     ] = None,
     all_methods: Annotated[
@@ -32,7 +34,11 @@ def run(
     ] = False,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
+        typer.Option(
+            autocompletion=completion.protocols,
+            help="A protocol instead of the default set; may be repeated.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**31 - 1, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
@@ -43,7 +49,11 @@ def run(
     plugin: shared.RunPlugins = None,
     dataset: Annotated[
         str,
-        typer.Option(help="Name of a data set, or folder:PATH for a directory or zip of images.", rich_help_panel=DATA),
+        typer.Option(
+            autocompletion=completion.datasets,
+            help="Name of a data set, or your own images: folder:PATH, csv:FILE, npz:FILE, wds:PATH, hf:NAME, torchvision:NAME.",
+            rich_help_panel=DATA,
+        ),
     ] = "digits",
     data_root: shared.RunDataRoot = None,
     image_size: Annotated[
@@ -74,11 +84,18 @@ def run(
     budget: Annotated[
         str,
         typer.Option(
-            help="smoke, quick, standard, long, or a number of epochs such as 100ep.", rich_help_panel=TRAINED
+            autocompletion=completion.budgets,
+            help="smoke, quick, standard, long, or a number of epochs such as 100ep.",
+            rich_help_panel=TRAINED,
         ),
     ] = "standard",
     backbone: Annotated[
-        str | None, typer.Option(help="The backbone; each data set has a default.", rich_help_panel=TRAINED)
+        str | None,
+        typer.Option(
+            autocompletion=completion.backbones,
+            help="The backbone; each data set has a default.",
+            rich_help_panel=TRAINED,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
