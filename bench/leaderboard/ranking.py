@@ -143,12 +143,12 @@ def with_ranks(
     result = list(rows)
     for position, i in enumerate(complete):
         bounds = _rank_bounds(i, complete, {name: (compared or {}).get(name) for name in counted})
-        result[i] = replace(
-            rows[i],
-            rank=mean_rank({name: ranks[name][position] for name in counted}),
-            rank_interval=bounds
-            and (mean_rank({n: b[0] for n, b in bounds.items()}), mean_rank({n: b[1] for n, b in bounds.items()})),
-        )
+        ends = None
+        if bounds is not None:
+            low, high = ({name: both[at] for name, both in bounds.items()} for at in (0, 1))
+            ends = mean_rank(low), mean_rank(high)
+        rank = mean_rank({name: ranks[name][position] for name in counted})
+        result[i] = replace(rows[i], rank=rank, rank_interval=ends)
     return result
 
 
