@@ -1,6 +1,5 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -126,15 +125,7 @@ def run(
         ),
     ] = None,
     device: shared.Device = "auto",
-    devices: Annotated[
-        str,
-        typer.Option(
-            metavar="N",
-            help="Number of devices that train each run together: auto (one) or a number. They are GPUs, or processes on a CPU. The "
-            "numbers are those of one device but for rounding.",
-            rich_help_panel=CARRIED_OUT,
-        ),
-    ] = "auto",
+    devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
     engine: shared.Engine = "local",
     address: shared.Address = None,
@@ -175,7 +166,7 @@ def run(
             results=results,
             dataset=DatasetSpec(dataset, data_root, image_size, False if no_flip else None, on),
             device=device,
-            devices=_number_of_devices(devices),
+            devices=shared.number_of_devices(devices),
             snapshots=snapshots,
             plugins=plugin or (),
             jobs=jobs,
@@ -191,13 +182,6 @@ def run(
         return performed.failed
 
     shared.end(work)
-
-
-def _number_of_devices(text: str) -> int:
-    """Return the number that ``--devices`` gives; raises SslbenchError if it is neither ``auto`` nor a positive integer."""
-    if not re.fullmatch(r"auto|0*[1-9][0-9]{0,3}", text):
-        raise SslbenchError(f"--devices {text}: must be auto or a positive integer")
-    return 1 if text == "auto" else int(text)
 
 
 def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: bool, console: "Console") -> None:
