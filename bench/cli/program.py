@@ -19,6 +19,7 @@ from bench.cli.export import export
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.old_spellings import translated
+from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.show import show
 from bench.cli.study import study
@@ -38,7 +39,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, study, show, drop, export, check, doctor):
+for command in (run, leaderboard, compare, report, study, show, drop, export, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 
