@@ -105,7 +105,7 @@ def _table(
                 row,
                 table,
                 records_of(row, table, folder.records),
-                anchor(f"{id}--{row.label}", taken),
+                anchor(f"{id}-{row.label}", taken),
                 default,
                 folder.path,
             )

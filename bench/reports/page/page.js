@@ -8,6 +8,7 @@
   const narrow = matchMedia("(max-width: 62rem)");
 
   // Sorting: a button in each heading; rows stay in their group, missing values come last.
+  const headings = (table) => [...table.tHead.rows[0].cells];
   const plainRows = (body) => [...body.rows].filter((row) => !row.matches(".group, .opened"));
 
   function sort(table, index, direction) {
@@ -22,11 +23,11 @@
     for (const body of table.tBodies) {
       for (const row of plainRows(body).sort(compare)) body.append(row, ...(row.opened ? [row.opened] : []));
     }
-    all("thead th", table).forEach((th, i) => th.setAttribute("aria-sort", i === index ? direction : "none"));
+    headings(table).forEach((th, i) => th.setAttribute("aria-sort", i === index ? direction : "none"));
   }
 
   for (const table of all(".sortable")) {
-    all("thead th", table).forEach((th, index) => {
+    headings(table).forEach((th, index) => {
       const button = document.createElement("button");
       button.type = "button";
       button.append(...th.childNodes);
@@ -93,7 +94,7 @@
     }
     for (const body of table.tBodies) body.hidden = plainRows(body).every((row) => row.hidden);
     const boxes = all('input[name="column"]', form);
-    const cells = [...table.tHead.rows[0].cells];
+    const cells = headings(table);
     const width = 1 + boxes.filter((box) => box.checked).length;
     boxes.forEach((box, i) => {
       if (cells[i + 1].hidden === !box.checked) return;
@@ -125,10 +126,10 @@
       }
     }
     all(".sortable", view).forEach((table, number) => {
-      const index = all("thead th", table).findIndex((th) => th.getAttribute("aria-sort") !== "none");
+      const index = headings(table).findIndex((th) => th.getAttribute("aria-sort") !== "none");
       if (index < 0) return;
-      const direction = table.tHead.rows[0].cells[index].getAttribute("aria-sort");
-      state.append("sort", [number, direction, table.tHead.rows[0].cells[index].textContent].join(" "));
+      const th = headings(table)[index];
+      state.append("sort", [number, th.getAttribute("aria-sort"), th.textContent].join(" "));
     });
     for (const row of rowsOf(view)) if (row.opened) state.append("open", row.dataset.row);
     const text = state.toString();
@@ -150,7 +151,7 @@
     all(".sortable", view).forEach((table, number) => {
       const wanted = state.getAll("sort").find((text) => text.startsWith(`${number} `));
       const [, direction, name] = wanted?.match(/^\d+ (ascending|descending) (.*)$/s) ?? [];
-      const index = [...table.tHead.rows[0].cells].findIndex((th) => th.textContent === name);
+      const index = headings(table).findIndex((th) => th.textContent === name);
       if (index >= 0) sort(table, index, direction);
     });
     for (const row of rowsOf(view)) open(row, state.getAll("open").includes(row.dataset.row));

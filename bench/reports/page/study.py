@@ -42,6 +42,6 @@ def _figure(image: Image) -> Html:
         alt=image.title,
         width=str(image.width),
         height=str(image.height),
-        loading="lazy",
+        decoding="async",
     )
     return tag("figure", joined([picture]), tag("figcaption", image.caption))
