@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from bench import HARNESS_VERSION
-from bench.leaderboard.ranking import order, with_ranks, with_ties, with_untrained
+from bench.leaderboard.ranking import compared_columns, order, with_best, with_ranks, with_untrained
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Table, row_name
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
@@ -214,7 +214,8 @@ def _table(
         # A column that only unranked rows have must not leave every method without a rank.
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
         counted = [c for c in columns if c.id in current.default and c.id in measured]
-        rows = with_ranks(with_ties(rows, columns), counted)
+        compared = compared_columns(rows, columns)
+        rows = with_ranks(with_best(rows, compared), counted, compared)
     rows = order(_marked(rows), "rank", columns)
     measured_on = [m for r in records for m in r.protocols.values() if m.images]
     largest = [m.largest_class for m in measured_on if m.largest_class is not None]

@@ -1,13 +1,14 @@
-"""Ties with the best score of a column, comparison with the untrained network, mean ranks, and the order of rows."""
+"""Comparison with the best of a column and with the untrained network, mean ranks with their intervals, and the order of rows."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 
 from bench.errors import unknown
-from bench.leaderboard.significance import LEVEL, difference, holm, tied_with_best
-from bench.leaderboard.tables import GROUPS, NOISE, UNTRAINED, Column, Row
+from bench.leaderboard.best import Comparisons, compare_all, rank_quantile
+from bench.leaderboard.significance import LEVEL, difference, holm
+from bench.leaderboard.tables import GROUPS, NOISE, UNTRAINED, Column, Gap, Row
 from bench.records.record import Cost
 
 COSTS = tuple(field.name for field in fields(Cost))
@@ -15,29 +16,59 @@ LOW_SHOT = "lowshot-"
 """The columns of the low-shot family start with it."""
 
 
-def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Return the rows with their ties: which scores do not differ from the best of their column by more than noise.
+@dataclass(frozen=True)
+class Compared:
+    """The compared rows of a column.
 
-    Only rows that can be ranked are compared, and only those with the same images and draws as the best.
+    Attributes:
+        rows: Their places among the rows of the table.
+        comparisons: Their comparisons, in this order.
     """
-    rows = list(rows)
+
+    rows: tuple[int, ...]
+    comparisons: Comparisons
+
+
+def compared_columns(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Compared]:
+    """Compare the rows of each column with each other; a column in which fewer than two can be compared is missing.
+
+    Compared are the ranked rows that are ``ok`` and have stored answers and several seeds: with one seed nobody knows how much a score
+    varies from one pretraining to the next. If rows have answers under other draws or to other images, the largest set of rows with the
+    same ones is compared (of equally large sets, the one with the highest score).
+    """
+    result = {}
     for column in columns:
-        scored = [i for i, r in enumerate(rows) if _can_be_ranked(r) and column.id in r.answers]
-        if not scored or not column.percent:
+        if not column.percent:
             continue
-        best = max(scored, key=lambda i: rows[i].scores[column.id].mean)
-        comparable = [i for i in scored if rows[i].answers[column.id].paired(rows[best].answers[column.id])]
-        ties = tied_with_best([rows[i].answers[column.id] for i in comparable])
-        for i, tie in zip(comparable, ties, strict=True):
-            scores = rows[i].scores
-            rows[i] = replace(rows[i], scores=scores | {column.id: replace(scores[column.id], tied_with_best=tie)})
+        sets: dict[tuple[object, ...], list[int]] = {}
+        for i, r in enumerate(rows):
+            answers = r.answers.get(column.id)
+            if _can_be_ranked(r) and answers is not None and answers.seeds is not None:
+                sets.setdefault((answers.label_sets, *answers.by_draw.shape), []).append(i)
+        if not sets:
+            continue
+        places = max(sets.values(), key=lambda found: (len(found), max(rows[i].exact(column.id)[1] for i in found)))
+        if len(places) > 1:
+            answers_of_rows = [rows[i].answers[column.id] for i in places]
+            result[column.id] = Compared(tuple(places), compare_all(answers_of_rows, column.id))
+    return result
+
+
+def with_best(rows: Sequence[Row], compared: Mapping[str, Compared]) -> list[Row]:
+    """Return the rows with what their scores say about the best of each column: whether a row could be it, and the gap to it."""
+    rows = list(rows)
+    for name, column in compared.items():
+        for i, found in zip(column.rows, column.comparisons.standings(), strict=True):
+            gap = Gap(100 * found.gap, (100 * found.interval[0], 100 * found.interval[1]))
+            score = replace(rows[i].scores[name], could_be_best=found.could_be_best, gap=gap)
+            rows[i] = replace(rows[i], scores=rows[i].scores | {name: score})
     return rows
 
 
 def with_untrained(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     """Return the rows with their accuracies compared with those of ``random_init`` in the same table: higher, and by more than noise.
 
-    The test is that of ties, paired by image and draw; Holm's correction counts the tested rows of a column. ``pixels`` and rows that
+    The test is Welch's, paired by image and draw; Holm's correction counts the tested rows of a column. ``pixels`` and rows that
     are not ``ok`` are not compared, nor is any row of a table without ``random_init``.
     """
     rows = list(rows)
@@ -64,12 +95,19 @@ def with_untrained(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
     return rows
 
 
-def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
+def with_ranks(
+    rows: Sequence[Row], default: Sequence[Column], compared: Mapping[str, Compared] | None = None
+) -> list[Row]:
     """Return the rows with their ranks: the mean of the ranks on ``knn``, ``linear`` and the low-shot family.
 
     The rank on the low-shot family is the mean over its columns with different label sets. A row that lacks a value has no rank and
     does not count in the ranks of the others. Equal scores share the mean of their ranks: scores with the same share of right answers
     are equal; if the answers of a row are not stored, scores that are equal after rounding.
+
+    The interval of a rank is the mean of its bounds in the columns: one more than the number of rows that are surely above, and the
+    number of rows without those that are surely below, where all comparisons of the row in all columns hold together at 95 % (Mogstad,
+    Romano, Shaikh & Wilhelm 2024). A comparison that cannot be made leaves both bounds as they are; a row that is not compared in one of
+    the columns has no interval.
     """
     counted = [column.id for column in default if column.same_as is None]
     low_shot = [name for name in counted if name.startswith(LOW_SHOT)]
@@ -77,12 +115,39 @@ def with_ranks(rows: Sequence[Row], default: Sequence[Column]) -> list[Row]:
     complete = [i for i, r in enumerate(rows) if _can_be_ranked(r) and all(name in r.scores for name in counted)]
     if len(parts) < 3 or not complete:
         return list(rows)
+
+    def mean_rank(of_column: Mapping[str, float]) -> float:
+        means = [math.fsum(of_column[name] for name in part) / len(part) for part in parts]
+        return math.fsum(means) / len(means)
+
     ranks = {name: _ranks(_comparable([rows[i].exact(name) for i in complete])) for name in counted}
     result = list(rows)
     for position, i in enumerate(complete):
-        means = [math.fsum(ranks[name][position] for name in part) / len(part) for part in parts]
-        result[i] = replace(rows[i], rank=math.fsum(means) / len(means))
+        bounds = _rank_bounds(i, complete, {name: (compared or {}).get(name) for name in counted})
+        result[i] = replace(
+            rows[i],
+            rank=mean_rank({name: ranks[name][position] for name in counted}),
+            rank_interval=bounds
+            and (mean_rank({n: b[0] for n, b in bounds.items()}), mean_rank({n: b[1] for n, b in bounds.items()})),
+        )
     return result
+
+
+def _rank_bounds(
+    row: int, ranked: Sequence[int], columns: Mapping[str, Compared | None]
+) -> dict[str, tuple[int, int]] | None:
+    """Return the lowest and the highest rank of a row in each column, or None if it is not compared in all of them."""
+    found = {name: c for name, c in columns.items() if c is not None and row in c.rows}
+    if len(found) < len(columns):
+        return None
+    critical = rank_quantile([(c.comparisons, c.rows.index(row)) for c in found.values()])
+    bounds = {}
+    for name, c in found.items():
+        z = c.comparisons.z[c.rows.index(row)]
+        others = [float(z[at]) for at, i in enumerate(c.rows) if i in ranked]
+        above, below = sum(v > critical for v in others), sum(v < -critical for v in others)
+        bounds[name] = (1 + above, len(ranked) - below)
+    return bounds
 
 
 def order(rows: Sequence[Row], by: str, columns: Sequence[Column]) -> list[Row]:
