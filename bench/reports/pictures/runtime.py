@@ -1,0 +1,20 @@
+"""The script that draws the plots in a browser: Vega, Vega-Lite and vega-embed as one text, which needs no network."""
+
+from functools import cache
+from importlib.util import find_spec
+
+SNIPPET = "import embed from 'vega-embed'; window.vegaEmbed = embed;"
+NEEDED = ("altair", "vl_convert")
+
+
+def available() -> bool:
+    """Return whether the libraries of the extra ``report`` are installed."""
+    return all(find_spec(name) is not None for name in NEEDED)
+
+
+@cache
+def script() -> str:
+    """Return JavaScript that defines ``vegaEmbed``; about a megabyte."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle(SNIPPET))
