@@ -7,7 +7,6 @@ the random numbers and the signals of the run.
 import multiprocessing
 import os
 import re
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
+
+from filelock import FileLock
 
 from bench.foreign_code import described
 from bench.tracking.catalogue import load
@@ -131,13 +132,18 @@ class _Channel:
 
 def _serve(connection: Connection, name: str, run: TrackedRun) -> None:
     """Carry out the messages of a run; the main function of a tracker's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # If the command and its processes are killed, this one still ends in good order: the end of the pipe is its end.
+    os.setsid()
     silent = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(silent, number)
     line = None
     try:
-        _carry_out(connection, load(name), run)
+        lock = run.folder / ".locks" / f"{name}-{run.digest}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        # The tracker of an earlier session may still have to send.
+        with FileLock(lock, timeout=2 * END_SECONDS):
+            _carry_out(connection, load(name), run)
     except BaseException as error:  # libraries of trackers raise errors of many types, SystemExit too
         line = _CREDENTIALS.sub("//…@", described(error).removesuffix(" (code of a plugin must not end the process)"))
     with suppress(OSError):

@@ -3,16 +3,14 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import wandb
-from wandb.proto.wandb_internal_pb2 import Record
-from wandb.sdk.internal.datastore import DataStore
 
 from bench.atomic import write_whole
-from bench.tracking.tracker import TRAINING, TrackedRun
+from bench.tracking.tracker import TrackedRun
 
 PROJECT = "sslbench"
 """Name of the project, unless ``WANDB_PROJECT`` is set."""
@@ -26,14 +24,14 @@ class WandbTracker:
 
     def start(self, run: TrackedRun, step: int | None) -> Mapping[str, int]:
         """Begin or continue a run. See ``Tracker``."""
-        id = _id(run)
+        self._kept = _Kept.of(run)
+        self._kept.write()
         folder = Path(os.environ.get("WANDB_DIR") or run.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        held = _last_steps(folder / "wandb", id)
         short = [run.tags[key] for key in ("dataset", "task", "method", "backbone", "budget")]
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT") or PROJECT,
-            id=id,
+            id=self._kept.id,
             name=run.name,
             group=run.name.rpartition("/")[0][:128],
             tags=[tag[:_LONGEST_TAG] for tag in dict.fromkeys(short)],
@@ -49,11 +47,13 @@ class WandbTracker:
                 x_disable_stats=True,
             ),
         )
-        return held
+        return dict(self._kept.steps)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Add to the history."""
         self._run.log(dict(figures), step=step)
+        self._kept.steps |= dict.fromkeys(figures, step)
+        self._kept.write()
 
     def scores(self, step: int, protocol: str, metrics: Mapping[str, float]) -> None:
         """Set ``protocol/metric`` in the summary."""
@@ -65,43 +65,28 @@ class WandbTracker:
         self._run.finish(exit_code=0 if status in ("ok", "collapsed") else 1)
 
 
-def _id(run: TrackedRun) -> str:
-    """Return the id of the run in W&B, which is kept in a file: a run that is repeated has another one than before."""
-    path = run.folder / "wandb" / "ids" / f"{run.name}.json"
-    try:
-        kept = json.loads(path.read_text())
-        if not run.repeated and kept["digest"] == run.digest:
-            return str(kept["id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    id = secrets.token_hex(8)
-    write_whole(path, lambda temporary: temporary.write_text(json.dumps({"digest": run.digest, "id": id})))
-    return id
+@dataclass
+class _Kept:
+    """What is kept about a run in W&B, because its files cannot be read: its id, and the last step of each figure that was sent."""
 
+    path: Path
+    digest: str
+    id: str
+    steps: dict[str, int] = field(default_factory=dict)
 
-def _last_steps(folder: Path, id: str) -> dict[str, int]:
-    """Return the last step of each figure of the training in the files of all sessions with this id."""
-    last: dict[str, int] = {}
-    for path in folder.glob(f"*run-*-{id}/run-{id}.wandb"):
-        for record in records(path):
-            if record.WhichOneof("record_type") == "history":
-                figures = {".".join(item.nested_key) or item.key: item.value_json for item in record.history.item}
-                step = int(figures.get("_step", record.history.step.num))
-                last |= {name: max(step, last.get(name, 0)) for name in figures if name.startswith(TRAINING)}
-    return last
-
-
-def records(path: Path) -> Iterator[Any]:
-    """Return the records of one of W&B's files; the last one may be incomplete if its process was killed."""
-    store = DataStore()
-    store.open_for_scan(str(path))
-    while True:
+    @classmethod
+    def of(cls, run: TrackedRun) -> "_Kept":
+        """Return what is kept about a run; a run that is new or repeated gets a new id."""
+        path = run.folder / "wandb" / "ids" / f"{run.name}.json"
         try:
-            data = store.scan_data()
-        except (AssertionError, ValueError):
-            return
-        if data is None:
-            return
-        record = Record()
-        record.ParseFromString(data)
-        yield record
+            found = json.loads(path.read_text())
+            if not run.repeated and found["digest"] == run.digest:
+                return cls(path, run.digest, str(found["id"]), {str(n): int(s) for n, s in found["steps"].items()})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return cls(path, run.digest, secrets.token_hex(8))
+
+    def write(self) -> None:
+        """Write the file."""
+        content = json.dumps({"digest": self.digest, "id": self.id, "steps": self.steps})
+        write_whole(self.path, lambda temporary: temporary.write_text(content))
