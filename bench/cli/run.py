@@ -124,6 +124,23 @@ def run(
             rich_help_panel=CARRIED_OUT,
         ),
     ] = None,
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Measure kNN on validation images and RankMe every N epochs of pretraining. It does not change the results.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tensorboard|wandb|mlflow",
+            help="Send losses, rates, watched figures and scores to a tracker as well (pip install 'sslbench[NAME]'); may be repeated.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
     device: shared.Device = "auto",
     devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
@@ -168,6 +185,8 @@ def run(
             device=device,
             devices=shared.number_of_devices(devices),
             snapshots=snapshots,
+            watch=watch,
+            track=tuple(dict.fromkeys(track or ())),
             plugins=plugin or (),
             jobs=jobs,
         )

@@ -11,7 +11,7 @@ from rich.text import Text
 from bench.filenames import settings_text
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import Column
-from bench.records.record import NO_BUDGET, OWN_NETWORK, DataFacts, Identity, Measurement, Record
+from bench.records.record import NO_BUDGET, OWN_NETWORK, DataFacts, Identity, Measurement, Record, watched_text
 from bench.reports import numbers
 from bench.reports.line_plot import draw
 from bench.reports.wide_table import PrintedColumn, text, wide_table
@@ -49,6 +49,11 @@ def to_screen(record: Record, width: int, log: Path | None = None) -> Renderable
             text(title, "bold"),
             Text(draw(record.curve.get("step", []), values, width, 8 if name == "loss" else 4)),
         ]
+    for name, values in record.watched.items():
+        if name not in ("epoch", "step") and values:
+            (last,) = watched_text({name: values[-1]})
+            parts += [Text(), text(f"Watched during pretraining, at the end {last}", "bold")]
+            parts.append(Text(draw(record.watched.get("step", []), values, width, 4)))
     if record.recipe:
         parts += [Text(), Text("Recipe and settings", "bold"), _facts(_shown(record.recipe))]
     parts += [
@@ -183,7 +188,8 @@ def _short(value: Any, depth: int = 0) -> str:
 def _cost(record: Record) -> dict[str, str]:
     facts = {column.heading: numbers.cost(record.cost, column) for column in numbers.COST_COLUMNS}
     evaluate = record.cost.evaluate_s
-    return facts | {"evaluate s": numbers.NONE if evaluate is None else f"{evaluate:,.0f}"}
+    facts["evaluate s"] = numbers.NONE if evaluate is None else f"{evaluate:,.0f}"
+    return facts if record.cost.watch_s is None else facts | {"watch s": f"{record.cost.watch_s:,.0f}"}
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, str]:
