@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 
 from bench.leaderboard.tables import Table
-from bench.records.record import Record
+from bench.records.record import WATCHED, Record
 from bench.reports import numbers
 from bench.reports.pictures.chart import Values
 from bench.reports.pictures.lines import lines
