@@ -32,6 +32,12 @@ def pictures(table: Table, records: Sequence[Record]) -> list[Picture]:
     return [picture for picture in drawn if picture is not None]
 
 
+def _range(scores: Sequence[float]) -> list[float]:
+    """Return the range of the axis: that of the scores with a margin; longer intervals are cut off."""
+    margin = 0.12 * (max(scores) - min(scores)) + 0.3
+    return [max(0.0, min(scores) - margin), min(100.0, max(scores) + margin)]
+
+
 def _costs(row: Row, records: Sequence[Record], axis: str) -> float | None:
     """Return the mean cost of a row over its seeds."""
     if axis == "seconds":
@@ -56,7 +62,8 @@ def _picture(table: Table, of_row: dict[str, list[Record]], column: str, axis: s
         values.append({"n": name_of(row), "c": float(cost), "s": score.mean, "l": low, "h": high, "g": row.group})
     if len(values) < 2:
         return None
-    front = pareto([(value["c"], value["s"]) for value in values])
+    methods = [at for at, value in enumerate(values) if value["g"] == "methods"]
+    front = [methods[at] for at in pareto([(values[at]["c"], values[at]["s"]) for at in methods])]
     values = [{**value, "f": "yes" if at in front else ""} for at, value in enumerate(values)]
     groups = list(dict.fromkeys(value["g"] for value in values))
     colour = alt.Color(
@@ -68,14 +75,16 @@ def _picture(table: Table, of_row: dict[str, list[Record]], column: str, axis: s
         scale=alt.Scale(type="log", nice=False, padding=24),
         axis=alt.Axis(format="~s", tickCount=5),
     )
-    y = alt.Y("s:Q", title=f"{column}, top-1 in percent", scale=alt.Scale(zero=False, padding=12))
+    y = alt.Y(
+        "s:Q", title=f"{column}, top-1 in percent", scale=alt.Scale(domain=_range([v["s"] for v in values]), nice=False)
+    )
     tip = [
         alt.Tooltip("n:N", title="row"), alt.Tooltip("s:Q", title=column, format=".1f"), alt.Tooltip("l:Q", title="from", format=".1f"),
         alt.Tooltip("h:Q", title="to", format=".1f"), alt.Tooltip("c:Q", title=AXES[axis], format=",.4~g"),
     ]  # fmt: skip
     every, best = data(values), data([values[at] for at in front])
     chart = alt.layer(
-        alt.Chart(every).mark_rule(opacity=0.35).encode(x=x, y=alt.Y("l:Q"), y2="h:Q", color=colour),
+        alt.Chart(every).mark_rule(opacity=0.35, clip=True).encode(x=x, y=alt.Y("l:Q"), y2="h:Q", color=colour),
         alt.Chart(best)
         .mark_line(interpolate="step-after", color=GREY, strokeDash=[4, 3], opacity=0.9)
         .encode(x=x, y=y),
@@ -88,8 +97,8 @@ def _picture(table: Table, of_row: dict[str, list[Record]], column: str, axis: s
         identifier("cost", table, axis, column),
         numbers.title(table),
         f"{column} against {AXES[axis].split(' (')[0]}",
-        f"Mean top-1 of {column} with its 95 % interval; {measured_on(table)}. Dashed: the rows that no cheaper row reaches.{seconds}",
+        f"Mean top-1 of {column} with its 95 % interval; {measured_on(table)}. Dashed: the methods that no cheaper method reaches.{seconds}",
         finished(chart),
-        ("row", column, "from", "to", AXES[axis], "not beaten by a cheaper row"),
+        ("row", column, "from", "to", AXES[axis], "not beaten by a cheaper method"),
         tuple((v["n"], round(v["s"], 2), round(v["l"], 2), round(v["h"], 2), round(v["c"], 1), v["f"]) for v in values),
     )
