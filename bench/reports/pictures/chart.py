@@ -29,9 +29,9 @@ def rounded(value: float | None) -> float | None:
     return float(f"{value:.{DIGITS}g}")
 
 
-def data(values: Sequence[Values]) -> alt.Data:
+def data(values: Sequence[Values]) -> alt.InlineData:
     """Return inline data of a plot."""
-    return alt.Data(
+    return alt.InlineData(
         values=[{key: rounded(v) if isinstance(v, float) else v for key, v in entry.items()} for entry in values]
     )
 

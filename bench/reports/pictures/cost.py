@@ -42,14 +42,21 @@ def _costs(row: Row, records: Sequence[Record], axis: str) -> float | None:
     """Return the mean cost of a row over its seeds."""
     if axis == "seconds":
         return row.cost.pretrain_s
-    seen = [
-        r.identity.epochs * r.data.train * (r.cost.views_per_image or 1)
-        if r.data is not None
-        else r.cost.pretrain_s * r.cost.images_per_s * (r.cost.views_per_image or 1)
-        for r in records
-        if r.identity.epochs and (r.data is not None or (r.cost.pretrain_s and r.cost.images_per_s))
-    ]
+    seen = [images for record in records if (images := _images_seen(record)) is not None]
     return sum(seen) / len(seen) if seen else None
+
+
+def _images_seen(record: Record) -> float | None:
+    """Return how many views a training saw; by time and speed where the record does not have the number of images."""
+    views = record.cost.views_per_image or 1
+    if not record.identity.epochs:
+        return None
+    if record.data is not None:
+        share = float(record.identity.settings.get("share", 1.0))
+        return record.identity.epochs * share * (record.data.train + record.data.unlabelled) * views
+    if record.cost.pretrain_s is None or record.cost.images_per_s is None:
+        return None
+    return record.cost.pretrain_s * record.cost.images_per_s * views
 
 
 def _picture(table: Table, of_row: dict[str, list[Record]], column: str, axis: str) -> Picture | None:

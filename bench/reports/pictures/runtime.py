@@ -16,4 +16,4 @@ def script() -> str:
     """Return JavaScript that defines ``vegaEmbed``; 0.9 MB."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle(None))
