@@ -16,4 +16,4 @@ def script() -> str:
     """Return JavaScript that defines ``vegaEmbed``; 0.9 MB."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(None))
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # the snippet is optional
