@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -38,6 +39,15 @@ RunResults = Annotated[Path, typer.Option(help=_RESULTS, rich_help_panel=CARRIED
 RunPlugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN, rich_help_panel=WHAT)]
 RunDataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT, rich_help_panel=DATA)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=CARRIED_OUT)]
+Devices = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="Number of devices that train each run together: auto (one) or a number. They are GPUs, or processes on a CPU. The "
+        "numbers are those of one device but for rounding.",
+        rich_help_panel=CARRIED_OUT,
+    ),
+]
 Jobs = Annotated[
     str,
     typer.Option(
@@ -84,6 +94,13 @@ RunName = Annotated[
     str,
     typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name."),
 ]
+
+
+def number_of_devices(text: str) -> int:
+    """Return the number that ``--devices`` gives; raises SslbenchError if it is neither ``auto`` nor a positive integer."""
+    if not re.fullmatch(r"auto|0*[1-9][0-9]{0,3}", text):
+        raise SslbenchError(f"--devices {text}: must be auto or a positive integer")
+    return 1 if text == "auto" else int(text)
 
 
 def with_environment(options: "RunOptions") -> "RunOptions":

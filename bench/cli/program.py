@@ -16,6 +16,7 @@ from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.drop import drop
 from bench.cli.export import export
+from bench.cli.inspect import inspect
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.old_spellings import translated
@@ -39,7 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, report, study, show, drop, export, check, doctor):
+for command in (run, leaderboard, compare, report, study, show, drop, export, inspect, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

@@ -1,6 +1,5 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -125,16 +124,25 @@ def run(
             rich_help_panel=CARRIED_OUT,
         ),
     ] = None,
-    device: shared.Device = "auto",
-    devices: Annotated[
-        str,
+    watch: Annotated[
+        int | None,
         typer.Option(
+            min=1,
             metavar="N",
-            help="Number of devices that train each run together: auto (one) or a number. They are GPUs, or processes on a CPU. The "
-            "numbers are those of one device but for rounding.",
+            help="Measure kNN on validation images and RankMe every N epochs of pretraining. It does not change the results.",
             rich_help_panel=CARRIED_OUT,
         ),
-    ] = "auto",
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tensorboard|wandb|mlflow",
+            help="Send losses, rates, watched figures and scores to a tracker as well (pip install 'sslbench[NAME]'); may be repeated.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
+    device: shared.Device = "auto",
+    devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
     engine: shared.Engine = "local",
     address: shared.Address = None,
@@ -175,8 +183,10 @@ def run(
             results=results,
             dataset=DatasetSpec(dataset, data_root, image_size, False if no_flip else None, on),
             device=device,
-            devices=_number_of_devices(devices),
+            devices=shared.number_of_devices(devices),
             snapshots=snapshots,
+            watch=watch,
+            track=tuple(dict.fromkeys(track or ())),
             plugins=plugin or (),
             jobs=jobs,
         )
@@ -191,13 +201,6 @@ def run(
         return performed.failed
 
     shared.end(work)
-
-
-def _number_of_devices(text: str) -> int:
-    """Return the number that ``--devices`` gives; raises SslbenchError if it is neither ``auto`` nor a positive integer."""
-    if not re.fullmatch(r"auto|0*[1-9][0-9]{0,3}", text):
-        raise SslbenchError(f"--devices {text}: must be auto or a positive integer")
-    return 1 if text == "auto" else int(text)
 
 
 def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: bool, console: "Console") -> None:
@@ -225,3 +228,11 @@ def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: boo
             console.print(
                 printable(f"the tables were not written: {error}"), style="yellow", markup=False, soft_wrap=True
             )
+        folder = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+        console.print(
+            printable(f"As a page in the browser: sslbench report --open{folder}"),
+            style="dim",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -43,6 +43,7 @@ def study(
         str | None, typer.Option(help="A backbone instead of the study's.", rich_help_panel=TRAINED)
     ] = None,
     device: shared.Device = "auto",
+    devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
     engine: shared.Engine = "local",
     address: shared.Address = None,
@@ -76,6 +77,7 @@ def study(
             results=results,
             dataset=DatasetSpec(dataset or "", data_root),
             device=device,
+            devices=shared.number_of_devices(devices),
             jobs=jobs,
         )
     )

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import Column
-from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record
+from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record, watched_text
 from bench.reports import numbers, run_facts
 from bench.reports.line_plot import draw
 from bench.reports.wide_table import PrintedColumn, text, wide_table
@@ -44,6 +44,11 @@ def to_screen(record: Record, width: int, log: Path | None = None) -> Renderable
             text(title, "bold"),
             Text(draw(record.curve.get("step", []), values, width, 8 if name == "loss" else 4)),
         ]
+    for name, values in record.watched.items():
+        if name not in ("epoch", "step") and values:
+            (last,) = watched_text({name: values[-1]})
+            parts += [Text(), text(f"Watched during pretraining, at the end {last}", "bold")]
+            parts.append(Text(draw(record.watched.get("step", []), values, width, 4)))
     if record.recipe:
         parts += [Text(), Text("Recipe and settings", "bold"), _facts(run_facts.shown(record.recipe))]
     parts += [

@@ -53,7 +53,8 @@ def cost(record: Record) -> dict[str, str]:
     """Return times, speed, memory and size."""
     facts = {column.heading: numbers.cost(record.cost, column) for column in numbers.COST_COLUMNS}
     evaluate = record.cost.evaluate_s
-    return facts | {"evaluate s": numbers.NONE if evaluate is None else f"{evaluate:,.0f}"}
+    facts["evaluate s"] = numbers.NONE if evaluate is None else f"{evaluate:,.0f}"
+    return facts if record.cost.watch_s is None else facts | {"watch s": f"{record.cost.watch_s:,.0f}"}
 
 
 def shown(values: Mapping[str, Any]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from bench.training.pretrain import pretrain
 from bench.training.team import Team
 from bench.training.trial import recipe_of
 from bench.views import compile_views
+from methods.base import Pooling
 from methods.parts.rows import divisible
 from methods.traits import Traits
 
@@ -58,6 +59,7 @@ class Steps:
     losses: list[float] = field(default_factory=list)
     gradients: list[dict[str, Tensor]] = field(default_factory=list)
     state: dict[str, Tensor] = field(default_factory=dict)
+    buffers: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -82,6 +84,14 @@ class Exact(ConvolutionalBackbone):
     @divisible
     def feature_map(self, images: Tensor) -> Tensor:
         """Return the last feature map."""
+        return self._double(images).float()
+
+    @divisible
+    def features(self, images: Tensor, pooling: Pooling) -> Tensor:
+        """Return its mean, rounded last, so that all that follows receives the same numbers in one process and in two."""
+        return self._double(images).mean(dim=(2, 3)).float()
+
+    def _double(self, images: Tensor) -> Tensor:
         tensors = {
             name: tensor.double() if tensor.is_floating_point() else tensor
             for name, tensor in (*self.layers.named_parameters(), *self.layers.named_buffers())
@@ -89,7 +99,7 @@ class Exact(ConvolutionalBackbone):
         features: Tensor = functional_call(self.layers, tensors, (images.double(),))
         for name, buffer in self.layers.named_buffers():
             buffer.copy_(tensors[name])
-        return features.float()
+        return features
 
 
 @cache
@@ -129,6 +139,7 @@ def trained(training: Training, team: Team | None = None) -> Steps:
     with suppress(Stopped), alone:
         pretrain(method, data, job, context)
     steps.state = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    steps.buffers = {name: tensor for name, tensor in steps.state.items() if name in dict(method.named_buffers())}
     return steps
 
 
@@ -176,11 +187,6 @@ def difference(first: dict[str, Tensor], second: dict[str, Tensor], floor: float
     assert first.keys() == second.keys()
     first = {name: tensor for name, tensor in first.items() if tensor.isfinite().all()}
     whole = math.sqrt(sum(float(tensor.double().norm()) ** 2 for tensor in first.values()))
-    return max(
-        (
-            float((first[name].double() - second[name].double()).norm())
-            / max(float(first[name].double().norm()), floor * whole),
-            name,
-        )
-        for name in first
-    )
+    distances = {name: float((tensor.double() - second[name].double()).norm()) for name, tensor in first.items()}
+    norms = {name: max(float(tensor.double().norm()), floor * whole, 1e-30) for name, tensor in first.items()}
+    return max(((distances[name] / norms[name], name) for name in first), default=(0.0, ""))

@@ -16,11 +16,7 @@ from bench.views.rows import Rows, share_of
 from methods.base import Batch
 
 TOLERANCE = 1e-5
-"""Of a loss, and of what is computed once. A loss of half a batch, or gradients that are not averaged, are off by more than 1e-2."""
-FIRST, LATER = 5e-5, 1e-3
-"""Of gradients at the first step and after further steps. On one machine all but three of 68 cases stayed within 1e-5 both times: those of
-directclr, emp_ssl and vicregl after further steps, 1.1e-4 at most. Other processors round differently, and a ReLU passes a value near zero or not."""
-FLOOR = 0.05
+FLOOR = 0.2
 """A tensor's norm counts as at least this share of the norm of all."""
 TRAINED = [name for name in method_names() if load_method(name).needs.training]
 STEPS = {"vit_nano": 10, "resnet9_slim": 3}
@@ -42,27 +38,30 @@ def two():
     torch.set_num_threads(threads)
 
 
-def assert_equal(one: Steps, two: Steps, tolerance: float = FIRST) -> None:
-    """Compare the loss and the gradient of the first step that each did."""
+def assert_equal(one: Steps, two: Steps) -> None:
+    """Compare loss and gradient of the first step that each did, and queues, centres and running statistics after equally many steps.
+
+    Parameters are not compared: Adam turns a gradient that is zero but for rounding into steps of full size.
+    """
     assert two.losses[0] == pytest.approx(one.losses[0], rel=TOLERANCE, abs=TOLERANCE)
-    assert difference(one.gradients[0], two.gradients[0], FLOOR) < (tolerance, "")
+    assert difference(one.gradients[0], two.gradients[0], FLOOR) < (TOLERANCE, "")
+    if len(one.losses) == len(two.losses):
+        assert difference(one.buffers, two.buffers, FLOOR) < (TOLERANCE, "")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), CASES)
-def test_two_devices_have_the_loss_gradients_and_state_of_one_also_when_they_resume_its_checkpoint(
+def test_two_devices_have_the_loss_gradients_and_buffers_of_one_also_when_they_resume_its_checkpoint(
     two: Pair, tmp_path: Path, name: str, backbone: str
 ) -> None:
     alone = trained(Training(name, backbone, tmp_path / "one", STEPS[backbone]))
     assert len(alone.losses) == STEPS[backbone]
     assert_equal(alone, two.trained(Training(name, backbone, tmp_path / "two", 1)))
     shutil.copytree(tmp_path / "one", tmp_path / "resumed")
-    later, resumed = (
-        train(Training(name, backbone, tmp_path / folder, 1))
-        for train, folder in ((trained, "one"), (two.trained, "resumed"))
+    assert_equal(
+        trained(Training(name, backbone, tmp_path / "one", 1)),
+        two.trained(Training(name, backbone, tmp_path / "resumed", 1)),
     )
-    assert_equal(later, resumed, LATER)
-    assert difference(later.state, resumed.state, FLOOR) < (LATER, "")
 
 
 def test_every_method_can_be_trained_on_several_devices() -> None:

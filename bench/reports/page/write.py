@@ -15,6 +15,7 @@ from bench.reports.page.model import Section
 
 NAME = "report.html"
 """Name of the page in its results folder."""
+NO_PICTURES = "The page has no pictures: they need altair and vl-convert-python, pip install 'sslbench[report]'."
 
 
 @dataclass(frozen=True)
@@ -63,5 +64,12 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
 
 
 def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[str]]:
-    """Return the pictures, or None and the line that says how to get them."""
-    return None, []
+    """Return the pictures; without the libraries that make them, None and the line that says how to get them."""
+    from bench.reports.pictures.runtime import available, script
+
+    if not available():
+        return None, [NO_PICTURES]
+    from bench.reports.pictures.all_pictures import pictures_of
+
+    pictures = pictures_of(leaderboard, folder.records, folder.path)
+    return (Drawn(pictures, script()) if pictures else None), []
