@@ -7,7 +7,7 @@ from itertools import groupby
 from bench.reports import numbers
 from bench.reports.page import comparison, study, table
 from bench.reports.page.markup import Html, anchor, data, tag
-from bench.reports.page.model import Page
+from bench.reports.page.model import Page, TableView
 from bench.reports.page.pictures import figures
 
 ACROSS = "pictures-of-all-tables"
@@ -62,9 +62,13 @@ def _entries(page: Page) -> Iterator[Entry]:
 
 
 def _default(page: Page) -> str | None:
-    """Return the id of the table with the most ranked rows, which is shown first."""
-    ranked = [sum(row.row.rank is not None for row in view.rows) for view in page.tables]
-    return page.tables[ranked.index(max(ranked))].id if ranked else None
+    """Return the id of the table that is shown first: the one with the most ranked rows, then with the most seeds."""
+
+    def size(view: TableView) -> tuple[int, int]:
+        ranked = [row.row for row in view.rows if row.row.rank is not None]
+        return len(ranked), sum(len(row.seeds) for row in ranked)
+
+    return max(page.tables, key=size).id if page.tables else None
 
 
 def _header(page: Page) -> Html:

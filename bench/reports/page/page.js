@@ -236,7 +236,7 @@
     const axis = { ...text, gridColor: color("--line"), domainColor: color("--strong"), tickColor: color("--strong") };
     const font = getComputedStyle(document.body).fontFamily;
     const config = { background: "transparent", font, axis, legend: text, header: text, title: { color: color("--ink") }, view: { stroke: color("--line") } };
-    return window.vegaEmbed(place, charts[place.dataset.chart], { renderer: "svg", actions: false, config });
+    return window.vegaEmbed(place, charts[place.dataset.chart], { renderer: "svg", actions: false, logLevel: 1, config });
   }
 
   const sight = charts && new IntersectionObserver((entries) => {

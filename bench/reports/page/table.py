@@ -179,7 +179,7 @@ def _rank(row: Row) -> Html:
     parts: list[str] = [numbers.rank(row)]
     if row.rank_interval is not None:
         low, high = row.rank_interval
-        parts.append(tag("small", f"{low:.3g}–{high:.3g}"))
+        parts.append(tag("small", f"{low:.1f}–{high:.1f}"))
     return tag("td", *parts, data_value=None if row.rank is None else f"{row.rank:.6g}")
 
 
@@ -191,14 +191,8 @@ def _score(score: Score | None, column: Column, table: Table) -> Html:
     if score.could_be_best:
         parts.append(tag("span", " (could be the best)", class_="unseen"))
     if score.gap is not None:
-        low, high = score.gap.interval
-        parts.append(
-            tag(
-                "small",
-                f"−{score.gap.value:.1f} ({low:.1f} to {high:.1f})" if score.gap.value else "best",
-                class_="gap",
-            )
-        )
+        gap = f"{score.gap.value:.1f} ({score.gap.interval[0]:.1f}–{score.gap.interval[1]:.1f})"
+        parts.append(tag("small", gap if score.gap.value else "best", class_="gap"))
     if score.interval is not None:
         parts.append(tag("small", "–".join(numbers.number(end, column) for end in score.interval), class_="ci"))
     return tag("td", *parts, data_value=f"{score.mean:.6g}", class_="best" if score.could_be_best else None)
