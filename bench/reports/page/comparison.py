@@ -46,9 +46,14 @@ def _table(view: ComparisonView, title: str) -> Html:
         tag("tbody", *(_row(row, columns) for row in rows)),
         class_="board sortable",
     )
-    notes = [tag("li", f"{row.label}: {note}") for row in rows for note in dict.fromkeys(row.notes)]
+    remarks: dict[str, list[str]] = {}
+    for row in rows:
+        for note in dict.fromkeys(row.notes):
+            remarks.setdefault(note, []).append(row.label)
+    lines = (tag("li", f"{note}: {', '.join(labels)}") for note, labels in remarks.items())
+    below = tag("details", tag("summary", f"Remarks ({len(remarks)})"), tag("ul", *lines)) if remarks else joined([])
     box = tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=f"Comparison of {title}")
-    return joined([tag("h3", title), box, tag("ul", *notes, class_="legend") if notes else joined([])])
+    return joined([tag("h3", title), box, below])
 
 
 def _row(row: PairedRow, columns: list[Column]) -> Html:

@@ -104,9 +104,9 @@ def _footer(page: Page) -> Html:
 def _scripts(page: Page) -> Iterator[Html]:
     pictures = [*page.pictures, *(picture for view in page.tables for picture in view.pictures)]
     if page.script is not None and pictures:
-        yield data("charts", {picture.id: picture.chart for picture in pictures})
-        # As text, so that it runs only when the first picture is drawn.
-        yield data("drawing", page.script)
+        yield data({picture.id: picture.chart for picture in pictures}, id="charts")
+        # Unpacked and run only when the first picture is drawn.
+        yield data(page.script, id="drawing")
     yield tag("script", _own("page.js"))
 
 

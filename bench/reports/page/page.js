@@ -5,6 +5,13 @@
   const root = document.documentElement;
   root.classList.add("js");
   const views = all(".view");
+
+  // Texts and charts are compressed JSON.
+  async function unpacked(element) {
+    const bytes = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+
   const narrow = matchMedia("(max-width: 62rem)");
 
   // Sorting: a button in each heading; rows stay in their group, missing values come last.
@@ -189,9 +196,7 @@
     });
     for (const button of all("[data-format]", form)) {
       button.addEventListener("click", async () => {
-        const packed = Uint8Array.from(atob(view.querySelector(".texts").textContent), (letter) => letter.charCodeAt(0));
-        const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-        const texts = JSON.parse(await new Response(unpacked).text());
+        const texts = await unpacked(view.querySelector(".texts"));
         const link = document.createElement("a");
         link.href = URL.createObjectURL(new Blob([texts[button.dataset.format]], { type: "text/plain" }));
         link.download = button.dataset.file;
@@ -221,25 +226,22 @@
     }
   });
 
-  // Pictures are drawn when they come into sight, again if the colours change.
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const charts = byId("charts") && JSON.parse(byId("charts").textContent);
+  // Pictures are drawn when they come into sight; their text has the page's colour, light or dark.
+  let charts = null;
 
-  function paint(place) {
-    if (!window.vegaEmbed) {
-      const script = document.createElement("script");
-      script.textContent = JSON.parse(byId("drawing").textContent);
-      document.head.append(script);
-    }
-    const color = (name) => getComputedStyle(root).getPropertyValue(name).trim();
-    const text = { labelColor: color("--soft"), titleColor: color("--ink") };
-    const axis = { ...text, gridColor: color("--line"), domainColor: color("--strong"), tickColor: color("--strong") };
-    const font = getComputedStyle(document.body).fontFamily;
-    const config = { background: "transparent", font, axis, legend: text, header: text, title: { color: color("--ink") }, view: { stroke: color("--line") } };
-    return window.vegaEmbed(place, charts[place.dataset.chart], { renderer: "svg", actions: false, logLevel: 1, config });
+  async function load() {
+    const script = document.createElement("script");
+    script.textContent = await unpacked(byId("drawing"));
+    document.head.append(script);
+    return unpacked(byId("charts"));
   }
 
-  const sight = charts && new IntersectionObserver((entries) => {
+  async function paint(place) {
+    const chart = (await (charts ??= load()))[place.dataset.chart];
+    await window.vegaEmbed(place, chart, { renderer: "svg", actions: false, logLevel: 1 });
+  }
+
+  const sight = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
       sight.unobserve(entry.target);
@@ -248,12 +250,8 @@
   }, { rootMargin: "300px" });
 
   function draw(view) {
-    if (charts) for (const place of all(".chart:empty", view)) sight.observe(place);
+    for (const place of all(".chart:empty", view)) sight.observe(place);
   }
-
-  dark.addEventListener("change", () => {
-    for (const place of all(".chart:not(:empty)")) paint(place);
-  });
 
   addEventListener("hashchange", follow);
   follow();

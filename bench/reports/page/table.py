@@ -1,14 +1,11 @@
 """A leaderboard table as HTML, with the tools that the page's script serves."""
 
-import base64
-import gzip
-import json
 from collections.abc import Iterator
 
 from bench.leaderboard.tables import GROUPS, Column, Group, Row, Score, Table
 from bench.records.record import Cost
 from bench.reports import numbers
-from bench.reports.page.markup import Html, joined, tag
+from bench.reports.page.markup import Html, data, tag
 from bench.reports.page.model import OpenedRow, TableView
 from bench.reports.page.opened import full_row
 from bench.reports.page.pictures import figures
@@ -55,7 +52,7 @@ def section(view: TableView) -> Html:
             *(full_row(row, view) for row in view.rows),
             class_="in-full",
         ),
-        _downloads(view),
+        data(dict(view.downloads), class_="texts"),
         id=view.id,
         class_="view",
         aria_labelledby=heading,
@@ -201,10 +198,3 @@ def _score(score: Score | None, column: Column, table: Table) -> Html:
 def _cost(costs: Cost, column: numbers.CostColumn) -> Html:
     value = getattr(costs, column.field)
     return tag("td", numbers.cost(costs, column), data_value=None if value is None else f"{value:.6g}")
-
-
-def _downloads(view: TableView) -> Html:
-    """Return the table as text in all formats, compressed; the script offers it as files."""
-    texts = json.dumps(dict(view.downloads), ensure_ascii=True).encode()
-    packed = base64.b64encode(gzip.compress(texts, 9, mtime=0)).decode()
-    return joined([tag("script", Html(packed), type="application/gzip", class_="texts")])

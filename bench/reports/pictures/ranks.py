@@ -1,46 +1,57 @@
-"""The mean rank of every method, with its interval."""
+"""The rank of each row with its interval."""
+
+from collections.abc import Sequence
+
+import altair as alt
 
 from bench.leaderboard.tables import Table
-from bench.printable import printable
-from bench.reports.numbers import title
-from bench.reports.pictures.measured import measured_on, rounded
+from bench.records.record import Record
+from bench.reports import numbers
+from bench.reports.pictures.chart import BLUE, Values, data, finished
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.theme import PALETTE, finished
+from bench.reports.pictures.tables import identifier, measured_on, name_of
 
 
-def ranks(table: Table, id: str) -> Picture | None:
-    """Return the ranks of the methods of a table; None if fewer than two are ranked."""
-    import altair as alt
-
-    ranked = sorted((r for r in table.rows if r.rank is not None), key=lambda r: (r.rank or 0, r.label))
-    if len(ranked) < 2:
-        return None
-    data = []
-    for r in ranked:
-        entry = {"method": printable(r.label), "rank": rounded(r.rank)}
-        if r.rank_interval is not None:
-            entry |= {"low": rounded(r.rank_interval[0]), "high": rounded(r.rank_interval[1])}
-        data.append(entry)
-    intervals = any(r.rank_interval is not None for r in ranked)
-    tooltip = [alt.Tooltip("method:N"), alt.Tooltip("rank:Q")]
-    tooltip += [alt.Tooltip("low:Q", title="from"), alt.Tooltip("high:Q", title="to")] if intervals else []
-    base = alt.Chart(alt.InlineData(values=data)).encode(y=alt.Y("method:N", sort=None, title=None), tooltip=tooltip)
-    scale = alt.Scale(zero=False, nice=False, padding=8)
-    points = base.mark_point(filled=True, size=60, color=PALETTE[0], opacity=1).encode(
-        x=alt.X("rank:Q", title="mean rank (1 is the best)", scale=scale)
+def pictures(table: Table, records: Sequence[Record]) -> list[Picture]:
+    """Return the picture of the ranks, if at least two rows have one."""
+    values: list[Values] = []
+    for row in table.rows:
+        if row.rank is not None:
+            low, high = row.rank_interval or (row.rank, row.rank)
+            values.append({"n": name_of(row), "r": row.rank, "l": float(low), "h": float(high)})
+    if len(values) < 2:
+        return []
+    names = [value["n"] for value in values]
+    y = alt.Y("n:N", title=None, sort=names, axis=alt.Axis(labelLimit=260, grid=False))
+    scale = alt.Scale(domain=[1, max(value["h"] for value in values)], nice=False, padding=10)
+    tip = [
+        alt.Tooltip("n:N", title="row"),
+        alt.Tooltip("r:Q", title="rank", format=".1f"),
+        alt.Tooltip("l:Q", title="from", format=".1f"),
+        alt.Tooltip("h:Q", title="to", format=".1f"),
+    ]
+    base = alt.Chart(data(values)).encode(y=y)
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=4, opacity=0.35, color=BLUE).encode(
+            x=alt.X("l:Q", title="rank (1 is the best)", scale=scale), x2="h:Q", tooltip=tip
+        ),
+        base.mark_point(filled=True, size=70, color=BLUE).encode(x=alt.X("r:Q", scale=scale), tooltip=tip),
+    ).properties(height=22 * len(values) + 20)
+    interval = (
+        " with its 95 % interval"
+        if any(row.rank_interval for row in table.rows)
+        else "; a single seed per row gives no interval"
     )
-    layers = [points]
-    if intervals:
-        layers.insert(0, base.mark_rule(color=PALETTE[0], strokeWidth=2, opacity=0.6).encode(x="low:Q", x2="high:Q"))
-    caption = "Mean of the ranks on knn, linear and the low-shot family; 1 is the best."
-    if intervals:
-        caption += " Line: 95 % interval of the rank."
-    return Picture(
-        id,
-        title(table),
-        "Ranks",
-        f"{caption} {measured_on(table, ranked, table.columns)}",
-        finished(alt.layer(*layers), {"step": 16}),
-        ("method", "rank", "from", "to"),
-        tuple((printable(r.label), r.rank, *(r.rank_interval or (None, None))) for r in ranked),
-    )
+    caption = f"Mean of the ranks on knn, linear and the low-shot family{interval}; {measured_on(table)}."
+    rows = tuple((v["n"], round(v["r"], 2), round(v["l"], 2), round(v["h"], 2)) for v in values)
+    return [
+        Picture(
+            identifier("ranks", table),
+            numbers.title(table),
+            "Ranks",
+            caption,
+            finished(chart),
+            ("row", "rank", "from", "to"),
+            rows,
+        )
+    ]

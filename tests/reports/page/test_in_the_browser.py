@@ -59,7 +59,10 @@ def test_the_page_itself_never_scrolls_sideways(open_page: Open, width: int) -> 
     for box in page.locator(f"#{TABLE} input[name=column]").all():
         box.evaluate("box => { if (!box.checked) box.click(); }")
     assert page.get_by_role("button", name="peak MB").count() == 1
-    assert not wide(page)
+    for menu in page.locator(f"#{TABLE} .menu > summary").all():
+        menu.click()
+        assert not wide(page)
+        page.keyboard.press("Escape")
     for link in page.locator("nav a").all():
         link.evaluate("link => link.click()")
         assert not wide(page)
@@ -191,6 +194,19 @@ def test_the_downloads_are_the_tables_of_the_command_line(open_page: Open, resul
         else:
             assert set(text.splitlines()) <= set(formats.FORMATS[name](whole).splitlines())
         page.keyboard.press("Escape")
+
+
+def test_every_picture_is_drawn_with_its_caption_and_table(open_page: Open) -> None:
+    page = open_page(f"#{TABLE}", width=390)
+    figures = page.locator("figure:visible")
+    assert figures.count() >= 1
+    for figure in figures.all():
+        figure.scroll_into_view_if_needed()
+        figure.locator(".chart svg").wait_for()
+        assert figure.locator("figcaption").inner_text()
+        figure.locator("summary").click()
+        assert figure.locator("tbody tr:visible").count() > 0
+    assert not wide(page)
 
 
 def test_a_comparison_shows_what_is_shared_and_what_only_one_folder_has(open_page: Open) -> None:
