@@ -20,16 +20,16 @@ Entry = tuple[str, str, str]
 def to_html(page: Page) -> str:
     """Return the document."""
     title = f"sslbench: {page.folder}"
-    taken = {view.id for view in (*page.tables, *page.comparisons)} | {ACROSS}
-    studies = [(section, anchor(f"study-{section.name}", taken)) for section in page.studies]
-    entries = [*_entries(page), *(("Studies", section.name, id) for section, id in studies)]
+    taken = {view.id for view in page.tables} | {view.id for view in page.comparisons} | {ACROSS}
+    studies = [(one, anchor(f"study-{one.name}", taken)) for one in page.studies]
+    entries = [*_entries(page), *(("Studies", one.name, id) for one, id in studies)]
     sections = [table.section(view) for view in page.tables]
     if page.pictures:
         heading = tag("h2", "Pictures of all tables", id=f"{ACROSS}-title")
         shown = figures(page.pictures, ACROSS)
         sections.append(tag("section", heading, shown, id=ACROSS, class_="view", aria_labelledby=f"{ACROSS}-title"))
     sections += [comparison.section(view) for view in page.comparisons]
-    sections += [study.section(section, id) for section, id in studies]
+    sections += [study.section(one, id) for one, id in studies]
     body = tag(
         "body",
         tag("a", "Skip to the tables", href="#content", class_="skip"),

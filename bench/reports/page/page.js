@@ -238,7 +238,15 @@
 
   async function paint(place) {
     const chart = (await (charts ??= load()))[place.dataset.chart];
-    await window.vegaEmbed(place, chart, { renderer: "svg", actions: false, logLevel: 1 });
+    if (!place.clientWidth) {
+      // Its section was left in the meantime.
+      sight.observe(place);
+      return;
+    }
+    const sheet = document.createElement("div");
+    sheet.className = "vega-embed";
+    place.append(sheet);
+    await window.vegaEmbed(sheet, chart, { renderer: "svg", actions: false, logLevel: 1 });
   }
 
   const sight = new IntersectionObserver((entries) => {

@@ -31,7 +31,14 @@ def figure(picture: Picture) -> Html:
     return tag(
         "figure",
         tag("h4", picture.title),
-        tag("div", class_="chart", data_chart=picture.id),
+        tag(
+            "div",
+            class_="chart",
+            data_chart=picture.id,
+            tabindex="0",
+            role="region",
+            aria_label=f"Plot: {picture.title}",
+        ),
         tag("noscript", tag("p", "The plot needs JavaScript; the table below has its numbers.")),
         tag("figcaption", picture.caption),
         tag(
