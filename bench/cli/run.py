@@ -1,5 +1,6 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
