@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 run: $(VENV)/installed
 	$(BIN)/sslbench run --all --budget quick $(addprefix --protocol ,$(QUICK_PROTOCOLS))
 	$(BIN)/sslbench compare results results/reference --dataset digits --budget quick
+	$(BIN)/sslbench report --results results --results results/reference
 
 test: lint
 	$(PYTEST)
@@ -26,8 +27,10 @@ lint: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-readme: $(VENV)/installed
+readme: $(VENV)/installed-dev
 	$(BIN)/python -m bench.maintenance.update_readme
+	$(BIN)/sslbench report --results results/reference
+	$(BIN)/python -m bench.maintenance.screenshot
 
 # Uses all cores, or the GPU: run nothing else on the machine at the same time.
 throughput: $(VENV)/installed-dev

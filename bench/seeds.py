@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -31,3 +33,15 @@ def seed_everything(seed: int, *purpose: str | int) -> None:
     torch.manual_seed(value)
     np.random.seed(value % 2**32)  # noqa: NPY002  (lightly draws from numpy's global generator)
     random.seed(value)
+
+
+@contextmanager
+def restored(device: torch.device) -> Iterator[None]:
+    """Restore the global generators at the end of a ``with`` block, also that of a GPU."""
+    of_numpy, of_python = np.random.get_state(), random.getstate()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            np.random.set_state(of_numpy)  # noqa: NPY002
+            random.setstate(of_python)

@@ -21,6 +21,7 @@ from bench.cli.inspect import inspect
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.old_spellings import translated
+from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.show import show
 from bench.cli.study import study
@@ -39,7 +40,7 @@ app = typer.Typer(
     help="Measure self-supervised methods on images under fixed protocols, and draw an honest leaderboard.",
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, study, show, drop, export, embed, inspect, check, doctor):
+for command in (run, leaderboard, compare, report, study, show, drop, export, embed, inspect, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

@@ -1,6 +1,7 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -150,6 +151,23 @@ def run(
             rich_help_panel=CARRIED_OUT,
         ),
     ] = None,
+    watch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Measure kNN on validation images and RankMe every N epochs of pretraining. It does not change the results.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tensorboard|wandb|mlflow",
+            help="Send losses, rates, watched figures and scores to a tracker as well (pip install 'sslbench[NAME]'); may be repeated.",
+            rich_help_panel=CARRIED_OUT,
+        ),
+    ] = None,
     device: shared.Device = "auto",
     devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
@@ -194,6 +212,8 @@ def run(
             device=device,
             devices=shared.number_of_devices(devices),
             snapshots=snapshots,
+            watch=watch,
+            track=tuple(dict.fromkeys(track or ())),
             plugins=plugin or (),
             jobs=jobs,
         )
@@ -256,3 +276,11 @@ def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: boo
             console.print(
                 printable(f"the tables were not written: {error}"), style="yellow", markup=False, soft_wrap=True
             )
+        folder = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+        console.print(
+            printable(f"As a page in the browser: sslbench report --open{folder}"),
+            style="dim",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

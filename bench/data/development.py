@@ -1,6 +1,7 @@
 """The development task: ``train∖val`` replaces ``train`` and ``val`` replaces ``test``. Everything is tuned on this task only."""
 
 import hashlib
+from dataclasses import replace
 
 import torch
 
@@ -22,35 +23,41 @@ def development(dataset: Dataset) -> Dataset:
     Raises:
         SslbenchError: A class is too small to be split again, or too few images remain.
     """
-    val = dataset.val
-    remains = torch.ones(len(dataset.train_labels), dtype=torch.bool)
-    remains[val] = False
-    keep = remains.nonzero().squeeze(1)
-    images, labels = selected([dataset.train_images], keep), dataset.train_labels[keep]
+    held_out = val_as_test(dataset)
     unlabelled = dataset.unlabelled_images
     try:
-        _, new_val = stratified(labels.numpy(), VAL, "val", dataset.class_names)
+        _, new_val = stratified(held_out.train_labels.numpy(), VAL, "val", dataset.class_names)
     except SslbenchError as cause:
         raise SslbenchError(f"{dataset.name}, development task: {cause}") from cause
-    return Dataset(
-        name=dataset.name,
+    return replace(
+        held_out,
         fingerprint=hashlib.blake2b(f"{dataset.fingerprint} development".encode(), digest_size=16).hexdigest(),
         traits=traits(
             f"{dataset.name}, development task:",
-            images,
+            held_out.train_images,
             len(dataset.class_names),
             0 if unlabelled is None else len(unlabelled),
             dataset.traits.horizontal_flip,
         ),
-        class_names=dataset.class_names,
-        train_images=images,
-        train_labels=labels,
-        test_images=selected([dataset.train_images], val),
-        test_labels=SealedLabels(dataset.train_labels[val], development=True),
-        unlabelled_images=unlabelled,
         val=torch.from_numpy(new_val),
-        left_out=dataset.left_out,
-        notes=(*dataset.notes, *_too_few(len(val))),
+        notes=(*dataset.notes, *_too_few(len(dataset.val))),
+    )
+
+
+def val_as_test(dataset: Dataset) -> Dataset:
+    """Return a data set in which ``train∖val`` replaces ``train`` and ``val`` replaces ``test``, and no images are kept for choices.
+
+    It does not contain the data set's test part. The development task itself is returned as it is.
+    """
+    if dataset.test_labels.development:
+        return dataset
+    return replace(
+        dataset,
+        train_images=selected([dataset.train_images], dataset.fit),
+        train_labels=dataset.train_labels[dataset.fit],
+        test_images=selected([dataset.train_images], dataset.val),
+        test_labels=SealedLabels(dataset.train_labels[dataset.val], development=True),
+        val=torch.empty(0, dtype=torch.int64),
     )
 
 

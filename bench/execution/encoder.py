@@ -1,10 +1,10 @@
 """A run's encoder: loaded if it is stored, else trained and stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,10 +21,11 @@ from bench.device import (
     set_threads,
     threads_of_process,
 )
-from bench.errors import DamagedFile, SslbenchError
+from bench.errors import DamagedFile, SslbenchError, Stopped
 from bench.evaluation.features import calibrate_batch_norm
 from bench.execution.peers import team_of
 from bench.execution.snapshots import SnapshotFile
+from bench.execution.watching import Watching
 from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of, settings_of
 from bench.records.checkpoints import load_checkpoint, save_encoder, stored_encoder
@@ -35,7 +36,7 @@ from bench.records.stored_files import set_aside
 from bench.registry.methods import method_of_run
 from bench.registry.plugins import load_plugin
 from bench.training.context import RunContext
-from bench.training.job import PretrainingSet, Trained, TrainingJob
+from bench.training.job import EpochObserver, PretrainingSet, Trained, TrainingJob
 from bench.training.options import RunOptions
 from bench.training.pretrain import pretrain
 from bench.training.team import Team
@@ -88,11 +89,14 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
         tensors, details = stored
         network = method.encoder().to(device).eval()
         network.load_state_dict(tensors)
-        _report_stored(identity, context, log, trained=bool(details["training"]))
+        _report_stored(identity, context, log, details["training"])
         training = details.pop("training")
+        context.tracking.start(None)
         return TrainedEncoder(network, Trained(**training) if training else None, **details)
 
     training, views = None, None
+    if not method.needs.training:
+        context.tracking.start(None)
     precision = "32-true"
     if method.needs.training:
         assert method.backbone is not None
@@ -113,6 +117,11 @@ def encoder_of(run: PlannedRun, dataset: Dataset, context: RunContext, log: RunL
     return TrainedEncoder(network, training, **details)
 
 
+def _check_stop(context: RunContext) -> None:
+    if not context.keep_going():
+        raise Stopped("stopped while watching")
+
+
 def _prepared(images: Images, network: Encoder, device: torch.device) -> torch.Tensor:
     release()
     return prepare(images, network.input, device)
@@ -131,11 +140,16 @@ def _undamaged(
         return None
 
 
-def _report_stored(identity: Identity, context: RunContext, log: RunLog, *, trained: bool) -> None:
+def _report_stored(identity: Identity, context: RunContext, log: RunLog, training: Mapping[str, Any] | None) -> None:
     log("encoder stored: training is skipped")
-    if trained and context.options.snapshots is not None and not context.store.snapshots_path(identity).exists():
+    if training is None:
+        return
+    options = context.options
+    without = ["--snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
+    without += ["--watch"] if options.watch and not training.get("watched") else []
+    if without:
         context.on_message(
-            f"{identity.method}, seed {identity.seed}: already trained without snapshots; use --force to train it again"
+            f"{identity.method}, seed {identity.seed}: already trained without {' and '.join(without)}; use --force to train it again"
         )
 
 
@@ -185,10 +199,13 @@ def _train(
     )
     if views.reason is not None:
         context.on_message(f"{identity.method}: views are drawn image by image in worker processes ({views.reason})")
-    observer = None
-    if context.options.snapshots is not None:
+    options, observers = context.options, list[EpochObserver]()
+    if options.snapshots is not None:
         path = context.store.snapshots_path(identity)
-        observer = SnapshotFile(path, context.options.snapshots, identity, dataset, device, context.on_message)
+        observers.append(SnapshotFile(path, options.snapshots, identity, dataset, device, context.on_message))
+    if options.watch is not None:
+        check_stop = partial(_check_stop, context)
+        observers.append(Watching(options.watch, identity, dataset, device, context.store.root, check_stop))
     checkpoint = context.store.checkpoint_path(identity)
     _undamaged(checkpoint, lambda: load_checkpoint(checkpoint, identity, mapped=True), context, log)
     job = TrainingJob(
@@ -197,7 +214,7 @@ def _train(
         views=views,
         precision=choose_precision(device, method.backbone.kind),
         extends=run.extends,
-        observer=observer,
+        observers=observers,
         log=log,
     )
     data = pretraining_set(type(method), dataset, device, identity.settings.get("share"))
@@ -221,5 +238,5 @@ def train_as_peer(run: PlannedRun, options: RunOptions, device: torch.device, jo
     dataset, identity = options.dataset.load(), run.identity
     seeds.seed_everything(identity.seed, "init")
     method = build_method(identity, dataset, run.origin).to(device)
-    context = RunContext(replace(options, snapshots=None), Store(options.results), device, team=join())
+    context = RunContext(replace(options, snapshots=None, watch=None), Store(options.results), device, team=join())
     _train(method, run, dataset, context, lambda _: None)

@@ -13,6 +13,7 @@ from bench.planning.plan_runs import Plan
 from bench.printable import printable
 from bench.records.record import NO_BUDGET, Identity
 from bench.records.store import Store
+from bench.training.options import RunOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,15 +66,25 @@ def _lines(plan: Plan, details: bool) -> Iterator[str]:
     yield from recipe_lines(plan.todo) if details else groups_of(plan.todo)
 
 
-def print_runs_without_snapshots(plan: Plan, store: Store, console: "Console") -> None:
-    """Print one line per method that is recorded, but was trained without snapshots."""
-    trained = {run_key(record.identity) for record in plan.records if record.cost.pretrain_s is not None}
-    without: dict[str, list[int]] = {}
+def print_runs_without(plan: Plan, options: RunOptions, console: "Console") -> None:
+    """Print one line per method that is recorded, but was trained without what ``--snapshots`` or ``--watch`` asks for."""
+    store = Store(options.results)
+    trained = {run_key(r.identity): r for r in plan.records if r.cost.pretrain_s is not None}
+    without: dict[tuple[str, str], list[int]] = {}
     for run in plan.runs:
-        if run.done and run_key(run.identity) in trained and not store.snapshots_path(run.identity).exists():
-            without.setdefault(f"{run.identity.method} {run.identity.backbone}", []).append(run.identity.seed)
-    for name, seeds in without.items():
-        line = f"  {printable(name)} {seeds_text(seeds)}: recorded without snapshots; use --force to train it again"
+        record, identity = trained.get(run_key(run.identity)), run.identity
+        if not run.done or record is None:
+            continue
+        lacks = ["snapshots"] if options.snapshots and not store.snapshots_path(identity).exists() else []
+        lacks += ["--watch"] if options.watch and not record.watched else []
+        if lacks:
+            name = f"{identity.method} {identity.backbone}"
+            without.setdefault((name, " and ".join(lacks)), []).append(identity.seed)
+    for (name, lacking), seeds in without.items():
+        line = f"  {printable(name)} {seeds_text(seeds)}: recorded without {lacking}; use --force to train it again"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if options.track and (done := sum(run.done for run in plan.runs)):
+        line = f"  {done:,} recorded run{'s' if done > 1 else ''}: not sent to the trackers; use --force to repeat"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ from bench.execution.events import RunEnded, RunUpdate
 from bench.execution.time_left import TimeLeft, duration
 from bench.filenames import settings_text
 from bench.printable import printable, printable_lines
-from bench.records.record import Identity
+from bench.records.record import Identity, watched_text
 from bench.training.context import Progress
 
 PLAIN_EVERY_SECONDS = 60.0
@@ -142,4 +142,5 @@ def _state(progress: Progress) -> str:
         return progress.stage
     loss = "" if progress.loss is None else f"loss {progress.loss:.4g}"
     speed = "" if progress.images_per_s is None else f"{progress.images_per_s:,.0f} images/s"
-    return "  ".join(part for part in (f"epoch {progress.epoch}/{progress.epochs}", loss, speed) if part)
+    watched = watched_text(progress.watched)
+    return "  ".join(part for part in (f"epoch {progress.epoch}/{progress.epochs}", loss, *watched, speed) if part)

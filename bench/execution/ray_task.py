@@ -12,7 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +35,9 @@ _MOST_LINES = 1000
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Variables that set the number of threads of libraries; Ray sets the first one in tasks."""
 
+_TRACKERS = ("MLFLOW_", "WANDB_")
+"""Beginnings of the names of variables of trackers; those of the command replace those of the node."""
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -46,6 +49,7 @@ class Surroundings:
         variables: Variables of sslbench, and for the number of threads.
         code: Version of sslbench, of its results and its commit.
         beacon: File in the results folder by which a node recognises it.
+        trackers: Variables of MLflow and W&B; they may hold passwords.
     """
 
     folder: str
@@ -53,12 +57,14 @@ class Surroundings:
     variables: Mapping[str, str]
     code: str
     beacon: Beacon
+    trackers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def here(cls, beacon: Beacon) -> "Surroundings":
         """Return those of this process."""
         paths = [str(Path(path).absolute()) for path in sys.path if path]
-        return cls(str(Path.cwd()), paths, _variables(), _code(), beacon)
+        trackers = {name: value for name, value in os.environ.items() if name.startswith(_TRACKERS)}
+        return cls(str(Path.cwd()), paths, _variables(), _code(), beacon, trackers)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[str | None]:
@@ -72,6 +78,7 @@ class Surroundings:
             raise SslbenchError(f"{node} has {_code()}, but this command {self.code}; install the same on all nodes")
         before = _variables()
         _set_variables(self.variables)
+        os.environ.update(self.trackers)
         sys.path += [path for path in self.paths if path not in sys.path]
         try:
             os.chdir(self.folder)

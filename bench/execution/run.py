@@ -12,6 +12,7 @@ from bench.evaluation.evaluate import Evaluation
 from bench.execution.encoder import encoder_of
 from bench.execution.failures import LONGEST_CAUSE, cause_of
 from bench.execution.run_state import RunState, first_log_lines
+from bench.execution.tracked import tracked
 from bench.planning.plan import MEASURED, PlannedRun, Wanted, plan
 from bench.records.record import Measurement, Record, Status
 from bench.records.record_json import UnreadableRecord, check
@@ -54,27 +55,36 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
             return old
         if run.reason == "forced":
             store.remove_trained(identity)
-        state = RunState(todo, old, dataset, context)
-        state.log(first_log_lines(todo, context))
-        measured_before = len(state.protocols)
-        try:
-            status, cause = _attempt(state)
-        except Stopped as error:
-            state.log(f"interrupted: {error}")
-            finished = old is not None and old.identity == identity and old.status in MEASURED
-            if not finished or len(state.protocols) > measured_before:
-                outcome = (old.status, old.cause) if old is not None and finished else ("interrupted", str(error))
-                _write(state.record(*outcome), context)
-            raise
-        except StorageError as error:
-            state.log(f"given up: {error}")
-            raise
-        record = _write(state.record(status, cause), context)
-        status, cause = record.status, record.cause
-        if status in MEASURED:
-            store.checkpoint_path(identity).unlink(missing_ok=True)
-        state.log(f"end: {status}{f', {cause}' if cause else ''}")
+        with tracked(todo, context) as tracking:
+            record = _recorded(RunState(todo, old, dataset, replace(context, tracking=tracking)), old)
+            tracking.end(record.status, record.cause)
         return record
+
+
+def _recorded(state: RunState, old: Record | None) -> Record:
+    """Train, measure and write the record; see ``execute``."""
+    run, context = state.run, state.context
+    identity = run.identity
+    state.log(first_log_lines(run, context))
+    measured_before = len(state.protocols)
+    try:
+        status, cause = _attempt(state)
+    except Stopped as error:
+        state.log(f"interrupted: {error}")
+        finished = old is not None and old.identity == identity and old.status in MEASURED
+        if not finished or len(state.protocols) > measured_before:
+            outcome = (old.status, old.cause) if old is not None and finished else ("interrupted", str(error))
+            _write(state.record(*outcome), context)
+        raise
+    except StorageError as error:
+        state.log(f"given up: {error}")
+        raise
+    record = _write(state.record(status, cause), context)
+    status, cause = record.status, record.cause
+    if status in MEASURED:
+        context.store.checkpoint_path(identity).unlink(missing_ok=True)
+    state.log(f"end: {status}{f', {cause}' if cause else ''}")
+    return record
 
 
 def _write(record: Record, context: RunContext) -> Record:
@@ -154,6 +164,8 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
         try:
             state.protocols[name] = _checked(evaluation.measure(name, _current(state.protocols)))
             state.log(f"{name}: {_result(state.protocols[name])}")
+            if metrics := state.protocols[name].metrics:
+                context.tracking.scores(state.steps, name, metrics)
         except (Stopped, StorageError, KeyboardInterrupt):
             raise
         except (Diverged, NotFinite) as error:

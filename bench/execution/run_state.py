@@ -61,6 +61,12 @@ class RunState:
         self.group = group_of(method, self.run.identity)
         self.recipe = recipe_used(method, self.run.identity)
 
+    @property
+    def steps(self) -> int:
+        """Number of steps of the training; 0 without training."""
+        training = self.encoder.training if self.encoder else None
+        return int(training.curve["step"][-1]) if training and training.curve else 0
+
     def record(self, status: Status, cause: str | None) -> Record:
         """Return the record of the current state."""
         encoder, device = self.encoder, self.context.torch_device
@@ -72,6 +78,7 @@ class RunState:
             peak_memory_mb=max(_peak_memory_mb(device), self.peak_memory_mb),
             parameters=sum(p.numel() for p in encoder.network.parameters()) if encoder else None,
             views_per_image=encoder.views_per_image if encoder else None,
+            watch_s=(training.watch_s or None) if training else None,
         )
         environment = describe(
             encoder.device if encoder else device_name(device),
@@ -85,6 +92,7 @@ class RunState:
             cause=cause,
             protocols=dict(sorted(self.protocols.items())),
             curve=training.curve if training else {},
+            watched=training.watched if training else {},
             cost=cost,
             environment=environment,
             classes=self.dataset.traits.classes,

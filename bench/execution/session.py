@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.execution.engine import Engine, run_all
 from bench.execution.events import RunEnded
 from bench.execution.live_table import LiveTable
-from bench.execution.plan_summary import print_estimate, print_plan, print_runs_without_snapshots
+from bench.execution.plan_summary import print_estimate, print_plan, print_runs_without
 from bench.execution.pool import LocalPool
 from bench.execution.progress_bars import RunProgress
 from bench.execution.time_left import TimeLeft, run_name
@@ -18,6 +18,7 @@ from bench.planning.request import Request
 from bench.printable import printable
 from bench.records.record import Identity
 from bench.records.store import Store
+from bench.tracking import catalogue as trackers
 from bench.training.options import RunOptions
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ def perform(
     store = Store(options.results)
     plan = plan_runs(request, options, lambda: prepare(options, dry_run=dry_run), download=not dry_run)
     print_plan(plan, console, details=dry_run, dataset=not in_study)
-    if options.snapshots is not None:
-        print_runs_without_snapshots(plan, store, console)
+    print_runs_without(plan, options, console)
     failed = [run.identity for run in plan.runs if run.done and run.status == "diverged"]
     if not plan.todo:
         return Performed(plan.runs, failed)
@@ -101,6 +101,7 @@ def prepare(options: RunOptions, *, dry_run: bool) -> None:
     """
     engine = engine_of(options)
     engine.check()
+    trackers.check(options.track)
     if not dry_run:
         store = Store(options.results)
         store.check_writable()

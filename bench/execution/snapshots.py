@@ -1,6 +1,6 @@
 """Snapshots of pretraining: features of a fixed set of images every few epochs, in one file per run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,8 @@ class SnapshotFile:
                 f"snapshots {self.path} cannot be read ({line}): renamed to {kept}; earlier epochs are missing"
             )
 
-    def take(self, method: Method, epoch: int, loss: float) -> None:
-        """Add the features after an epoch and write the file; nothing is added if a feature is not finite.
+    def take(self, method: Method, epoch: int, loss: float) -> Mapping[str, float]:
+        """Add the features after an epoch and write the file; nothing is added if a feature is not finite. Return no figures.
 
         Raises:
             StorageError: The file cannot be written.
@@ -85,12 +85,13 @@ class SnapshotFile:
         try:
             features = extract(encoder, self.images, lambda images: prepare(images, encoder.input, self.device))
         except Diverged:
-            return
+            return {}
         finally:
             for module, mode in modes:
                 module.training = mode
         self.taken[epoch] = (features.clamp(-LARGEST, LARGEST).half().cpu().numpy(), loss)
         write_whole(self.path, self._write)
+        return {}
 
     def _write(self, path: Path) -> None:
         with path.open("wb") as file:

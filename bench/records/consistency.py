@@ -14,9 +14,9 @@ _OF_ANSWERS = (*_SHARES, "nll")
 
 def disagreement(record: Record) -> str | None:
     """Return in one line what in a record contradicts something else in it, or None."""
-    lengths = {len(points) for points in record.curve.values()}
-    if len(lengths) > 1:
-        return "curve has lists of different lengths"
+    for name, curve in (("curve", record.curve), ("watched", record.watched)):
+        if len({len(points) for points in curve.values()}) > 1:
+            return f"{name} has lists of different lengths"
     for name, measurement in record.protocols.items():
         if (reason := disagreement_within(measurement)) is not None:
             return f"protocols.{name}.{reason}"

@@ -1,5 +1,6 @@
 """The record of a run: its identity, measurements and cost. ``record_json.py`` is its JSON form, ``store.py`` its file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -36,6 +37,9 @@ OWN_NETWORK = "own"
 """Backbone of an encoder pretrained elsewhere whose network is not in the catalogue."""
 EXTENDED_FROM = "extended_from"
 """Setting of an extended run: the epochs of the finished run that it continues."""
+
+WATCHED = {"knn": "kNN on val", "rankme": "RankMe"}
+"""Figures of ``--watch`` and their names for people; ``knn`` is a share."""
 
 _CONFIG = ConfigDict(strict=True, extra="forbid")
 """How the classes below are read from a file: no conversion between types, no unknown entry."""
@@ -154,6 +158,7 @@ class Cost:
         peak_memory_mb: Peak memory in MB: of the device on a GPU, of the process on the CPU.
         parameters: Number of parameters of the encoder.
         views_per_image: Number of views that the method creates per image.
+        watch_s: Seconds of ``--watch``, which are part of neither of the two above, summed over interruptions; None without it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
@@ -163,6 +168,7 @@ class Cost:
     peak_memory_mb: Amount | None = None
     parameters: Parameters | None = None
     views_per_image: Count | None = None
+    watch_s: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +181,8 @@ class Record:
         cause: Why the status is not ``ok``, in one line; None if it is.
         protocols: Measurements by protocol id.
         curve: The pretraining loss: ``step``, ``loss`` and each named part, as lists of equal length with at most 200 points.
+        watched: ``epoch``, ``step``, ``knn`` (top-1 on ``val``, in [0, 1]) and ``rankme`` during pretraining, as lists of equal length;
+            empty without ``--watch``. No result depends on it.
         cost: Times, speed, memory and size.
         environment: Versions of Python and packages, ``device``, ``devices`` (how many trained the run together; one if
             it is missing), ``precision``, ``threads``, ``commit``, ``finished`` (UTC).
@@ -200,7 +208,16 @@ class Record:
     recipe: Json = field(default_factory=dict)
     data: DataFacts | None = None
     notes: Annotated[list[Text], MaxLen(1000)] = field(default_factory=list)
+    watched: dict[Name, Curve] = field(default_factory=dict)
     schema_version: Version = SCHEMA_VERSION
+
+
+def watched_text(figures: Mapping[str, float]) -> list[str]:
+    """Return watched figures for people, one text for each."""
+    return [
+        f"{WATCHED[name]} {100 * value:.2f} %" if name == "knn" else f"{WATCHED.get(name, name)} {value:.4g}"
+        for name, value in figures.items()
+    ]
 
 
 def _with_lists(value: Any) -> Any:

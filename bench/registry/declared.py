@@ -36,7 +36,7 @@ class Declared:
 
 def declared(name: str) -> Declared:
     """Return what a method declares; a method that is not of this repository is imported, as is one that computes its declarations."""
-    found = _from_source(name)
+    found = declared_in_source(name)
     if found is not None:
         return found
     method = load_method(name)
@@ -46,10 +46,17 @@ def declared(name: str) -> Declared:
     )
 
 
-def _from_source(name: str) -> Declared | None:
+def documentation(name: str) -> tuple[str, ...]:
+    """Return the paragraphs at the top of ``methods/NAME.py``: idea, recipe, deviations from the paper; none if there is no such file."""
+    file = _file(name)
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) if file else None
+    return tuple(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n") if paragraph.strip())
+
+
+def declared_in_source(name: str) -> Declared | None:
     """Return the declarations in ``methods/NAME.py``; None if there is no such file, or if they are not written as constants."""
-    file = Path(next(iter(methods.__path__))) / f"{name}.py"
-    if not name.isidentifier() or not file.is_file() or name in _installed():
+    file = _file(name)
+    if file is None:
         return None
     classes = [c for c in _classes(file).values() if c.get("paper") is not None]
     if len(classes) != 1:
@@ -62,6 +69,12 @@ def _from_source(name: str) -> Declared | None:
         return Declared(found["title"], found["paper"], found["family"], found["recipe"]["version"], **needs)
     except (KeyError, TypeError):
         return None
+
+
+def _file(name: str) -> Path | None:
+    """Return the file of a method of this repository; None if there is none, or an installed package replaces it."""
+    file = Path(next(iter(methods.__path__))) / f"{name}.py"
+    return file if name.isidentifier() and file.is_file() and name not in _installed() else None
 
 
 @cache

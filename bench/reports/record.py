@@ -1,23 +1,18 @@
 """One record in full, for the terminal (`sslbench show`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from bench.filenames import settings_text
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import Column
-from bench.records.record import NO_BUDGET, OWN_NETWORK, DataFacts, Identity, Measurement, Record
-from bench.reports import numbers
+from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record, watched_text
+from bench.reports import numbers, run_facts
 from bench.reports.line_plot import draw
 from bench.reports.wide_table import PrintedColumn, text, wide_table
-
-DEEPEST = 4
-"""Deeper nested values are not shown."""
 
 
 def to_screen(record: Record, width: int, log: Path | None = None) -> RenderableType:
@@ -38,7 +33,7 @@ def to_screen(record: Record, width: int, log: Path | None = None) -> Renderable
     if task:
         parts.append(Text("Development task: measured on val, images of train that are kept for choices.", "dim"))
     parts += [text(f"Note: {note}", "yellow") for note in record.notes]
-    parts += [Text(), _facts(_identity(record) | _log(record, log))]
+    parts += [Text(), _facts(run_facts.identity(record) | _log(record, log))]
     if record.protocols:
         parts += [Text(), Text("Protocols", "bold"), *_protocols(record, width)]
     losses = {name: values for name, values in record.curve.items() if name != "step"}
@@ -49,15 +44,20 @@ def to_screen(record: Record, width: int, log: Path | None = None) -> Renderable
             text(title, "bold"),
             Text(draw(record.curve.get("step", []), values, width, 8 if name == "loss" else 4)),
         ]
+    for name, values in record.watched.items():
+        if name not in ("epoch", "step") and values:
+            (last,) = watched_text({name: values[-1]})
+            parts += [Text(), text(f"Watched during pretraining, at the end {last}", "bold")]
+            parts.append(Text(draw(record.watched.get("step", []), values, width, 4)))
     if record.recipe:
-        parts += [Text(), Text("Recipe and settings", "bold"), _facts(_shown(record.recipe))]
+        parts += [Text(), Text("Recipe and settings", "bold"), _facts(run_facts.shown(record.recipe))]
     parts += [
         Text(),
         Text("Cost", "bold"),
-        _facts(_cost(record)),
+        _facts(run_facts.cost(record)),
         Text(),
         Text("Environment", "bold"),
-        _facts(_shown(record.environment)),
+        _facts(run_facts.shown(record.environment)),
     ]
     return Group(*parts)
 
@@ -83,34 +83,6 @@ def _facts(facts: dict[str, str]) -> RichTable:
     for name, value in facts.items():
         grid.add_row(text(name), text(value))
     return grid
-
-
-def _identity(record: Record) -> dict[str, str]:
-    identity = record.identity
-    versions = (
-        f"method {identity.method_version}, backbone {identity.backbone_version}, harness {identity.harness_version}"
-    )
-    facts = {
-        "versions": versions,
-        "training": f"{identity.epochs} epochs, batch {identity.batch}" if identity.epochs else "elsewhere",
-        "data": (f"{record.classes} classes, " if record.classes else "") + f"fingerprint {identity.fingerprint}",
-    }
-    if record.data is not None:
-        facts["images"] = _images(record.data)
-    if record.group is not None:
-        facts["group"] = record.group + ("" if record.group == "methods" else " (not ranked)")
-    if identity.plugin:
-        facts["plugin"] = f"content {identity.plugin}"
-    if contents := {name: m.plugin for name, m in record.protocols.items() if m.plugin}:
-        facts["protocols of plugins"] = ", ".join(f"{name}: content {plugin}" for name, plugin in contents.items())
-    return facts | ({"changed": settings_text(identity.settings)} if identity.settings else {})
-
-
-def _images(data: DataFacts) -> str:
-    parts = [f"train {data.train:,} (val {data.val:,} of them)", f"test {data.test:,}"]
-    parts += [f"unlabelled {data.unlabelled:,}"] if data.unlabelled else []
-    parts += [f"{data.duplicates:,} of test also in train (equal pixels)"] if data.duplicates else []
-    return ", ".join(parts)
 
 
 def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
@@ -150,7 +122,7 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
             facts[name] = ", ".join(f"{value:.4g}" for value in measurement.metrics.values())
         else:
             variants = [f"{key}: {100 * v['top1']:.2f}" for key, v in measurement.variants.items() if "top1" in v]
-            chosen = [f"{key} = {_short(value)}" for key, value in measurement.choices.items()]
+            chosen = [f"{key} = {run_facts.short(value)}" for key, value in measurement.choices.items()]
             if variants or chosen:
                 facts[name] = "; ".join([*chosen, *variants])
     if facts:
@@ -168,26 +140,3 @@ def _interval(interval: tuple[float, float] | None) -> str:
 def _train_accuracy(measurement: Measurement) -> str:
     values = measurement.train_accuracy
     return f"{100 * sum(values) / len(values):.1f}" if values else numbers.NONE
-
-
-def _short(value: Any, depth: int = 0) -> str:
-    if depth == DEEPEST and isinstance(value, dict | list):
-        return "…"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_short(entry, depth + 1)}" for key, entry in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(_short(entry, depth + 1) for entry in value) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _cost(record: Record) -> dict[str, str]:
-    facts = {column.heading: numbers.cost(record.cost, column) for column in numbers.COST_COLUMNS}
-    evaluate = record.cost.evaluate_s
-    return facts | {"evaluate s": numbers.NONE if evaluate is None else f"{evaluate:,.0f}"}
-
-
-def _shown(values: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name: ", ".join(f"{k} {_short(v)}" for k, v in value.items()) if isinstance(value, dict) else _short(value)
-        for name, value in values.items()
-    }

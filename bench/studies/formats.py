@@ -71,6 +71,13 @@ def to_markdown(report: Report, pictures: Sequence[Picture] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def plain_table(report: Report) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    """Return the headings, the rows and the legend of the report's table as text."""
+    headings = ("system", *(heading.replace("\n", " ") for heading in _headings(report)))
+    rows = tuple((row.name, *cells) for row, cells in zip(report.rows, _cells(report), strict=True))
+    return headings, rows, tuple(_legend(report))
+
+
 def to_table(report: Report) -> dict[str, Any]:
     """Return the report as plain JSON values: scores in percent, null for no value."""
     return {

@@ -1,10 +1,11 @@
 """What a run needs in its process: options, results folder, device and callbacks."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.records.store import Store
+from bench.tracking.tracking import Tracking
 from bench.training.options import RunOptions
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Progress:
         epochs: Number of epochs.
         loss: Latest mean loss, or None.
         images_per_s: Images per second of pretraining, or None.
+        watched: Latest watched figures by name.
     """
 
     stage: str
@@ -34,6 +36,7 @@ class Progress:
     epochs: int = 0
     loss: float | None = None
     images_per_s: float | None = None
+    watched: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class RunContext:
         keep_going: Called after every step; if it returns False, the run writes a checkpoint and stops.
         on_progress: Receives the run's progress.
         on_message: Receives lines for the user.
+        tracking: The trackers of this run.
         team: The processes that train this run together; None for one device.
     """
 
@@ -56,4 +60,5 @@ class RunContext:
     keep_going: Callable[[], bool] = lambda: True
     on_progress: Callable[[Progress], None] = lambda _: None
     on_message: Callable[[str], None] = lambda _: None
+    tracking: Tracking = field(default_factory=Tracking)
     team: "Team | None" = None

@@ -1,6 +1,6 @@
 """What the training loop receives for one run, and what it returns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,8 +32,8 @@ class EpochObserver(Protocol):
     def begin(self, epoch: int) -> None:
         """Discard what was observed after an epoch (0: discard all), because training continues from there."""
 
-    def take(self, method: Method, epoch: int, loss: float) -> None:
-        """Observe the encoder after an epoch, counted from 1, with the epoch's mean loss."""
+    def take(self, method: Method, epoch: int, loss: float) -> Mapping[str, float]:
+        """Observe the encoder after an epoch, counted from 1, with the epoch's mean loss; return figures for the record, or none."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class TrainingJob:
         views: (uint8 images, generator) -> normalised float32 views; on several devices it also receives the images' rows.
         precision: bf16 or float32.
         extends: The finished run whose training this one continues, or None.
-        observer: Observes the encoder every few epochs, or None.
+        observers: They observe the encoder every few epochs.
         log: Receives lines for the run's log.
     """
 
@@ -55,7 +55,7 @@ class TrainingJob:
     views: Callable[..., list[Tensor]]
     precision: Precision
     extends: Identity | None = None
-    observer: EpochObserver | None = None
+    observers: Sequence[EpochObserver] = ()
     log: Callable[[str], None] = lambda _: None
 
 
@@ -65,6 +65,8 @@ class Trained:
 
     Attributes:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
+        watched: ``epoch``, ``step`` and each watched figure; empty if nothing was watched.
+        watch_s: Seconds of watching, which are not part of ``seconds``, summed over all sessions of a resumed run.
         seconds: Seconds of training, summed over all sessions of a resumed run.
         images_per_s: Images per second in that time.
         threads: Number of CPU threads of each process.
@@ -73,6 +75,8 @@ class Trained:
     """
 
     curve: dict[str, list[float]] = field(default_factory=dict)
+    watched: dict[str, list[float]] = field(default_factory=dict)
+    watch_s: float = 0.0
     seconds: float = 0.0
     images_per_s: float = 0.0
     threads: int = 1

@@ -1,7 +1,7 @@
-"""Losses of a training: one per step, read from the device in windows of steps, and a curve of the windows' means."""
+"""Losses of a training: one per step, read from the device in windows of steps, a curve of the windows' means, and watched figures."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ class LossHistory:
 
     Attributes:
         curve: ``step``, ``loss`` and each named part: means over windows of steps, at most 200 points.
+        watched: ``epoch``, ``step`` and each watched figure, one value per watched epoch.
         done: Number of steps so far.
     """
 
@@ -32,11 +33,13 @@ class LossHistory:
         self.steps, self.per_epoch = steps, per_epoch
         self.window = max(1, math.ceil(steps / CURVE_POINTS))
         self.curve: dict[str, list[float]] = {}
+        self.watched: dict[str, list[float]] = {}
         self.done = 0
         self._read_losses: dict[str, Float[Tensor, " steps"]] = {}
         self._window_losses: list[dict[str, Tensor]] = []
         self._window_gradients: list[Tensor] = []
         self._reported_epochs = 0
+        self._reported_points = 0
 
     @property
     def last(self) -> float | None:
@@ -107,6 +110,26 @@ class LossHistory:
         found = [(epoch, self.mean_of(epoch)) for epoch in range(self._reported_epochs + 1, complete + 1)]
         self._reported_epochs = complete
         return found
+
+    def new_points(self) -> dict[int, dict[str, float]]:
+        """Return the points of the curve, by step, that were added since the last call: the mean loss and its parts."""
+        steps = self.curve.get("step", [])
+        found = {
+            int(steps[point]): {name: values[point] for name, values in self.curve.items() if name != "step"}
+            for point in range(self._reported_points, len(steps))
+        }
+        self._reported_points = len(steps)
+        return found
+
+    def watch(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Add what was watched after an epoch, counted from 1."""
+        for name, value in {"epoch": epoch, "step": epoch * self.per_epoch, **figures}.items():
+            self.watched.setdefault(name, []).append(value)
+
+    @property
+    def last_watched(self) -> dict[str, float]:
+        """The latest watched figures; empty if nothing was watched."""
+        return {name: values[-1] for name, values in self.watched.items() if name not in ("epoch", "step")}
 
     def mean_of(self, epoch: int) -> float:
         """Return the mean loss of a completed epoch, counted from 1; waits for the device if the losses are not read yet."""

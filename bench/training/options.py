@@ -22,6 +22,8 @@ class RunOptions:
         devices: Number of devices, and processes, that train each run together.
         checkpoint_seconds: Shortest time between two checkpoints of a run.
         snapshots: Epochs between two snapshots of the features, or None for no snapshots.
+        watch: Epochs between two measurements of kNN on ``val`` and RankMe during training, or None for none.
+        track: Names of the trackers that receive the figures of each run.
         plugins: Files and modules that define methods and protocols.
         jobs: Number of runs at the same time: ``auto`` or a number.
         engine: What carries out the runs: ``local`` (this machine) or ``ray``.
@@ -36,6 +38,8 @@ class RunOptions:
     devices: int = 1
     checkpoint_seconds: float = 15.0
     snapshots: int | None = None
+    watch: int | None = None
+    track: Sequence[str] = ()
     plugins: Sequence[str] = ()
     jobs: str = "auto"
     engine: EngineName = "local"

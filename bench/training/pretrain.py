@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from bench import seeds
 from bench.device import all_on_device, set_threads, synchronise, threads_of_process
 from bench.errors import SslbenchError, Stopped
 from bench.records.checkpoints import load_checkpoint, save_checkpoint
-from bench.records.record import EXTENDED_FROM
+from bench.records.record import EXTENDED_FROM, watched_text
 from bench.training import optimizers
 from bench.training.batches import Images, Indices, gathered, shuffled, steps_per_epoch
 from bench.training.context import Progress, RunContext
 from bench.training.finite import FiniteState, gradient_norm
-from bench.training.job import EpochObserver, PretrainingSet, Trained, TrainingJob
+from bench.training.job import PretrainingSet, Trained, TrainingJob
 from bench.training.loss_history import LossHistory
 from bench.training.masks import drawn
 from bench.training.returned import check_groups, check_loss, in_function
@@ -62,14 +63,16 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     losses = LossHistory(steps, per_epoch)
     state = FiniteState(method, optimizer)
     trained = _resume(method, optimizer, losses, job, context)
+    trained.watched = losses.watched
     first = losses.done
     if first:
         losses.check()
         state.check(f"in the checkpoint of step {first} of {steps}")
     if team is not None:
         team.equalise(method)
-    if job.observer is not None:
-        job.observer.begin(first // per_epoch)
+    for observer in job.observers:
+        observer.begin(first // per_epoch)
+    context.tracking.start(first, _figures(losses.new_points(), losses.watched))
     # A hook sees the loss before Fabric converts it to float32.
     checking = method.register_forward_hook(lambda _, inputs, loss: check_loss(loss))
     model, fabric_optimizer = fabric.setup(method, optimizer)
@@ -82,6 +85,9 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
 
     started = time.monotonic() - trained.seconds
     saved = time.monotonic()
+    if first and first % per_epoch == 0:
+        # The last session may have been stopped while it observed this epoch.
+        started += _observe(job, method, first // per_epoch, losses, trained, context)
     order = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
     part = slice(None) if team is None else team.rows(identity.batch).part
     batches = gathered(data.images, order, device, part)
@@ -111,10 +117,15 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         for number, mean in losses.new_epochs():
             job.log(f"epoch {number}/{identity.epochs}: loss {mean:.6g}")
         trained.seconds = time.monotonic() - started
-        if job.observer is not None and position + 1 == per_epoch:
-            started += _observe(job.observer, method, epoch + 1, identity.epochs, losses)
         speed = (step + 1) * identity.batch / max(trained.seconds, 1e-9)
-        context.on_progress(Progress("pretrain", step + 1, steps, epoch + 1, identity.epochs, losses.last, speed))
+        for number, point in _figures(losses.new_points(), {}).items():
+            rate = optimizer.param_groups[0]["lr"]
+            context.tracking.log(number, point | {"pretrain/rate": rate, "pretrain/images_per_s": speed})
+        if position + 1 == per_epoch:
+            started += _observe(job, method, epoch + 1, losses, trained, context)
+        context.on_progress(
+            Progress("pretrain", step + 1, steps, epoch + 1, identity.epochs, losses.last, speed, losses.last_watched)
+        )
         stop = not context.keep_going()
         stop = stop if team is None else team.decide(stop)
         due = time.monotonic() - saved >= context.options.checkpoint_seconds
@@ -158,13 +169,40 @@ def _batch(
     )
 
 
-def _observe(observer: EpochObserver, method: Method, epoch: int, epochs: int, losses: LossHistory) -> float:
-    """Call the observer if this epoch is one of its epochs or the last one; return the seconds that it took."""
-    if epoch % observer.every and epoch != epochs:
+def _observe(
+    job: TrainingJob, method: Method, epoch: int, losses: LossHistory, trained: Trained, context: RunContext
+) -> float:
+    """Call each observer if this epoch is one of its epochs or the last one; return the seconds that this took."""
+    epochs = job.identity.epochs
+    due = [observer for observer in job.observers if epoch % observer.every == 0 or epoch == epochs]
+    if not due:
         return 0.0
-    began = time.monotonic()
-    observer.take(method, epoch, losses.mean_of(epoch))
-    return time.monotonic() - began
+    synchronise(context.torch_device)
+    first = began = time.monotonic()
+    for observer in due:
+        figures = observer.take(method, epoch, losses.mean_of(epoch))
+        if figures and epoch not in losses.watched.get("epoch", ()):
+            losses.watch(epoch, figures)
+            job.log(f"epoch {epoch}/{epochs}: {', '.join(watched_text(figures))}")
+            context.tracking.log(losses.done, _watched_names(figures))
+            trained.watch_s += time.monotonic() - began
+        began = time.monotonic()
+    return time.monotonic() - first
+
+
+def _figures(
+    points: Mapping[int, Mapping[str, float]], watched: Mapping[str, Sequence[float]]
+) -> dict[int, dict[str, float]]:
+    """Return points of the loss curve and watched figures by step, under their names in trackers."""
+    found = {step: {f"pretrain/{name}": value for name, value in point.items()} for step, point in points.items()}
+    for position, step in enumerate(watched.get("step", ())):
+        figures = {name: values[position] for name, values in watched.items() if name not in ("epoch", "step")}
+        found.setdefault(int(step), {}).update(_watched_names(figures))
+    return dict(sorted(found.items()))
+
+
+def _watched_names(figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"watch/{name}": value for name, value in figures.items()}
 
 
 def _resume(
@@ -188,8 +226,16 @@ def _resume(
     method.load_state_dict(state["method"])
     optimizer.load_state_dict(state["optimizer"])
     losses.load(state["losses"], context.torch_device)
+    losses.watched = {name: list(values) for name, values in state.get("watched", {}).items()}
     job.log(f"{source} resumed after step {losses.done} of {losses.steps}")
-    return Trained(losses.curve, state["seconds"], threads=threads, devices=devices, resumed_at=losses.done)
+    return Trained(
+        losses.curve,
+        watch_s=state.get("watch_s", 0.0),
+        seconds=state["seconds"],
+        threads=threads,
+        devices=devices,
+        resumed_at=losses.done,
+    )
 
 
 def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory, trained: Trained) -> dict[str, Any]:
@@ -198,6 +244,8 @@ def _state(method: Method, optimizer: torch.optim.Optimizer, losses: LossHistory
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),
         "losses": losses.state(),
+        "watched": losses.watched,
+        "watch_s": trained.watch_s,
         "seconds": trained.seconds,
         "threads": trained.threads,
         "devices": trained.devices,

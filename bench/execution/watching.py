@@ -1,0 +1,81 @@
+"""What ``--watch`` measures during a training: kNN on ``val`` and RankMe."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from bench import seeds
+from bench.data.dataset import Dataset
+from bench.data.development import val_as_test
+from bench.errors import Diverged, Stopped
+from bench.evaluation.evaluate import Evaluation
+from bench.evaluation.features import calibrate_batch_norm, fresh_copy
+from bench.records.record import WATCHED, Identity
+from bench.views.prepare import prepare
+from methods.base import Encoder, Method
+from protocols.base import Images, NotFinite
+
+
+class Watching:
+    """Measures the encoder every few epochs by the protocols ``knn`` and ``rankme``, on the images of the development task.
+
+    ``val`` is predicted from the rest of ``train``; no test image and no test label is read. A copy of the encoder is measured and the
+    random generators are restored: a run that is watched has the same results as one that is not.
+
+    Args:
+        every: Epochs between two measurements; the last epoch is always measured.
+        identity: The run's identity.
+        dataset: The run's data set.
+        device: The device of the encoder.
+        folder: Folder for features that are too many for memory.
+        check_stop: Raises ``Stopped`` if the user asked to stop.
+    """
+
+    def __init__(
+        self,
+        every: int,
+        identity: Identity,
+        dataset: Dataset,
+        device: torch.device,
+        folder: Path,
+        check_stop: Callable[[], None],
+    ) -> None:
+        self.every, self.identity, self.device, self.folder, self.check_stop = (
+            every,
+            identity,
+            device,
+            folder,
+            check_stop,
+        )
+        self.dataset = val_as_test(dataset)
+
+    def begin(self, epoch: int) -> None:
+        """Do nothing: the figures are kept in the checkpoint."""
+
+    def take(self, method: Method, epoch: int, loss: float) -> Mapping[str, float]:
+        """Return ``knn`` (top-1) and ``rankme``; nothing if a feature is not finite, or if the user asked to stop."""
+        with seeds.restored(self.device):
+            encoder = fresh_copy(method.encoder().to(self.device))
+            try:
+                if encoder.lacks_statistics:
+                    calibrate_batch_norm(encoder, self.dataset.train_images, self._prepared(encoder))
+                evaluation = Evaluation(
+                    encoder,
+                    self.dataset,
+                    self.identity.backbone,
+                    self.identity.seed,
+                    check_stop=self.check_stop,
+                    folder=self.folder,
+                )
+                metrics = {name: evaluation.measure(name).metrics for name in WATCHED}
+            except (Diverged, NotFinite, Stopped):
+                return {}
+        return {"knn": metrics["knn"]["top1"], "rankme": metrics["rankme"]["rankme"]}
+
+    def _prepared(self, encoder: Encoder) -> Callable[[Images], torch.Tensor]:
+        def prepared(images: Images) -> torch.Tensor:
+            self.check_stop()
+            return prepare(images, encoder.input, self.device)
+
+        return prepared

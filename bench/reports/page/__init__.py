@@ -1,0 +1,1 @@
+"""The page of a results folder: one HTML file that needs nothing else."""
