@@ -32,9 +32,9 @@ def rounded(value: float | None) -> float | int | None:
     return int(short) if short.is_integer() else short
 
 
-def data(values: Sequence[Values]) -> alt.Data:
+def data(values: Sequence[Values]) -> alt.InlineData:
     """Return inline data of a plot."""
-    return alt.Data(values=[{key: _short(value) for key, value in entry.items()} for entry in values])
+    return alt.InlineData(values=[{key: _short(value) for key, value in entry.items()} for entry in values])
 
 
 def _short(value: Any) -> Any:
@@ -49,6 +49,31 @@ def names_axis(names: Sequence[str], axis: alt.Axis) -> dict[str, Any]:
     Vega-Lite would write the names of a list under ``sort`` into an expression; those of a scale's domain stay text.
     """
     return {"title": None, "sort": None, "scale": alt.Scale(domain=list(names)), "axis": axis}
+
+
+def labels_at_points(values: Sequence[Values], sides: Mapping[int, str], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Return the layers of labels beside points.
+
+    Args:
+        values: Points with the field ``n``, the label.
+        sides: ``left`` or ``right`` of each labelled point, by position.
+        x: Encoding of the horizontal axis.
+        y: Encoding of the vertical axis.
+    """
+    layers = []
+    for side in ("left", "right"):
+        named = [values[at] for at, where in sides.items() if where == side]
+        if named:
+            layers.append(label(named, side).encode(x=x, y=y, text="n:N"))
+    return layers
+
+
+def label(values: Sequence[Values], side: str, distance: int = 8) -> alt.Chart:
+    """Return a text mark on one side of its place."""
+    align: Any = "right" if side == "left" else "left"
+    dx = -distance if side == "left" else distance
+    chart: alt.Chart = alt.Chart(data(values)).mark_text(align=align, dx=dx, dy=-8, fontSize=12, color=GREY)
+    return chart
 
 
 def without_overlap(places: Sequence[tuple[float, float]], names: Sequence[str]) -> dict[int, str]:
@@ -80,8 +105,8 @@ def finished(chart: Any, height: int = HEIGHT) -> dict[str, Any]:
         chart: The plot.
         height: Its height in pixels.
     """
-    font = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
-    legend = {"orient": "bottom", "columns": 2, "labelLimit": 140, "symbolSize": 90, "symbolOpacity": 1}
+    font: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    legend: dict[str, Any] = {"orient": "bottom", "columns": 2, "labelLimit": 140, "symbolSize": 90, "symbolOpacity": 1}
     specification: dict[str, Any] = (
         chart.properties(width="container", height=height)
         .configure(

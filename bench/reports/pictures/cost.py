@@ -11,7 +11,16 @@ from bench.leaderboard.tables import Row, Table
 from bench.printable import printable
 from bench.records.record import NO_BUDGET, Record
 from bench.reports import numbers
-from bench.reports.pictures.chart import GREY, GROUP_COLOURS, Values, data, finished, without_overlap
+from bench.reports.pictures.chart import (
+    GREY,
+    GROUP_COLOURS,
+    Values,
+    data,
+    finished,
+    label,
+    labels_at_points,
+    without_overlap,
+)
 from bench.reports.pictures.picture import Picture
 from bench.reports.pictures.tables import FULL, by_row, identifier, measured_on, name_of
 
@@ -188,7 +197,7 @@ def _chart(
     ]
     floor_tip = [alt.Tooltip("n:N", title="row"), alt.Tooltip("s:Q", title=column, format=".1f")]
     every, best, level = data(values), data([values[at] for at in front]), data(floors)
-    rule = {"strokeDash": [1, 3], "color": GREY, "strokeWidth": 1.5}
+    rule: dict[str, Any] = {"strokeDash": [1, 3], "color": GREY, "strokeWidth": 1.5}
     layers = [
         alt.Chart(level).mark_rule(**rule).encode(y=y, tooltip=floor_tip),
         alt.Chart(every).mark_rule(opacity=0.35, clip=True).encode(x=x, y=alt.Y("l:Q"), y2="h:Q", color=colour),
@@ -198,14 +207,9 @@ def _chart(
     ]  # fmt: skip
     levels, points = _labelled(values, front, floors, (low, high))
     for at, side in levels.items():
-        place, align, dx = (0, "left", 4) if side == "right" else ("width", "right", -4)
-        text = alt.Chart(data([floors[at]])).mark_text(align=align, dx=dx, dy=-7, fontSize=12, color=GREY)
-        layers.append(text.encode(x=alt.value(place), y=y, text="n:N"))
-    for side, align, dx in (("right", "left", 8), ("left", "right", -8)):
-        texts = [values[at] for at, where in points.items() if where == side]
-        if texts:
-            text = alt.Chart(data(texts)).mark_text(align=align, dx=dx, dy=-8, fontSize=12, color=GREY)
-            layers.append(text.encode(x=x, y=y, text="n:N"))
+        place = alt.value(0 if side == "right" else "width")
+        layers.append(label([floors[at]], side, distance=4).encode(x=place, y=y, text="n:N"))
+    layers += labels_at_points(values, points, x, y)
     return finished(alt.layer(*layers))
 
 

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from bench.leaderboard.tables import Row, Table
 from bench.records.record import Record
 from bench.reports import numbers
-from bench.reports.pictures.chart import BLUE, GREY, Values, data, finished, without_overlap
+from bench.reports.pictures.chart import BLUE, Values, data, finished, labels_at_points, without_overlap
 from bench.reports.pictures.picture import Picture
 from bench.reports.pictures.tables import FULL, by_row, identifier, measured_on, name_of
 
@@ -102,7 +102,7 @@ def _picture(table: Table, of_row: Mapping[str, Sequence[Record]], figure: str, 
     if math.isnan(correlation):
         return None
     title = FIGURES[figure]
-    spread = {"type": "symlog", "nice": False} if figure == LOSS else {"zero": False}
+    spread: dict[str, Any] = {"type": "symlog", "nice": False} if figure == LOSS else {"zero": False}
     tip = [
         alt.Tooltip("n:N", title="row"),
         alt.Tooltip("x:Q", title=title, format=".4~g"),
@@ -113,11 +113,7 @@ def _picture(table: Table, of_row: Mapping[str, Sequence[Record]], figure: str, 
     y = alt.Y("y:Q", title=f"{column}, top-1 in percent", scale=alt.Scale(zero=False, padding=12))
     points = alt.Chart(data(values)).mark_point(filled=True, size=70, color=BLUE, opacity=0.85)
     layers = [points.encode(x=x, y=y, tooltip=tip)]
-    for side, align, dx in (("right", "left", 8), ("left", "right", -8)):
-        named = [values[at] for at, where in _labelled(first, second).items() if where == side]
-        if named:
-            text = alt.Chart(data(named)).mark_text(align=align, dx=dx, dy=-6, fontSize=12, color=GREY)
-            layers.append(text.encode(x=x, y=y, text="n:N"))
+    layers += labels_at_points(values, _labelled(first, second), x, y)
     incomparable = " Losses of different methods have different meanings; the axis is logarithmic beyond 1 and -1."
     caption = (
         f"Spearman's rank correlation over {len(values)} methods: {correlation:.2f}, 95 % interval {low:.2f} to {high:.2f} (bootstrap over "

@@ -61,12 +61,14 @@ def _picture(table: Table, records: Sequence[Record], ending: str) -> Picture | 
     draws = ", ".join(
         f"{draws_of(table, records, column.id)} for {text}" for text, column in columns.items() if text != ALL
     )
+    shared = [text for text in columns if [c.id for c in columns.values()].count(columns[text].id) > 1]
+    same = f" The label sets of {' and '.join(shared)} are the same." if shared else ""
     linear = "; all labels: linear" if ALL in columns else ""
     return Picture(
         identifier("labels", table, KINDS[ending]),
         numbers.title(table),
         f"Accuracy against the number of labels, {KINDS[ending]}",
-        f"Mean top-1 with its 95 % interval; {measured_on(table)}; random label sets: {draws}{linear}. In colour: the best rows, floor and ceiling.",
+        f"Mean top-1 with its 95 % interval; {measured_on(table)}; random label sets: {draws}{linear}. In colour: the best rows, floor and ceiling.{same}",
         lines(values, [name_of(row) for row in in_colour(table)], x, y, points=True, tip=tip),
         ("row", *columns),
         tuple(

@@ -7,7 +7,7 @@ import altair as alt
 
 from bench.reports.pictures.chart import GREY, PALETTE, Values, data, finished
 
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke", "wedge")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right")
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3])
 
 
@@ -27,7 +27,7 @@ def lines(
     names = [value["n"] for value in values]
     shown = [name for name in coloured if name in names][: len(PALETTE)]
     others = [name for name in names if name not in shown]
-    fields = ["x", "y", "l", "h"] if points else ["x", "y"]
+    fields: list[Any] = ["x", "y", "l", "h"] if points else ["x", "y"]
 
     def told_apart(range: Sequence[Any]) -> alt.Scale:
         return alt.Scale(domain=shown, range=[range[at % len(range)] for at, _ in enumerate(shown)])
@@ -36,21 +36,26 @@ def lines(
     front = alt.Chart(data([value for value in values if value["n"] in shown])).transform_flatten(fields)
     layers = []
     if others:
-        back = alt.Chart(data([value for value in values if value["n"] in others]))
         chosen = alt.param(
             "chosen",
             value=None,
             bind=alt.binding_select(options=[None, *others], labels=["none", *others], name="Also show "),
         )
-        grey = {"x": x, "y": y, "detail": "n:N", "tooltip": list(tip)}
-        layers += [
-            back.transform_flatten(fields).mark_line(color=GREY, opacity=0.3, strokeWidth=1).encode(**grey),
-            back.transform_filter("datum.n === chosen")
+        is_chosen = "datum.n === chosen"
+        layers.append(
+            alt.Chart(data([value for value in values if value["n"] in others]))
             .transform_flatten(fields)
-            .mark_line(color=GREY, strokeWidth=3.5)
-            .encode(**grey)
-            .add_params(chosen),
-        ]
+            .mark_line(color=GREY)
+            .encode(
+                x=x,
+                y=y,
+                detail="n:N",
+                opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.3)),
+                strokeWidth=alt.condition(is_chosen, alt.value(3.5), alt.value(1)),
+                tooltip=list(tip),
+            )
+            .add_params(chosen)
+        )
     line = front.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=list(tip))
     if points:
         shape = alt.Shape("n:N", title=None, scale=told_apart(SHAPES))

@@ -81,8 +81,8 @@ def _picture(table: Table, column: str) -> Picture | None:
         alt.Tooltip("v:N", title="verdict"),
     ]
     below = alt.Axis(labelLimit=110, grid=False, labelAngle=-90, labelFontSize=11, labelOverlap=True)
-    colour = alt.Color("v:N", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[BLUE, GREY]))
-    opacity = alt.Opacity("v:N", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[0.9, 0.22]))
+    colour = alt.Color("v:O", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[BLUE, GREY]))
+    opacity = alt.Opacity("v:O", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[0.9, 0.22]))
     chart = (
         alt.Chart(data(values))
         .mark_rect()
