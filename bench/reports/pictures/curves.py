@@ -1,7 +1,8 @@
 """Curves of training: the loss, and what ``--watch`` measured."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import altair as alt
 
@@ -20,24 +21,40 @@ POINTS = 40
 def pictures(table: Table, records: Sequence[Record]) -> list[Picture]:
     """Return the picture of the losses and one per watched figure, if at least two rows have them; of each row the first seed."""
     of_row = {label: found[0] for label, found in by_row(table, records).items()}
-    drawn = [_picture(table, {label: _loss(r) for label, r in of_row.items()}, "loss", *_LOSS)]
+    images = _count(of_row.values(), "train")
+    trained = (
+        f"The loss of the first seed of each row{f' (the data set has {images}training images)' if images else ''}, "
+    )
+    losses = {label: _loss(r) for label, r in of_row.items()}
+    drawn = [
+        _picture(
+            table, losses, "loss", "Learning curves", f"loss / {LARGEST}", "percent of the training", trained + _LOSS
+        )
+    ]
     for name, title in WATCHED.items():
         unit = f"{title}, percent" if name == "knn" else title
         watched = {label: _watched(r, name) for label, r in of_row.items()}
-        caption = f"{title} every few epochs (--watch) on val, a part of the training images, with the first seed of each row; no test image was used."
+        caption = (
+            f"{title}, measured during training with --watch on {_count(of_row.values(), 'val')}images of val, a part of the training images; no test "
+            "image was used. First seed of each row."
+        )
         drawn.append(_picture(table, watched, name, f"{title} during training", unit, "epoch", caption))
     return [picture for picture in drawn if picture is not None]
 
 
+LARGEST = "largest absolute loss"
 _LOSS = (
-    "Learning curves",
-    "loss / largest absolute loss",
-    "percent of the training",
-    "The loss of the first seed of each row on training images, divided by the largest absolute value of its curve: losses of different "
-    "methods have different meanings, so that only the shapes can be compared.",
+    "divided by the largest absolute value of its curve: losses of different methods have different meanings, so that only the "
+    "shapes can be compared."
 )
 
 Line = list[tuple[float, float]]
+
+
+def _count(records: Iterable[Record], part: Literal["train", "val"]) -> str:
+    """Return the number of images of a part of the data set, before a word; nothing if no record has it."""
+    counts = [getattr(record.data, part) for record in records if record.data is not None]
+    return f"{max(counts):,} " if counts else ""
 
 
 def _loss(record: Record) -> Line:
@@ -77,7 +94,7 @@ def _picture(
         alt.Tooltip("x:Q", title=axis, format=".3~g"),
         alt.Tooltip("y:Q", title=unit, format=".3~g"),
     ]
-    x_axis = alt.X("x:Q", title=axis, scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=5))
+    x_axis = alt.X("x:Q", title=axis, scale=alt.Scale(nice=False), axis=alt.Axis(tickCount=5, tickMinStep=1))
     y_axis = alt.Y("y:Q", title=unit, scale=alt.Scale(zero=False))
     return Picture(
         identifier("curve", table, kind),
