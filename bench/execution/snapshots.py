@@ -12,7 +12,7 @@ from bench.data.dataset import Dataset
 from bench.data.splits import permutation
 from bench.errors import Diverged
 from bench.evaluation.features import extract
-from bench.records.checkpoints import digest
+from bench.records.digest import digest
 from bench.records.record import Identity
 from bench.records.stored_files import open_regular, set_aside
 from bench.views.prepare import prepare

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from bench.errors import Stopped
 from bench.planning.plan import PlannedRun
-from bench.records.checkpoints import digest
+from bench.records.digest import digest
 from bench.records.record import Identity
 from bench.records.run_log import RunLog
 from bench.records.store import Store

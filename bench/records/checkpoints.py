@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.atomic import write_whole
 from bench.errors import DamagedFile
+from bench.records.digest import digest
 from bench.records.record import Identity
 from bench.records.stored_files import open_regular
 from methods.base import Encoder
@@ -30,12 +31,6 @@ _COMMENT = len(_MARK) + 32
 _NO_HASH = b"0" * 64
 _HASH_ENTRY = re.compile(rb'"checksum":"([0-9a-f]{64})"')
 """Entry in an encoder's header: hash of the whole file in which these 64 digits are zeros."""
-
-
-def digest(identity: Identity) -> str:
-    """Return a hash of everything that decides the numbers of a pretraining."""
-    text = json.dumps(asdict(identity), sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def save_checkpoint(path: Path, identity: Identity, state: dict[str, Any]) -> None:

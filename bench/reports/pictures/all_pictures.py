@@ -8,17 +8,19 @@ from bench.leaderboard.tables import Leaderboard
 from bench.records.record import Record
 from bench.reports.pictures import cost, curves, label_free, labels, maps, pairs, ranks
 from bench.reports.pictures.picture import Picture
+from bench.reports.pictures.tables import current
 
 
 def pictures_of(leaderboard: Leaderboard, records: Sequence[Record], results: Path | None) -> list[Picture]:
-    """Return the pictures of each table, in the order of the tables; a table without numbers to compare has none.
+    """Return the pictures of several tables, then those of each in the order of the tables; a table without numbers to compare has none.
 
     Args:
         leaderboard: The tables.
         records: All records that the tables were made of.
         results: Results folder, whose snapshots are drawn as maps; None for none.
     """
-    found: list[Picture] = []
+    records = current(leaderboard, records)
+    found: list[Picture] = cost.pictures_of_budgets(leaderboard.tables, records)
     for table in leaderboard.tables:
         for kind in (cost, labels, ranks, pairs, curves, label_free):
             found += kind.pictures(table, records)

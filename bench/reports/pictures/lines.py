@@ -7,6 +7,9 @@ import altair as alt
 
 from bench.reports.pictures.chart import GREY, PALETTE, Values, data, finished
 
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-left", "triangle-right")
+DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3])
+
 
 def lines(
     values: Sequence[Values], coloured: Sequence[str], x: Any, y: Any, *, points: bool, tip: Sequence[Any]
@@ -14,37 +17,55 @@ def lines(
     """Return a plot with one line per row.
 
     Args:
-        values: Points with the fields ``n`` (the row), ``x`` and ``y``; ``k`` separates the lines of one row, as ``l`` and ``h`` its interval.
+        values: Lines with the field ``n`` (the row) and the lists ``x`` and ``y``; with ``points`` also ``l`` and ``h``, the intervals.
         coloured: Names of the rows in colour.
         x: Encoding of the horizontal axis.
         y: Encoding of the vertical axis.
-        points: Whether to mark the points, with their intervals.
+        points: Whether to mark the points, with their intervals; otherwise dashes tell the lines apart.
         tip: What is shown at the pointer.
     """
-    names = list(dict.fromkeys(value["n"] for value in values))
+    names = [value["n"] for value in values]
     shown = [name for name in coloured if name in names][: len(PALETTE)]
     others = [name for name in names if name not in shown]
-    colour = alt.Color("n:N", title=None, scale=alt.Scale(domain=shown, range=list(PALETTE[: len(shown)])))
-    dash = alt.StrokeDash("k:N", title=None) if any(value.get("k") for value in values) else alt.Undefined
-    front = alt.Chart(data([value for value in values if value["n"] in shown]))
+    fields: list[Any] = ["x", "y", "l", "h"] if points else ["x", "y"]
+
+    def told_apart(range: Sequence[Any]) -> alt.Scale:
+        return alt.Scale(domain=shown, range=[range[at % len(range)] for at, _ in enumerate(shown)])
+
+    colour = alt.Color("n:N", title=None, scale=told_apart(PALETTE))
+    front = alt.Chart(data([value for value in values if value["n"] in shown])).transform_flatten(fields)
     layers = []
     if others:
         chosen = alt.param(
             "chosen",
             value=None,
-            bind=alt.binding_select(options=[None, *others], labels=["none", *others], name="also show "),
+            bind=alt.binding_select(options=[None, *others], labels=["none", *others], name="Also show "),
         )
-        back = alt.Chart(data([value for value in values if value["n"] in others])).encode(
-            x=x, y=y, detail=["n:N", "k:N"]
+        is_chosen = "datum.n === chosen"
+        layers.append(
+            alt.Chart(data([value for value in values if value["n"] in others]))
+            .transform_flatten(fields)
+            .mark_line(color=GREY)
+            .encode(
+                x=x,
+                y=y,
+                detail="n:N",
+                opacity=alt.condition(is_chosen, alt.value(1), alt.value(0.3)),
+                strokeWidth=alt.condition(is_chosen, alt.value(3.5), alt.value(1)),
+                tooltip=list(tip),
+            )
+            .add_params(chosen)
         )
-        strong = back.transform_filter("datum.n === chosen")
+    line = front.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=list(tip))
+    if points:
+        shape = alt.Shape("n:N", title=None, scale=told_apart(SHAPES))
         layers += [
-            back.mark_line(color=GREY, opacity=0.3, strokeWidth=1).encode(tooltip=list(tip)),
-            strong.mark_line(color=GREY, strokeWidth=3.5).encode(tooltip=list(tip)).add_params(chosen),
+            front.mark_rule(opacity=0.35).encode(x=x, y=alt.Y("l:Q"), y2="h:Q", color=colour),
+            line,
+            front.mark_point(filled=True, size=60, opacity=1).encode(
+                x=x, y=y, color=colour, shape=shape, tooltip=list(tip)
+            ),
         ]
-    if points:
-        layers.append(front.mark_rule(opacity=0.35).encode(x=x, y=alt.Y("l:Q"), y2="h:Q", color=colour))
-    layers.append(front.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, strokeDash=dash, tooltip=list(tip)))
-    if points:
-        layers.append(front.mark_point(filled=True, size=50).encode(x=x, y=y, color=colour, tooltip=list(tip)))
-    return finished(alt.layer(*layers).resolve_scale(color="shared"))
+    else:
+        layers.append(line.encode(strokeDash=alt.StrokeDash("n:N", title=None, scale=told_apart(DASHES))))
+    return finished(alt.layer(*layers))

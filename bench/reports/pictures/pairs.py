@@ -1,6 +1,7 @@
 """Which pairs of methods differ by more than noise, as a matrix."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import altair as alt
 
@@ -8,25 +9,46 @@ from bench.leaderboard.significance import LEVEL, difference, holm
 from bench.leaderboard.tables import Row, Table
 from bench.records.record import Record
 from bench.reports import numbers
-from bench.reports.pictures.chart import BLUE, GREY, ORANGE, Values, data, finished
+from bench.reports.pictures.chart import BLUE, GREY, Values, data, finished, names_axis
 from bench.reports.pictures.picture import Picture
 from bench.reports.pictures.tables import FULL, identifier, measured_on, name_of
 
-HIGHER, LOWER, SAME = "higher", "lower", "not told apart"
+DIFFER, SAME = "differ", "not told apart"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows compared.
+
+    Attributes:
+        first: Position of the first row.
+        second: Position of the second row, which is larger.
+        points: Score of the first minus that of the second, in percentage points.
+        interval: Its 95 % interval, for this pair alone.
+        p: p-value of no difference, corrected for all pairs (Holm).
+    """
+
+    first: int
+    second: int
+    points: float
+    interval: tuple[float, float]
+    p: float
 
 
 def pictures(table: Table, records: Sequence[Record]) -> list[Picture]:
     """Return a matrix per column of all labels, if at least two rows have stored answers."""
-    drawn = (_picture(table, column) for column in FULL)
-    return [picture for picture in drawn if picture is not None]
+    return [picture for column in FULL if (picture := _picture(table, column)) is not None]
 
 
-def compared(rows: Sequence[Row], column: str) -> list[tuple[int, int, float, float]]:
-    """Return each pair of rows with the difference of its scores in percentage points and the p-value corrected for all pairs (Holm)."""
-    pairs = [(i, j) for i in range(len(rows)) for j in range(i)]
-    found = [difference(rows[i].answers[column], rows[j].answers[column]) for i, j in pairs]
+def compared(rows: Sequence[Row], column: str) -> list[Pair]:
+    """Return all pairs of rows in a column."""
+    places = [(i, j) for i in range(len(rows)) for j in range(i + 1, len(rows))]
+    found = [difference(rows[i].answers[column], rows[j].answers[column]) for i, j in places]
     corrected = holm([entry.p for entry in found])
-    return [(i, j, 100 * entry.value, p) for (i, j), entry, p in zip(pairs, found, corrected, strict=True)]
+    return [
+        Pair(i, j, 100 * entry.value, (100 * entry.interval[0], 100 * entry.interval[1]), p)
+        for (i, j), entry, p in zip(places, found, corrected, strict=True)
+    ]
 
 
 def _picture(table: Table, column: str) -> Picture | None:
@@ -36,51 +58,56 @@ def _picture(table: Table, column: str) -> Picture | None:
         return None
     rows.sort(key=lambda row: -row.scores[column].mean)
     names = [name_of(row) for row in rows]
-    values: list[Values] = []
-    behind = []
-    different = 0
-    for i, j, points, p in compared(rows, column):
-        real = p < LEVEL
-        different += real
-        for first, second, value in ((i, j, points), (j, i, -points)):
-            verdict = SAME if not real else HIGHER if value > 0 else LOWER
-            values.append({"a": names[first], "b": names[second], "d": float(value), "p": p, "v": verdict})
-        behind.append((names[j], names[i], round(-points, 2), round(p, 4), "yes" if real else ""))
-    axis = alt.Axis(labelLimit=160, grid=False, labelFontSize=11)
+    pairs = compared(rows, column)
+    values: list[Values] = [
+        {
+            "a": names[pair.first],
+            "b": names[pair.second],
+            "d": round(pair.points, 1),
+            "l": round(pair.interval[0], 1),
+            "h": round(pair.interval[1], 1),
+            "p": round(pair.p, 3),
+            "v": DIFFER if pair.p < LEVEL else SAME,
+        }
+        for pair in pairs
+    ]
     tip = [
-        alt.Tooltip("a:N", title="row"), alt.Tooltip("b:N", title="compared with"), alt.Tooltip("d:Q", title="difference in points", format="+.1f"),
+        alt.Tooltip("a:N", title="row"),
+        alt.Tooltip("b:N", title="above"),
+        alt.Tooltip("d:Q", title="by points", format=".1f"),
+        alt.Tooltip("l:Q", title="from", format=".1f"),
+        alt.Tooltip("h:Q", title="to", format=".1f"),
         alt.Tooltip("p:Q", title="p, corrected", format=".3f"),
-    ]  # fmt: skip
-    colour = alt.Color(
-        "v:N", title="the row on the left is", scale=alt.Scale(domain=[HIGHER, LOWER, SAME], range=[BLUE, ORANGE, GREY])
-    )
+        alt.Tooltip("v:N", title="verdict"),
+    ]
+    below = alt.Axis(labelLimit=110, grid=False, labelAngle=-90, labelFontSize=11, labelOverlap=True)
+    colour = alt.Color("v:O", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[BLUE, GREY]))
+    opacity = alt.Opacity("v:O", title=None, scale=alt.Scale(domain=[DIFFER, SAME], range=[0.9, 0.22]))
     chart = (
         alt.Chart(data(values))
-        .mark_rect(stroke=None)
+        .mark_rect()
         .encode(
-            x=alt.X(
-                "b:N",
-                title=None,
-                sort=names,
-                axis=alt.Axis(labelLimit=160, grid=False, labelAngle=-90, labelFontSize=11),
-            ),
-            y=alt.Y("a:N", title=None, sort=names, axis=axis),
+            x=alt.X("b:N", **names_axis(names[1:], below)),
+            y=alt.Y("a:N", **names_axis(names[:-1], alt.Axis(labelLimit=110, grid=False, labelFontSize=11))),
             color=colour,
-            opacity=alt.condition(alt.FieldEqualPredicate(field="v", equal=SAME), alt.value(0.15), alt.value(0.85)),
+            opacity=opacity,
             tooltip=tip,
         )
-        .properties(height=17 * len(rows))
     )
+    different = sum(pair.p < LEVEL for pair in pairs)
     caption = (
-        f"{different} of {len(behind)} pairs differ in {column} by more than noise (5 % level, paired by image, corrected for all pairs by Holm's "
-        f"method); {measured_on(table)}. A pair that is not told apart may still differ."
+        f"{different} of {len(pairs)} pairs differ in {column} by more than noise (5 % level, paired by image, corrected for all pairs by "
+        f"Holm's method); {measured_on(table)}. The row on the left scored higher. A pair that is not told apart may still differ."
     )
     return Picture(
         identifier("pairs", table, column),
         numbers.title(table),
         f"Which pairs differ in {column}",
         caption,
-        finished(chart),
-        ("row", "compared with", "difference in points", "p, corrected", "differ"),
-        tuple(behind),
+        finished(chart, height=18 * len(rows) + 10),
+        ("row", "compared with", "difference in points", "from", "to", "p, corrected", "verdict"),
+        tuple(
+            (v["a"], v["b"], round(pair.points, 2), v["l"], v["h"], round(pair.p, 4), v["v"])
+            for v, pair in zip(values, pairs, strict=True)
+        ),
     )
