@@ -145,7 +145,7 @@ def _report_stored(identity: Identity, context: RunContext, log: RunLog, trainin
     if training is None:
         return
     options = context.options
-    without = ["--snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
+    without = ["snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
     without += ["--watch"] if options.watch and not training.get("watched") else []
     if without:
         context.on_message(
