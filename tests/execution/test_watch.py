@@ -27,7 +27,7 @@ from bench.records.store import Store
 CPU = torch.device("cpu")
 STEPS = 5
 # BYOL has batch norm in two networks, one of them a teacher: features in train mode would change its state.
-RUN = {"method": "byol", "budget": "5ep", "protocols": ("knn", "lowshot-1-frozen")}
+RUN = {"method": "byol", "budget": "3ep", "protocols": ("knn", "lowshot-1-frozen")}
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_a_watched_run_has_the_results_of_an_unwatched_one_bit_for_bit(watched, 
 
 def test_the_figures_at_the_end_are_those_of_the_development_task(watched, digits):
     store, record = watched
-    assert record.watched["epoch"] == [2, 4, 5]
-    assert record.watched["step"] == [2 * STEPS, 4 * STEPS, 5 * STEPS]
+    assert record.watched["epoch"] == [2, 3]
+    assert record.watched["step"] == [2 * STEPS, 3 * STEPS]
     tensors, _ = stored_encoder(store.encoder_path(record.identity), record.identity)
     encoder = build_method(record.identity, digits).encoder().eval()
     encoder.load_state_dict(tensors)
@@ -102,58 +102,45 @@ def test_a_tiny_val_is_watched_and_features_that_are_not_finite_are_not(watched,
     assert watching(digits, watched[1].identity).take(method, 1, 0.5) == {}
 
 
-@pytest.mark.slow
-def test_a_stopped_and_resumed_run_has_the_same_figures(watched, tmp_path):
+def test_a_run_that_is_stopped_also_while_it_watches_has_the_same_figures_when_it_goes_on(watched, tmp_path):
     store, record = watched
-    other = Store(tmp_path)
-    stopped(other, stop_at=STEPS + 2, **RUN, watch=2)
-    stopped(other, stop_at=2 * STEPS, **RUN, watch=2)
+    other, identity = Store(tmp_path), record.identity
+    stopped(other, stop_at=STEPS + 2, **RUN)
+    path = other.checkpoint_path(identity)
+    # A checkpoint of an earlier version holds nothing about watching.
+    state = load_checkpoint(path, identity)
+    save_checkpoint(path, identity, {key: value for key, value in state.items() if not key.startswith("watch")})
+    options = options_of(tmp_path, watch=2)
+    request = Request(methods=["byol"], budget=RUN["budget"], protocols=RUN["protocols"])
+    (planned,) = plan_runs(request, options).runs
+    calls = itertools.count()
+    with pytest.raises(Stopped):
+        # Asked once after each of two steps; the next time is within the watching of the second epoch.
+        execute(planned, load("digits"), context_of(options, keep_going=lambda: next(calls) < 2))
+    state = load_checkpoint(path, identity)
+    assert state["watched"] == {}
+    assert len(state["losses"]["loss"]) == 2 * STEPS
     resumed = perform(other, **RUN, watch=2)
     assert resumed.watched == record.watched
     assert same(store, record, other, resumed)
 
 
-def test_a_run_that_is_stopped_while_it_watches_watches_this_epoch_when_it_goes_on(watched, tmp_path):
-    options = options_of(tmp_path, watch=2)
-    request = Request(methods=["byol"], budget="5ep", protocols=RUN["protocols"])
-    (planned,) = plan_runs(request, options).runs
-    calls = itertools.count()
-    with pytest.raises(Stopped):
-        # Asked once after each step; the next time is within the watching of the second epoch.
-        execute(planned, load("digits"), context_of(options, keep_going=lambda: next(calls) < 2 * STEPS - 1))
-    store, identity = Store(tmp_path), planned.identity
-    state = load_checkpoint(store.checkpoint_path(identity), identity)
-    assert state["watched"] == {}
-    assert len(state["losses"]["loss"]) == 2 * STEPS
-    assert perform(store, **RUN, watch=2).watched == watched[1].watched
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(cores() < 2, reason="a device of a CPU is a core")
-def test_two_devices_are_watched_without_a_change(tmp_path):
-    records = []
-    for watch in (None, 1):
-        options = replace(options_of(tmp_path / str(watch), watch=watch), devices=2)
-        (planned,) = plan_runs(Request(methods=["simclr"], budget="2ep", protocols=("knn",)), options).runs
-        records.append(execute(planned, load("digits"), context_of(options)))
-    plain, both = records
-    assert both.curve == plain.curve
-    assert both.protocols["knn"].correct == plain.protocols["knn"].correct
-    assert both.watched["epoch"] == [1, 2]
+def test_two_devices_are_watched(watched, tmp_path):
+    options = replace(options_of(tmp_path, watch=1), devices=2)
+    (planned,) = plan_runs(Request(methods=["byol"], budget="1ep", protocols=("knn",)), options).runs
+    record = execute(planned, load("digits"), context_of(options))
+    assert record.status == "ok", record.cause
+    assert record.watched["epoch"] == [1]
+    assert record.watched["knn"][0] > 0.3
 
 
-def test_what_was_written_without_watching_is_still_read(watched, tmp_path):
-    """A record, an encoder's training and a checkpoint of an earlier version."""
-    store, record = watched
+def test_a_record_that_was_written_without_watching_is_still_read(watched):
+    record = watched[1]
     data = json.loads(to_json(record))
     del data["watched"], data["cost"]["watch_s"]
     assert from_json(json.dumps(data)) == replace(record, watched={}, cost=replace(record.cost, watch_s=None))
-    other = Store(tmp_path)
-    stopped(other, stop_at=STEPS + 2, **RUN)
-    path = other.checkpoint_path(record.identity)
-    state = load_checkpoint(path, record.identity)
-    save_checkpoint(path, record.identity, {k: v for k, v in state.items() if not k.startswith("watch")})
-    assert perform(other, **RUN, watch=2).watched == record.watched
 
 
 def test_a_recorded_run_is_not_repeated_and_one_line_says_so(tmp_path, capsys):
