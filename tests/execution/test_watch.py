@@ -38,14 +38,14 @@ def digits():
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("watched"))
-    return store, perform(store, **RUN, watch=2)
+    return store, perform(store, **RUN, watch=2, track=("tensorboard",))
 
 
 def watching(dataset, identity, every=1, check_stop=lambda: None):
     return Watching(every, identity, dataset, CPU, None, check_stop)
 
 
-def test_a_watched_run_has_the_results_of_an_unwatched_one_bit_for_bit(watched, tmp_path):
+def test_a_watched_and_tracked_run_has_the_results_of_another_bit_for_bit(watched, tmp_path):
     store, record = watched
     plain = Store(tmp_path)
     unwatched = perform(plain, **RUN)
