@@ -255,7 +255,7 @@ class Method(nn.Module):
         """Return a function of (batch size, CPU generator) that draws the masks of a batch, or None if there are none.
 
         It returns a tensor, or nested lists, tuples or dicts of tensors. The harness moves them to the device without
-        waiting for it; they are ``Batch.masks``.
+        waiting for it; they are ``Batch.masks``. On a GPU the masks of sslbench's own methods are drawn ahead by a second process.
         """
         return None
 

@@ -158,7 +158,7 @@ def _datasets(data_root: Path | None) -> list[Row]:
             "backbone": entry.backbone,
             "found": available(entry.name, data_root) if entry.name in catalogue.names() else None,
         }
-        for entry in (*catalogue.ENTRIES, catalogue.FOLDER_ENTRY)
+        for entry in (*catalogue.ENTRIES, *catalogue.OWN_ENTRIES)
     ]
 
 

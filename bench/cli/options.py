@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bench.cli import completion
 from bench.errors import SslbenchError
 from bench.printable import printable
 from bench.training.options import EngineName
@@ -92,7 +93,10 @@ DryRun = Annotated[
 ]
 RunName = Annotated[
     str,
-    typer.Argument(help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name."),
+    typer.Argument(
+        autocompletion=completion.runs,
+        help="A record's path, or dataset/backbone/budget/method/seed-0, or a unique part of this name.",
+    ),
 ]
 
 

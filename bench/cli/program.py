@@ -15,7 +15,9 @@ from bench.cli.check import check
 from bench.cli.compare import compare
 from bench.cli.doctor import doctor
 from bench.cli.drop import drop
+from bench.cli.embed import embed
 from bench.cli.export import export
+from bench.cli.inspect import inspect
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.old_spellings import translated
@@ -35,10 +37,9 @@ NUMBERS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 app = typer.Typer(
     name="sslbench",
     help="Measure self-supervised methods on images under fixed protocols, and draw an honest leaderboard.",
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, study, show, drop, export, check, doctor):
+for command in (run, leaderboard, compare, study, show, drop, export, embed, inspect, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

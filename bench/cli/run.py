@@ -1,11 +1,13 @@
 """``sslbench run``: run methods, record the results of the protocols, show the leaderboard."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from bench.cli import completion
 from bench.cli import options as shared
 from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
 from bench.errors import SslbenchError, StorageError
@@ -23,7 +25,8 @@ def run(
     methods: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Methods to run (`sslbench list methods` shows them), or encoders pretrained elsewhere: timm:NAME, checkpoint:FILE."
+            autocompletion=completion.methods,
+            help="Methods to run (`sslbench list methods` shows them), or encoders pretrained elsewhere: timm:NAME, checkpoint:FILE.",
         ),
     ] = None,
     all_methods: Annotated[
@@ -31,7 +34,11 @@ def run(
     ] = False,
     protocol: Annotated[
         list[str] | None,
-        typer.Option(help="A protocol instead of the default set; may be repeated.", rich_help_panel=WHAT),
+        typer.Option(
+            autocompletion=completion.protocols,
+            help="A protocol instead of the default set; may be repeated.",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**31 - 1, help="Run only this seed; 0 by default.", rich_help_panel=WHAT)
@@ -42,7 +49,11 @@ def run(
     plugin: shared.RunPlugins = None,
     dataset: Annotated[
         str,
-        typer.Option(help="Name of a data set, or folder:PATH for a directory or zip of images.", rich_help_panel=DATA),
+        typer.Option(
+            autocompletion=completion.datasets,
+            help="Name of a data set, or your own images: folder:PATH, csv:FILE, npz:FILE, wds:PATH, hf:NAME, torchvision:NAME.",
+            rich_help_panel=DATA,
+        ),
     ] = "digits",
     data_root: shared.RunDataRoot = None,
     image_size: Annotated[
@@ -73,11 +84,18 @@ def run(
     budget: Annotated[
         str,
         typer.Option(
-            help="smoke, quick, standard, long, or a number of epochs such as 100ep.", rich_help_panel=TRAINED
+            autocompletion=completion.budgets,
+            help="smoke, quick, standard, long, or a number of epochs such as 100ep.",
+            rich_help_panel=TRAINED,
         ),
     ] = "standard",
     backbone: Annotated[
-        str | None, typer.Option(help="The backbone; each data set has a default.", rich_help_panel=TRAINED)
+        str | None,
+        typer.Option(
+            autocompletion=completion.backbones,
+            help="The backbone; each data set has a default.",
+            rich_help_panel=TRAINED,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -85,6 +103,14 @@ def run(
             "--set",
             metavar="KEY=VALUE",
             help="Change a setting of the method (or recipe.KEY). " + UNRANKED,
+            rich_help_panel=TRAINED,
+        ),
+    ] = None,
+    saw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="What an encoder from elsewhere was pretrained on, for example imagenet: its row is marked with it.",
             rich_help_panel=TRAINED,
         ),
     ] = None,
@@ -171,7 +197,7 @@ def run(
         backbone=backbone,
         protocols=protocol or (),
         seeds=list(range(seeds)) if seeds is not None else [seed or 0],
-        settings=set_ or (),
+        settings=[*(set_ or ()), *_marked(saw, methods or [])],
         batch_size=batch_size,
         share=share,
         views=views,
@@ -201,6 +227,27 @@ def run(
         return performed.failed
 
     shared.end(work)
+
+
+def _marked(saw: str | None, methods: Sequence[str]) -> list[str]:
+    """Return the setting that marks encoders from elsewhere with what they were pretrained on.
+
+    Raises:
+        SslbenchError: A method is one that sslbench trains, or the text cannot be shown.
+    """
+    if saw is None:
+        return []
+    from bench.registry.methods import method_names
+
+    trained = [name for name in methods if name in method_names()]
+    if trained or not methods:
+        whose = f"{trained[0]} is trained here" if trained else "--all are methods that are trained here"
+        raise SslbenchError(
+            f"--saw {saw}: is for encoders pretrained elsewhere (timm:, hf-model:, checkpoint:, a plugin's); {whose}"
+        )
+    if not re.fullmatch(r"[A-Za-z][\w.+ -]{0,59}", saw):
+        raise SslbenchError(f"--saw {saw!r}: write a name such as imagenet, at most 60 letters and digits")
+    return [f"saw={saw}"]
 
 
 def _show_tables(results: Path, runs: "Sequence[PlannedRun]", all_protocols: bool, console: "Console") -> None:

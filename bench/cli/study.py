@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bench.cli import completion
 from bench.cli import options as shared
 from bench.cli.options import DATA, TRAINED, WHAT
 from bench.errors import SslbenchError
@@ -16,7 +17,13 @@ SHOW_TAKES = ("name", "show", "format", "results")
 
 def study(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A name of `sslbench list studies`, or the path of your own TOML file.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.studies,
+            help="A name of `sslbench list studies`, or the path of your own TOML file.",
+        ),
+    ],
     show: Annotated[
         bool,
         typer.Option(

@@ -47,7 +47,7 @@ def opened_zip(path: Path) -> Iterator[Listing]:
         raise
     except Exception as cause:  # damaged zips raise many kinds of exceptions
         raise SslbenchError(
-            f"{path} is not a readable zip ({_reason(cause)}): use a directory or a complete zip; unpack archives of other kinds"
+            f"{path} is not a readable zip ({reason(cause)}): use a directory or a complete zip; unpack archives of other kinds"
         ) from cause
     with archive:
         yield _listing(path, archive)
@@ -79,19 +79,19 @@ def _listing(path: Path, archive: zipfile.ZipFile) -> Listing:
     hidden: set[str] = set()
     for member in archive.infolist():
         name = member.filename.replace("\\", "/")
-        _check_inside(path, name)
+        check_inside(path, name)
         if generated(name):
-            hidden.add(_outermost_generated(name))
+            hidden.add(outermost_generated(name))
         elif name.endswith("/"):
             folders.add(name.rstrip("/"))
         else:
             _check_safe(path, name, member)
             if name in members:
-                raise _refused(path, f"contains {name!r} twice: zip the images again")
+                raise refused(path, f"contains {name!r} twice: zip the images again")
             members[name] = member
     total = sum(member.file_size for member in members.values())
     if total > max(MAX_TOTAL_BYTES, MAX_RATIO * path.stat().st_size):
-        raise _refused(
+        raise refused(
             path, f"would unpack to {total} bytes, like a zip bomb: save the images as JPEG or PNG, or unpack it"
         )
 
@@ -107,7 +107,7 @@ def _listing(path: Path, archive: zipfile.ZipFile) -> Listing:
             raise
         except Exception as cause:  # damaged zips raise many kinds of exceptions
             raise SslbenchError(
-                printable(f"{name} in {path} is corrupt ({_reason(cause)}): zip the images again")
+                printable(f"{name} in {path} is corrupt ({reason(cause)}): zip the images again")
             ) from cause
 
     names = sorted(members, key=lambda name: (composed(name), name))
@@ -122,44 +122,47 @@ def _listing(path: Path, archive: zipfile.ZipFile) -> Listing:
     )
 
 
-def _check_inside(path: Path, name: str) -> None:
+def check_inside(path: Path, name: str) -> None:
+    """Raise SslbenchError if a name in an archive leads out of it or has control characters."""
+    if any(ord(character) < 32 for character in name):
+        raise refused(path, f"contains {name!r}, a name with control characters: pack the images again")
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or (parts and parts[0].endswith(":")):
-        raise _refused(path, f"contains {name!r}, a path outside the archive: do not trust it, or zip the images again")
+        raise refused(path, f"contains {name!r}, a path outside the archive: do not trust it, or zip the images again")
 
 
 def _check_safe(path: Path, name: str, member: zipfile.ZipInfo) -> None:
-    if any(ord(character) < 32 for character in name):
-        raise _refused(path, f"contains {name!r}, a name with control characters: zip the images again")
     if not is_image(name):
         return
     if stat.S_ISLNK(member.external_attr >> 16):
-        raise _refused(path, f"contains {name!r}, a symbolic link: zip the files themselves")
+        raise refused(path, f"contains {name!r}, a symbolic link: zip the files themselves")
     if member.flag_bits & 1:
-        raise _refused(path, f"is encrypted ({name!r}): zip the images without a password")
+        raise refused(path, f"is encrypted ({name!r}): zip the images without a password")
     if member.compress_type not in _METHODS:
         method = _OTHER_METHODS.get(member.compress_type, f"method {member.compress_type}")
-        raise _refused(
+        raise refused(
             path,
             f"contains {name!r}, compressed by {method}, which is not supported: zip the images with Deflate, or unpack them",
         )
     if member.file_size > MAX_FILE_BYTES:
-        raise _refused(
+        raise refused(
             path,
             f"contains {name!r} of {member.file_size} bytes, more than the {MAX_FILE_BYTES} of an image: remove it",
         )
 
 
-def _outermost_generated(name: str) -> str:
+def outermost_generated(name: str) -> str:
     """Return the path up to the first hidden or generated folder, which counts once, as in a directory."""
     parts = name.split("/")
     end = next(number for number, part in enumerate(parts) if generated(part))
     return "/".join(parts[: end + 1])
 
 
-def _refused(path: Path, text: str) -> SslbenchError:
+def refused(path: Path, text: str) -> SslbenchError:
+    """Return the error for an archive that is not read: its path and the reason, as one line."""
     return SslbenchError(printable(f"{path} {text}"))
 
 
-def _reason(cause: Exception) -> str:
+def reason(cause: Exception) -> str:
+    """Return the text of an exception as one short line."""
     return printable(" ".join(str(cause).split()) or type(cause).__name__, 200)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bench.errors import unknown
 
 FOLDER = "folder:"
-"""Prefix of a user's own directory or zip: ``folder:PATH``."""
+"""Prefix of a user's own directory or archive: ``folder:PATH``."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ class Entry:
         reader: Module of ``bench.data`` with a function ``read(name, folder, size) -> RawData``, imported when the data set is loaded.
             ``folder`` is the folder of one of ``forms``, or None if ``package`` is set.
         forms: Forms of the files, the preferred one first; the last one must fit every image size.
+        prefix: Start of ``--dataset`` for a form of a user's own images, for example ``folder:``; None for a published set.
+        is_path: Whether a path follows the prefix; otherwise a name does, and ``read`` receives the folder of the data sets.
         package: Installed package that contains the images, instead of files; None otherwise.
         size: Side of the images in pixels; the default if ``resizable``.
         resizable: Whether ``--image-size`` applies.
@@ -86,6 +88,8 @@ class Entry:
     title: str
     source: str
     reader: str
+    prefix: str | None = None
+    is_path: bool = True
     forms: tuple[Form, ...] = ()
     package: str | None = None
     size: int
@@ -215,20 +219,70 @@ ENTRIES: tuple[Entry, ...] = (
     ),
 )
 
-FOLDER_ENTRY = Entry(
-    name=f"{FOLDER}PATH",
-    title="Your own images",
-    source="a directory or zip: train/<class>/…, test/<class>/… or val/<class>/…, unlabelled/…; or <class>/… alone",
-    reader="folder",
-    size=96,
-    resizable=True,
-    channels=None,
-    classes=None,
-    train=None,
-    test=None,
-    unlabelled=None,
-    horizontal_flip=True,
+
+def _own(prefix: str, rest: str, title: str, source: str, reader: str, *, is_path: bool = True) -> Entry:
+    return Entry(
+        name=prefix + rest,
+        title=title,
+        source=source,
+        reader=reader,
+        prefix=prefix,
+        is_path=is_path,
+        size=96,
+        resizable=True,
+        channels=None,
+        classes=None,
+        train=None,
+        test=None,
+        unlabelled=None,
+        horizontal_flip=True,
+    )
+
+
+FOLDER_ENTRY = _own(
+    FOLDER,
+    "PATH",
+    "Your own images",
+    "a directory, zip, tar or tar.gz: train/<class>/…, test/<class>/… or val/<class>/…, unlabelled/…; or <class>/… alone",
+    "folder",
 )
+OWN_ENTRIES: tuple[Entry, ...] = (
+    FOLDER_ENTRY,
+    _own(
+        "csv:",
+        "FILE",
+        "Table of images",
+        "a CSV or TSV file with columns of paths, labels and, if wanted, parts",
+        "table",
+    ),
+    _own(
+        "npz:", "FILE", "Arrays", "an .npz file as MedMNIST ships it: train_images, train_labels, test_images, …", "npz"
+    ),
+    _own(
+        "wds:",
+        "PATH",
+        "WebDataset",
+        "tar shards of image and .cls or .json files: a folder, or a name with * or {000..009}",
+        "webdataset",
+    ),
+    _own(
+        "hf:",
+        "NAME",
+        "Hugging Face datasets",
+        "NAME[@SPLIT] on the hub, a folder of Parquet files or of save_to_disk",
+        "huggingface",
+        is_path=False,
+    ),
+    _own(
+        "torchvision:",
+        "NAME",
+        "torchvision",
+        "a data set of torchvision with one class per image, for example EuroSAT",
+        "torchvision_sets",
+        is_path=False,
+    ),
+)
+"""The forms of a user's own images."""
 
 
 def names() -> tuple[str, ...]:
@@ -242,12 +296,25 @@ def resolve(name: str) -> Entry:
     Raises:
         SslbenchError: The name is unknown; the message suggests the nearest one.
     """
-    if name.startswith(FOLDER) and name != FOLDER:
-        return FOLDER_ENTRY
+    if (entry := own_form(name)) is not None:
+        return entry
     for entry in ENTRIES:
         if entry.name == name:
             return entry
-    raise unknown("data set", name, [*names(), FOLDER_ENTRY.name])
+    raise unknown("data set", name, [*names(), *(entry.name for entry in OWN_ENTRIES)])
+
+
+def own_form(name: str) -> Entry | None:
+    """Return the form of a user's own images that a name has, for example that of ``folder:PATH``; None for a published set."""
+    return next(
+        (e for e in OWN_ENTRIES if e.prefix is not None and name.startswith(e.prefix) and name != e.prefix), None
+    )
+
+
+def location(name: str) -> str:
+    """Return what follows the prefix in the name of a user's own images: a path, or a name elsewhere."""
+    entry = own_form(name)
+    return name if entry is None else name.removeprefix(entry.prefix or "")
 
 
 def epochs(name: str, budget: str) -> int:

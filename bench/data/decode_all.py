@@ -195,13 +195,13 @@ def _to_one_channel(target: IO[bytes], count: int, size: int) -> None:
             target.seek(start + first * 3 * side)
             block = np.frombuffer(target.read(images * 3 * side), np.uint8).reshape(images, 3, size, size)
             target.seek(written)
-            yield _grey(block)
+            yield grey(block)
 
     target.seek(0)
     write_blocks(target, (count, 1, size, size), blocks())
 
 
-def _grey(block: Pixels) -> Pixels:
+def grey(block: Pixels) -> Pixels:
     """Return N×1×H×W; images with three equal channels keep their values exactly."""
     red, green, blue = (block[:, at : at + 1].astype(np.uint32) * weight for at, weight in enumerate(_LUMA))
     return ((red + green + blue + 2**15) >> 16).astype(np.uint8)

@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import SslbenchError
+from bench.printable import printable
+
 MAX_FILE_BYTES = 256 * 2**20
 """A larger file is not an image, but a mistake or a zip bomb."""
 MAX_FILES = 5_000_000
@@ -39,3 +42,25 @@ def file_state(state: os.stat_result) -> str:
     text also changes with a copy or a new name, so the images are then decoded once more.
     """
     return f"{state.st_size} {state.st_mtime_ns} {state.st_ctime_ns} {state.st_ino} {state.st_dev}"
+
+
+def read_listed(file: Path, listed: os.stat_result) -> bytes:
+    """Return the bytes of a file, unless it is another one than was listed.
+
+    Raises:
+        SslbenchError: The file is too large or changed since it was listed.
+        OSError: It cannot be read.
+    """
+    if listed.st_size > MAX_FILE_BYTES:
+        raise SslbenchError(
+            printable(f"{file} has {listed.st_size} bytes, more than the {MAX_FILE_BYTES} of an image: remove it")
+        )
+    with os.fdopen(
+        os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as opened:
+        data = opened.read(listed.st_size + 1)
+        if file_state(os.fstat(opened.fileno())) != file_state(listed) or len(data) != listed.st_size:
+            raise SslbenchError(
+                printable(f"{file} changed while the images were read: start again when nothing writes them")
+            )
+    return data

@@ -1,4 +1,4 @@
-"""List and read the files of a directory or zip; nothing is unpacked to disk."""
+"""List and read the files of a directory, zip or tar."""
 
 import os
 import stat
@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.data.archive import opened_zip
-from bench.data.files import MAX_FILE_BYTES, MAX_FILES, Listing, file_state
+from bench.data.files import MAX_FILES, Listing, file_state, read_listed
 from bench.data.generated import generated
 from bench.data.kinds import is_image
 from bench.data.part_names import composed
+from bench.data.tar import is_tar, opened_tar
 from bench.errors import SslbenchError
 from bench.printable import printable
 
@@ -20,7 +21,7 @@ MAX_VISITS = 64
 
 @contextmanager
 def listing(path: Path) -> Iterator[Listing]:
-    """List a directory or zip; the zip stays open within the context.
+    """List a directory, zip or tar; an archive stays open within the context.
 
     Raises:
         SslbenchError: The path does not exist, is neither, is corrupt, is larger than the limits allow, or is not safe to read.
@@ -28,12 +29,12 @@ def listing(path: Path) -> Iterator[Listing]:
     if path.is_dir():
         yield _directory(path)
     elif path.is_file():
-        with opened_zip(path) as files:
+        with (opened_tar if is_tar(path) else opened_zip)(path) as files:
             yield files
     else:
         problem = "is neither a directory nor a file" if path.exists() else "does not exist"
         raise SslbenchError(
-            printable(f"{path} {problem}: write folder:PATH with the path of a directory or zip of images")
+            printable(f"{path} {problem}: write folder:PATH with the path of a directory, zip or tar of images")
         )
 
 
@@ -72,7 +73,7 @@ def _directory(path: Path) -> Listing:
 
     def read(name: str) -> bytes:
         try:
-            return _read(path / name, files[name])
+            return read_listed(path / name, files[name])
         except OSError as cause:
             raise _cannot_read(path / name, cause) from cause
 
@@ -84,23 +85,6 @@ def _directory(path: Path) -> Listing:
 def _order(name: str) -> tuple[str, str]:
     """Sort names as people see them, so that the order is the same on macOS and Linux."""
     return composed(name), name
-
-
-def _read(file: Path, listed: os.stat_result) -> bytes:
-    """Return the bytes of a file, unless it is another one than was listed."""
-    if listed.st_size > MAX_FILE_BYTES:
-        raise SslbenchError(
-            printable(f"{file} has {listed.st_size} bytes, more than the {MAX_FILE_BYTES} of an image: remove it")
-        )
-    with os.fdopen(
-        os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-    ) as opened:
-        data = opened.read(listed.st_size + 1)
-        if file_state(os.fstat(opened.fileno())) != file_state(listed) or len(data) != listed.st_size:
-            raise SslbenchError(
-                printable(f"{file} changed while the images were read: start again when nothing writes them")
-            )
-    return data
 
 
 def _check_visits(folder: Path, visits: dict[tuple[int, int], int]) -> None:

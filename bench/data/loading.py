@@ -6,11 +6,11 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.data.assemble import assemble
-from bench.data.catalogue import FOLDER, Entry, resolve
+from bench.data.catalogue import FOLDER, Entry, location, resolve
 from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
 from bench.data.download import download
-from bench.data.locate import find, folder_path, roots
+from bench.data.locate import find, own_path, roots
 from bench.data.raw import RawData
 from bench.errors import SslbenchError
 from bench.filenames import slug
@@ -30,14 +30,14 @@ def load(
 ) -> Dataset:
     """Return a data set.
 
-    Different tasks never have the same name: the ``Dataset`` of ``folder:PATH`` is named by a slug and eight hex digits of its
+    Different tasks never have the same name: the ``Dataset`` of own images is named by a slug and eight hex digits of its
     fingerprint, and that of ``imagenette`` at another size than the default ends in the size.
 
     Args:
-        name: Name in the catalogue, or ``folder:PATH``.
+        name: Name in the catalogue, or one of own images such as ``folder:PATH``.
         data_root: Folder of its files; ``SSLBENCH_DATA`` if None. Nothing is written into it.
         image_size: Side in pixels, only for data sets that are resized; None for their default.
-        flip: Whether a mirrored image keeps its class, only for ``folder:PATH``; None for yes.
+        flip: Whether a mirrored image keeps its class, only for own images; None for yes.
         development: Return the development task instead.
 
     Raises:
@@ -45,15 +45,14 @@ def load(
     """
     entry = resolve(name)
     size = _size(name, entry, image_size)
-    is_folder = name.startswith(FOLDER)
-    if flip not in (None, entry.horizontal_flip) and not is_folder:
-        raise SslbenchError(f"{name}: --no-flip applies only to {FOLDER}PATH")
+    if flip not in (None, entry.horizontal_flip) and entry.prefix is None:
+        raise SslbenchError(f"{name}: --no-flip applies only to your own images, such as {FOLDER}PATH")
     flips = entry.horizontal_flip if flip is None else flip
     try:
-        if is_folder:
-            path = folder_path(name)
+        if entry.prefix is not None:
+            path = own_path(name) if entry.is_path else roots(data_root)[0]
             dataset = assemble(name, _read(entry, name, path, size), flips)
-            dataset = replace(dataset, name=_folder_name(path, dataset.fingerprint))
+            dataset = replace(dataset, name=_own_name(entry, name, dataset.fingerprint))
         else:
             folder = None if entry.package else _folder(name, data_root, size)
             raw = _read(entry, name, folder, size)
@@ -104,6 +103,9 @@ def _check_counts(entry: Entry, raw: RawData, folder: Path | None) -> None:
             )
 
 
-def _folder_name(path: Path, fingerprint: str) -> str:
-    """Return the name of a user's folder in records: readable, safe as a file name, unique by its fingerprint."""
-    return slug(FOLDER + (path.stem if path.is_file() else path.resolve().name), fingerprint)
+def _own_name(entry: Entry, name: str, fingerprint: str) -> str:
+    """Return the name of a user's own images in records: readable, safe as a file name, unique by its fingerprint."""
+    if not entry.is_path:
+        return slug(f"{entry.prefix}{location(name)}", fingerprint)
+    path = own_path(name)
+    return slug(f"{entry.prefix}{path.stem if path.is_file() else path.resolve().name}", fingerprint)

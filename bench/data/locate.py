@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from bench.data.catalogue import FOLDER, Form, resolve
+from bench.data.catalogue import Form, location, resolve
 from bench.errors import SslbenchError
 
 
@@ -41,9 +41,9 @@ def roots(data_root: Path | None) -> list[Path]:
     return [*([expanded(Path(chosen))] if chosen else []), download_folder()]
 
 
-def folder_path(name: str) -> Path:
-    """Return the path of ``folder:PATH``; errors as ``expanded``."""
-    return expanded(Path(name.removeprefix(FOLDER)))
+def own_path(name: str) -> Path:
+    """Return the path in the name of a user's own images, for example of ``folder:PATH``; errors as ``expanded``."""
+    return expanded(Path(location(name)))
 
 
 def present(path: Path) -> Path | None:
@@ -85,8 +85,7 @@ def available(name: str, data_root: Path | None = None) -> str | None:
     entry = resolve(name)
     if entry.package is not None:
         return f"in {entry.package}"
-    if name.startswith(FOLDER):
-        path = folder_path(name)
-        return str(path) if path.exists() else None
+    if entry.prefix is not None:
+        return str(own_path(name)) if own_path(name).exists() else None
     found = find(name, roots(data_root))
     return str(found) if found else None

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from bench.errors import Stopped, StorageError
 from bench.execution.events import RunEnded, RunLocked, RunUpdate, metrics_of
 from bench.execution.failures import cause_of, record_failure, with_log
-from bench.execution.orphan import end_with_session
+from bench.orphan import end_with_parent
 from bench.planning.plan import PlannedRun
 from bench.records.record import Record
 from bench.records.run_log import RunLog
@@ -24,7 +24,7 @@ def carry_out(connection: Connection, options: RunOptions, run: PlannedRun, slot
     """Carry out one run; the main function of its process."""
     # Ctrl-C reaches every process of the terminal; only the session handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_session()
+    end_with_parent()
     try:
         connection.send(_Child(connection, options, run).carry_out(slot, wait))
     except StorageError as error:

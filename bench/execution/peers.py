@@ -21,7 +21,7 @@ import torch
 
 from bench.errors import Diverged, SslbenchError, Stopped
 from bench.execution.failures import cause_of
-from bench.execution.orphan import end_with_session
+from bench.orphan import end_with_parent
 from bench.training.team import Team
 
 LONELY_SECONDS = 1.0
@@ -182,7 +182,7 @@ def _carry_out(connection: Connection, work: Work, rank: int, size: int, meeting
     # Only process 0 is asked to stop, and tells the others.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    end_with_session(LONELY_SECONDS)
+    end_with_parent(LONELY_SECONDS)
     joined: list[Team] = []
 
     def join() -> Team:

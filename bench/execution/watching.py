@@ -70,7 +70,9 @@ class Watching:
             except (Diverged, NotFinite, Stopped):
                 return {}
             except Exception as error:  # the training does not depend on it
-                self.warn(f"{self.identity.method}, seed {self.identity.seed}: epoch {epoch} is not watched: {cause_of(error)}")
+                self.warn(
+                    f"{self.identity.method}, seed {self.identity.seed}: epoch {epoch} is not watched: {cause_of(error)}"
+                )
                 return {}
         return {"knn": metrics["knn"]["top1"], "rankme": metrics["rankme"]["rankme"]}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bench.data.catalogue import location, own_form
 from bench.errors import SslbenchError, unknown
 from bench.filenames import is_slug_of
 from bench.leaderboard.build import build, current_versions
@@ -14,9 +15,6 @@ from bench.records.record import NO_BUDGET, OWN_NETWORK, Record, TaskName
 from bench.records.store import Problem, Store
 from bench.registry.declared import declared
 from bench.registry.methods import method_names
-
-FOLDER = "folder:"
-"""Prefix of the name of a user's own images."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +49,21 @@ class Selection:
     def names(self, recorded: str) -> bool:
         """Whether ``dataset`` is a name of the recorded data set."""
         wanted = self.dataset or ""
-        if recorded == wanted or not wanted.startswith(FOLDER):
+        form = own_form(wanted)
+        if recorded == wanted or form is None:
             return recorded == wanted
-        path = Path(wanted.removeprefix(FOLDER))
-        # A folder is named by its name, an archive by its name without the suffix.
-        return any(is_slug_of(recorded, FOLDER + name) for name in {path.resolve().name, path.stem})
+        path = Path(location(wanted))
+        # A folder is named by its name, a file by its name without the suffix.
+        ends = {path.resolve().name, path.stem} if form.is_path else {location(wanted)}
+        return any(is_slug_of(recorded, f"{form.prefix}{name}") for name in ends)
 
     def meaning(self, datasets: Iterable[str]) -> str | None:
-        """Return which of the shown data sets ``folder:PATH`` selected, in one line; None for any other name."""
-        if self.dataset is None or not self.dataset.startswith(FOLDER):
+        """Return which of the shown data sets the name of own images selected, in one line; None for any other name."""
+        if self.dataset is None or (form := own_form(self.dataset)) is None:
             return None
         shown = ", ".join(dict.fromkeys(datasets))
-        return f"--dataset {self.dataset}: shows {shown}; records keep only the last part of a folder's path"
+        kept = "a folder's path" if form.is_path else "a name"
+        return f"--dataset {self.dataset}: shows {shown}; records keep only the last part of {kept}"
 
 
 def read_records(results: Path, task: TaskName = "test") -> tuple[list[Record], list[Problem]]:

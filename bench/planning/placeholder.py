@@ -8,12 +8,21 @@ from bench.data.dataset import Dataset, SealedLabels
 from bench.data.locate import available
 from bench.data.spec import DatasetSpec
 from bench.data.splits import VAL, stratified
+from bench.errors import SslbenchError
 from methods.traits import Traits
 
 
 def must_be_downloaded(spec: DatasetSpec) -> bool:
-    """Return whether loading this data set would download it."""
+    """Return whether loading this data set would download it.
+
+    Raises:
+        SslbenchError: That cannot be known, because only the library that loads the set knows it.
+    """
     entry = resolve(spec.name)
+    if entry.prefix is not None and not entry.is_path and available(spec.name, spec.data_root) is None:
+        raise SslbenchError(
+            f"{spec.name} may have to be downloaded, and a dry run downloads nothing: look at it first by `sslbench inspect`"
+        )
     published = bool(entry.forms) and entry.train is not None
     return published and available(spec.name, spec.data_root) is None
 

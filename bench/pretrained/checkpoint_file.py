@@ -94,13 +94,15 @@ class CheckpointFile:
                 spec, backbone, tensors, match = three_channels, other_backbone, other_tensors, other_match
         weight_matching.check(backbone, tensors, match, name, where, _hint(backbone))
         weight_matching.load(backbone, tensors, match)
-        pooling = _pooling(about.get("pooling", backbone.pooling), where)
+        pooling = named_pooling(about.get("pooling", backbone.pooling), where)
         code = _code(tensors, backbone, where) if exported else None
         whose = "as in its training" if exported else OF_THE_DATA_SET
         spec, normalisation = chosen_input(spec, whose, settings, traits, where)
         notes = [normalisation]
         if not exported:
-            notes += [*_unseen(backbone), *seen_before(None, traits)]
+            notes += _unseen(backbone)
+        if not exported or settings.saw is not None:
+            notes += seen_before(None, traits, settings.saw)
         if match.without_statistics:
             notes.append(measured_statistics(traits))
         if match.resampled:
@@ -178,7 +180,8 @@ def _code(tensors: Mapping[str, Tensor], backbone: Backbone, where: str) -> nn.L
     return code
 
 
-def _pooling(named: str, where: str) -> Pooling:
+def named_pooling(named: str, where: str) -> Pooling:
+    """Return the pooling that a file's metadata names; raises SslbenchError for an unknown one."""
     for pooling in get_args(Pooling):
         if pooling == named:
             return cast(Pooling, pooling)

@@ -5,21 +5,13 @@ import stat
 from pathlib import Path
 
 import safetensors.torch
-from torch import Tensor, nn
 
 from bench.atomic import write_whole
-from bench.backbones import build
 from bench.errors import SslbenchError
-from bench.filenames import method_folder
-from bench.pretrained.checkpoint_file import exported_input
-from bench.pretrained.weights_file import metadata
+from bench.pretrained.plain_encoder import plain_encoder, run_name, stored_files
 from bench.printable import printable
-from bench.records.checkpoints import stored_encoder
 from bench.records.lookup import find
-from bench.records.record import NO_BUDGET, Identity
 from bench.records.store import Store
-from methods.base import Encoder
-from methods.traits import Traits
 
 
 def export(store: Store, run: str, file: Path) -> str:
@@ -35,22 +27,11 @@ def export(store: Store, run: str, file: Path) -> str:
             written or is no regular file.
     """
     check_target(file)
-    identity = find(store, run).identity
-    name = f"{method_folder(identity.method, identity.settings, identity.plugin)} seed {identity.seed} on {identity.dataset}"
-    if identity.budget == NO_BUDGET:
-        raise SslbenchError(f"{name} was pretrained elsewhere and cannot be exported; use its own file")
-    path = store.encoder_path(identity)
-    stored = stored_encoder(path, identity)
-    if stored is None:
-        raise SslbenchError(
-            f"{name}: its encoder is not stored at {path} (committed results have records only); run it again with --force"
-        )
-    about = metadata(path)
-    if "input" not in about:
-        raise SslbenchError(
-            f"{name}: its stored encoder does not say which input it expects; run it again with --force"
-        )
-    _check_plain(name, identity, about, stored[0])
+    record = find(store, run)
+    identity, name = record.identity, run_name(record.identity)
+    tensors, about = stored_files(store, record)
+    # Only what `checkpoint:FILE` can build again is written.
+    plain_encoder("none" if identity.method == "pixels" else identity.backbone, about, tensors, name)
     written = {key: about[key] for key in ("backbone", "method", "pooling", "input")} | {
         "backbone_version": str(identity.backbone_version),
         "dataset": identity.dataset,
@@ -58,7 +39,7 @@ def export(store: Store, run: str, file: Path) -> str:
         "seed": str(identity.seed),
         "settings": json.dumps(identity.settings),
     }
-    data = safetensors.torch.save(stored[0], metadata=written)
+    data = safetensors.torch.save(tensors, metadata=written)
     write_whole(file, lambda temporary: temporary.write_bytes(data), "choose another file")
     return f"{name}: {identity.backbone} written to {file}; `sslbench run checkpoint:{file}` measures it"
 
@@ -79,18 +60,3 @@ def check_target(file: Path) -> None:
         raise SslbenchError(f"cannot write {shown}: it is a folder; name a file in it")
     if not stat.S_ISREG(mode):
         raise SslbenchError(f"cannot write {shown}: it is a device or a pipe; choose another file")
-
-
-def _check_plain(name: str, identity: Identity, about: dict[str, str], tensors: dict[str, Tensor]) -> None:
-    """Raise SslbenchError if the encoder is more than a backbone of the catalogue and one linear layer on top."""
-    spec = exported_input(about, name)
-    traits = Traits(spec.channels, spec.size, 0, spec.mean, spec.std, False, 0, 0)
-    try:
-        if identity.method == "pixels":
-            raise ValueError("pixels has no network")
-        backbone = build(identity.backbone, traits)
-        code = nn.Linear(backbone.dim, len(tensors["code.weight"])) if "code.weight" in tensors else None
-        Encoder(backbone, spec, None, code).load_state_dict(tensors)
-    except (RuntimeError, ValueError) as error:
-        line = str(error).splitlines()[0]
-        raise SslbenchError(f"{name} cannot be exported: it is not a plain {identity.backbone} ({line})") from error

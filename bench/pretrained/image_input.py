@@ -26,11 +26,13 @@ class PretrainedSettings:
         size: Side in pixels that images are resized to; None for the data set's size if the network accepts it.
         mean: Mean that is subtracted from pixels in [0, 1], one number per channel or one for all; None for the default of this kind of encoder.
         std: Standard deviation by which they are then divided, likewise. ``mean`` and ``std`` are given together.
+        saw: Images that it was pretrained on, for example ``imagenet``: the row is marked with it. Results do not depend on it.
     """
 
     size: Side | None = None
     mean: Fraction | tuple[Fraction, ...] | None = None
     std: PositiveFraction | tuple[PositiveFraction, ...] | None = None
+    saw: str | None = None
 
 
 def checked_input(spec: InputSpec, where: str) -> InputSpec:

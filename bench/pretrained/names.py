@@ -1,4 +1,4 @@
-"""Names of encoders pretrained elsewhere: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE``. Imports no torch."""
+"""Names of encoders pretrained elsewhere: ``timm:NAME``, ``timm:NAME@FILE``, ``hf-model:DIR``, ``checkpoint:FILE``. Imports no torch."""
 
 import stat
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from pathlib import Path
 from bench.errors import SslbenchError
 from bench.printable import printable
 
-TIMM, CHECKPOINT = "timm:", "checkpoint:"
+TIMM, CHECKPOINT, TRANSFORMERS = "timm:", "checkpoint:", "hf-model:"
 
 NAME_FORMS = (
     ("timm:NAME", "A timm model with weights from its local cache; timm:NAME@FILE reads them from a file"),
+    ("hf-model:DIR", "A folder of Hugging Face transformers: config.json and safetensors"),
     ("checkpoint:FILE", "A file of weights for one of the backbones, named by --backbone or by the file itself"),
 )
 """Form and title of each kind of name, for `sslbench list methods`."""
@@ -22,16 +23,18 @@ class PretrainedName:
 
     Attributes:
         timm: Name of the timm model; None for a checkpoint.
-        file: The file of weights; None if they come from timm's cache.
+        file: The file of weights; None if they come from timm's cache or from a folder.
+        folder: The folder of a model of transformers; None for any other.
     """
 
     timm: str | None
     file: Path | None
+    folder: Path | None = None
 
 
 def is_pretrained_name(name: str) -> bool:
     """Whether a method's name has one of these forms."""
-    return name.startswith((TIMM, CHECKPOINT))
+    return name.startswith((TIMM, CHECKPOINT, TRANSFORMERS))
 
 
 def parse_name(name: str) -> PretrainedName:
@@ -40,6 +43,8 @@ def parse_name(name: str) -> PretrainedName:
     Raises:
         SslbenchError: The name is incomplete, or its file does not exist.
     """
+    if name.startswith(TRANSFORMERS):
+        return PretrainedName(None, None, _model_folder(name))
     timm, file = None, name.removeprefix(CHECKPOINT)
     if name.startswith(TIMM):
         timm, _, file = name.removeprefix(TIMM).partition("@")
@@ -50,6 +55,26 @@ def parse_name(name: str) -> PretrainedName:
     if file:
         _check_file(Path(file), printable(name))
     return PretrainedName(timm, Path(file).resolve() if file else None)
+
+
+def _model_folder(name: str) -> Path:
+    """Return the folder of ``hf-model:DIR``."""
+    text = name.removeprefix(TRANSFORMERS)
+    folder = Path(text)
+    try:
+        found = bool(text) and folder.is_dir()
+        complete = found and (folder / "config.json").is_file()
+    except (OSError, ValueError) as error:
+        raise SslbenchError(printable(f"{name}: {getattr(error, 'strerror', None) or error}")) from error
+    if not found:
+        raise SslbenchError(
+            printable(f"{name}: there is no folder {text!r}; write hf-model:DIR with a folder of save_pretrained")
+        )
+    if not complete:
+        raise SslbenchError(
+            printable(f"{name}: {folder} has no config.json; write hf-model:DIR with a folder of save_pretrained")
+        )
+    return folder.resolve()
 
 
 def _check_file(file: Path, name: str) -> None:

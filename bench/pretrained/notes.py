@@ -3,14 +3,23 @@
 from methods.traits import Traits
 
 
-def seen_before(pretrained_on: str | None, traits: Traits) -> tuple[str, ...]:
+def seen_before(pretrained_on: str | None, traits: Traits, saw: str | None = None) -> tuple[str, ...]:
     """Return a note if the encoder was, or may have been, pretrained on the images of this data set.
 
     Args:
-        pretrained_on: What the encoder was pretrained on; None if that is not known.
+        pretrained_on: What the encoder was pretrained on, as its own configuration tells; None if that is not known.
         traits: The data set's.
+        saw: What the user says that it was pretrained on (``--saw``), or None.
     """
     source = traits.taken_from
+    if saw is not None:
+        same = source is not None and saw.casefold() == source.casefold()
+        seen = (
+            ", from which the images of this data set were taken, test images included: it has seen them"
+            if same
+            else ""
+        )
+        return (f"pretrained on {saw}, as the user declared{seen}",)
     if source is None or pretrained_on not in (None, source):
         return ()
     if pretrained_on is None:

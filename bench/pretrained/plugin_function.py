@@ -66,7 +66,7 @@ class EncoderFunction:
             from_random_start(fresh, self.name)
             return Network(fresh, (spec.channels, spec.size, spec.size), self.name)
 
-        notes = (normalisation, *seen_before(None, traits))
+        notes = (normalisation, *seen_before(None, traits, settings.saw))
         return BuiltEncoder(backbone, spec, backbone.pooling, untrained, notes, (self.name,))
 
     def _module(self) -> nn.Module:

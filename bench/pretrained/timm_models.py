@@ -67,7 +67,7 @@ class TimmModel:
         notes = [normalisation, *loaded.notes]
         if loaded.lacks_statistics:
             notes.append(measured_statistics(traits))
-        notes += seen_before(_pretrained_on(net) if self.file is None else None, traits)
+        notes += seen_before(_pretrained_on(net) if self.file is None else None, traits, settings.saw)
 
         def untrained() -> Network:
             fresh = _create(self.model, arguments)

@@ -109,7 +109,7 @@ def origin_of(name: str, backbone: str | None) -> "Origin | None":
     """Return the origin of an encoder from elsewhere; None for any other method.
 
     Args:
-        name: ``timm:NAME``, ``timm:NAME@FILE``, ``checkpoint:FILE`` or the name of a plugin.
+        name: ``timm:NAME``, ``timm:NAME@FILE``, ``hf-model:DIR``, ``checkpoint:FILE`` or the name of a plugin.
         backbone: Value of ``--backbone``, which a checkpoint may need, or None.
     """
     if not is_pretrained_name(name):
@@ -119,6 +119,10 @@ def origin_of(name: str, backbone: str | None) -> "Origin | None":
         from bench.pretrained.timm_models import TimmModel
 
         return TimmModel(parsed.timm, parsed.file)
+    if parsed.folder is not None:
+        from bench.pretrained.transformers_models import TransformersModel
+
+        return TransformersModel(parsed.folder)
     from bench.pretrained.checkpoint_file import CheckpointFile
 
     assert parsed.file is not None

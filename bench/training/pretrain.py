@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bench.training.context import Progress, RunContext
 from bench.training.finite import FiniteState, gradient_norm
 from bench.training.job import PretrainingSet, Trained, TrainingJob
 from bench.training.loss_history import LossHistory
+from bench.training.masks import drawn
 from bench.training.returned import check_groups, check_loss, in_function
 from methods.base import Batch, Method
 
@@ -75,8 +76,6 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
     # A hook sees the loss before Fabric converts it to float32.
     checking = method.register_forward_hook(lambda _, inputs, loss: check_loss(loss))
     model, fabric_optimizer = fabric.setup(method, optimizer)
-    with in_function("collate"):
-        collate = method.collate(method.settings, method.traits)
 
     def save(path: Path) -> None:
         losses.check()
@@ -91,9 +90,11 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
         started += _observe(job, method, first // per_epoch, losses, trained, context)
     order = shuffled(len(data), identity.batch, identity.seed, range(first, steps), data.images.device)
     part = slice(None) if team is None else team.rows(identity.batch).part
-    for step, (indices, images) in enumerate(gathered(data.images, order, device, part), first):
+    batches = gathered(data.images, order, device, part)
+    masks = drawn(method, identity.batch, identity.seed, range(first, steps), device)
+    for step, (indices, images) in enumerate(batches, first):
         epoch, position = divmod(step, per_epoch)
-        batch = _batch(indices, images, step, data.labels, job, context, collate)
+        batch = _batch(indices, images, next(masks), step, data.labels, job, context)
         progress = step / steps
 
         optimizers.schedule(optimizer, job.recipe, step, steps)
@@ -145,11 +146,11 @@ def pretrain(method: Method, data: PretrainingSet, job: TrainingJob, context: Ru
 def _batch(
     indices: Indices,
     images: Images,
+    masks: Any,
     step: int,
     labels: Int[Tensor, " images"] | None,
     job: TrainingJob,
     context: RunContext,
-    collate: Callable[[int, torch.Generator], Any] | None,
 ) -> Batch:
     seed, device, team = job.identity.seed, context.torch_device, context.team
     with in_function("views"):
@@ -159,8 +160,6 @@ def _batch(
         else:
             own = job.views(images, generator, team.rows(len(indices)))
             views = [team.gather(view, len(indices)) for view in own]
-    with in_function("the function that collate returned"):
-        masks = collate(len(indices), seeds.generator(seed, "masks", step)) if collate else None
     return Batch(
         views=[v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v for v in views],
         masks=all_on_device(masks, device),

@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 import signal
-import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from bench.device import on_device
 from bench.errors import SslbenchError
+from bench.orphan import end_with_parent
 from bench.seeds import seed_everything
 from bench.views.rows import Rows
 
@@ -153,16 +153,8 @@ def _initialise_worker(pipeline: bytes) -> None:
     global _pipeline
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    end_with_parent(0)
     _pipeline = pickle.loads(pipeline)
-
-
-def _exit_with_parent() -> None:
-    # A parent process that was killed cannot stop its workers.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _run_in_worker(pixels: UInt8[np.ndarray[Any, Any], "batch channels height width"], seeds: Sequence[int]) -> Samples:

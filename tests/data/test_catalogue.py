@@ -57,7 +57,7 @@ def test_batch_is_at_most_a_quarter_of_train() -> None:
     assert [catalogue.batch_size(images) for images in (8, 1000, 1024, 60_000)] == [2, 250, 256, 256]
 
 
-@pytest.mark.parametrize("entry", [*catalogue.ENTRIES, catalogue.FOLDER_ENTRY], ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [*catalogue.ENTRIES, *catalogue.OWN_ENTRIES], ids=lambda entry: entry.name)
 def test_reader_of_every_data_set_takes_name_folder_and_size(entry: catalogue.Entry) -> None:
     reader = importlib.import_module(f"bench.data.{entry.reader}")
     assert list(inspect.signature(reader.read).parameters) == ["name", "folder", "size"]

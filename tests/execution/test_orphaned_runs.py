@@ -11,10 +11,10 @@ from support.starting import clean_environment
 COMMAND = """
 import multiprocessing, os, time
 
-from bench.execution.orphan import end_with_session
+from bench.orphan import end_with_parent
 
 def endless(connection):
-    end_with_session(grace=0.1)
+    end_with_parent(grace=0.1)
     connection.send(os.getpid())
     while True:  # never asks whether to stop
         pass

@@ -1,4 +1,4 @@
-"""End the process of a run soon after the command that started it has died."""
+"""End a process soon after the process that started it has died."""
 
 import multiprocessing
 import os
@@ -10,7 +10,7 @@ GRACE_SECONDS = 5.0
 """Time in which an orphaned run may stop by itself: it sees that the pipe is closed at its next step, and writes a checkpoint."""
 
 
-def end_with_session(grace: float = GRACE_SECONDS) -> None:
+def end_with_parent(grace: float = GRACE_SECONDS) -> None:
     """Start a thread that ends this process ``grace`` seconds after the process that started it has ended.
 
     It works at any time, also while a long computation asks nobody whether to stop.
