@@ -102,6 +102,17 @@ def test_a_tiny_val_is_watched_and_features_that_are_not_finite_are_not(watched,
     assert watching(digits, watched[1].identity).take(method, 1, 0.5) == {}
 
 
+def test_an_epoch_that_cannot_be_watched_costs_one_line(watched, digits, monkeypatch):
+    def no_memory(self, name, already_measured=()):
+        raise MemoryError("no room for features")
+
+    monkeypatch.setattr(Evaluation, "measure", no_memory)
+    lines: list[str] = []
+    observer = Watching(1, watched[1].identity, digits, CPU, None, lambda: None, lines.append)
+    assert observer.take(build_method(watched[1].identity, digits), 4, 0.5) == {}
+    assert lines == ["byol, seed 0: epoch 4 is not watched: out of memory: no room for features"]
+
+
 def test_a_run_that_is_stopped_also_while_it_watches_has_the_same_figures_when_it_goes_on(watched, tmp_path):
     store, record = watched
     other, identity = Store(tmp_path), record.identity

@@ -14,7 +14,7 @@ from bench.cli.program import run_program
 from bench.errors import SslbenchError
 from bench.records.store import Store
 from bench.tracking import catalogue, tracking
-from bench.tracking.tracker import TrackedRun
+from bench.tracking.tracker import TrackedRun, allowed, renamed
 from bench.tracking.tracking import Tracking
 
 METHODS = ("autoencoder", "simclr")
@@ -151,6 +151,11 @@ def test_tensorboard_goes_on_after_the_step_of_the_checkpoint_and_a_repeated_run
     assert steps() == [(1, 5.0)]
     assert session(run_in(tmp_path, digest="d2", repeated=True), 0, (1, 6.0)) == {}
     assert steps() == [(1, 6.0)]
+
+
+def test_names_from_plugins_become_names_that_every_tracker_allows():
+    assert renamed({"pretrain/a<b>\n(c)": 1.0, "watch/knn": 0.5}) == {"pretrain/a_b___c_": 1.0, "watch/knn": 0.5}
+    assert len(allowed("x" * 1000)) == 250
 
 
 def test_a_tracker_that_fails_costs_one_line_and_not_the_run(tmp_path):
