@@ -145,7 +145,7 @@ def _report_stored(identity: Identity, context: RunContext, log: RunLog, trainin
     if training is None:
         return
     options = context.options
-    without = ["--snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
+    without = ["snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
     without += ["--watch"] if options.watch and not training.get("watched") else []
     if without:
         context.on_message(
@@ -205,7 +205,8 @@ def _train(
         observers.append(SnapshotFile(path, options.snapshots, identity, dataset, device, context.on_message))
     if options.watch is not None:
         check_stop = partial(_check_stop, context)
-        observers.append(Watching(options.watch, identity, dataset, device, context.store.root, check_stop))
+        folder = context.store.root
+        observers.append(Watching(options.watch, identity, dataset, device, folder, check_stop, context.on_message))
     checkpoint = context.store.checkpoint_path(identity)
     _undamaged(checkpoint, lambda: load_checkpoint(checkpoint, identity, mapped=True), context, log)
     job = TrainingJob(

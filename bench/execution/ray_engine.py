@@ -144,7 +144,8 @@ class RayEngine:
         ray, each = load_ray(), self._each
         assert each is not None
         if self._surroundings is None:
-            self._surroundings = Surroundings.here(self._open.enter_context(beacon(self.options.results)))
+            found = self._open.enter_context(beacon(self.options.results))
+            self._surroundings = Surroundings.here(found, tracked=bool(self.options.track))
             self._mailbox = ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1).remote()
         # A process that had one GPU cannot be given another, so that it serves one run only.
         task = ray.remote(max_calls=1 if each.gpus else 0)(supervise).options(

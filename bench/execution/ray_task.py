@@ -60,10 +60,10 @@ class Surroundings:
     trackers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def here(cls, beacon: Beacon) -> "Surroundings":
-        """Return those of this process."""
+    def here(cls, beacon: Beacon, *, tracked: bool = False) -> "Surroundings":
+        """Return those of this process; the variables of trackers only if runs are ``tracked``."""
         paths = [str(Path(path).absolute()) for path in sys.path if path]
-        trackers = {name: value for name, value in os.environ.items() if name.startswith(_TRACKERS)}
+        trackers = {name: value for name, value in os.environ.items() if tracked and name.startswith(_TRACKERS)}
         return cls(str(Path.cwd()), paths, _variables(), _code(), beacon, trackers)
 
     @contextlib.contextmanager

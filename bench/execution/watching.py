@@ -11,6 +11,7 @@ from bench.data.development import val_as_test
 from bench.errors import Diverged, Stopped
 from bench.evaluation.evaluate import Evaluation
 from bench.evaluation.features import calibrate_batch_norm, fresh_copy
+from bench.execution.failures import cause_of
 from bench.records.record import WATCHED, Identity
 from bench.views.prepare import prepare
 from methods.base import Encoder, Method
@@ -30,6 +31,7 @@ class Watching:
         device: The device of the encoder.
         folder: Folder for features that are too many for memory.
         check_stop: Raises ``Stopped`` if the user asked to stop.
+        warn: Receives one line if an epoch cannot be watched, for example because memory ran out.
     """
 
     def __init__(
@@ -40,24 +42,20 @@ class Watching:
         device: torch.device,
         folder: Path,
         check_stop: Callable[[], None],
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.every, self.identity, self.device, self.folder, self.check_stop = (
-            every,
-            identity,
-            device,
-            folder,
-            check_stop,
-        )
+        self.every, self.identity, self.device, self.folder = every, identity, device, folder
+        self.check_stop, self.warn = check_stop, warn
         self.dataset = val_as_test(dataset)
 
     def begin(self, epoch: int) -> None:
         """Do nothing: the figures are kept in the checkpoint."""
 
     def take(self, method: Method, epoch: int, loss: float) -> Mapping[str, float]:
-        """Return ``knn`` (top-1) and ``rankme``; nothing if a feature is not finite, or if the user asked to stop."""
+        """Return ``knn`` (top-1) and ``rankme``; nothing if a feature is not finite, if the user asked to stop, or after any other error."""
         with seeds.restored(self.device):
-            encoder = fresh_copy(method.encoder().to(self.device))
             try:
+                encoder = fresh_copy(method.encoder().to(self.device))
                 if encoder.lacks_statistics:
                     calibrate_batch_norm(encoder, self.dataset.train_images, self._prepared(encoder))
                 evaluation = Evaluation(
@@ -70,6 +68,11 @@ class Watching:
                 )
                 metrics = {name: evaluation.measure(name).metrics for name in WATCHED}
             except (Diverged, NotFinite, Stopped):
+                return {}
+            except Exception as error:  # the training does not depend on it
+                self.warn(
+                    f"{self.identity.method}, seed {self.identity.seed}: epoch {epoch} is not watched: {cause_of(error)}"
+                )
                 return {}
         return {"knn": metrics["knn"]["top1"], "rankme": metrics["rankme"]["rankme"]}
 

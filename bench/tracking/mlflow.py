@@ -1,12 +1,11 @@
 """MLflow: the server of ``MLFLOW_TRACKING_URI``, otherwise a SQLite file in ``tracking/mlflow/`` of the results folder."""
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 
-from bench.tracking.tracker import TRAINING, TrackedRun
+from bench.tracking.tracker import TRAINING, TrackedRun, allowed
 
 EXPERIMENT = "sslbench"
 """Name of the experiment, unless ``MLFLOW_EXPERIMENT_NAME`` is set."""
@@ -14,8 +13,6 @@ LOCK_SECONDS = 60.0
 """Longest wait for other processes that write the same SQLite file."""
 _DIGEST = "sslbench.digest"
 _ENDS = {"ok": "FINISHED", "collapsed": "FINISHED", "interrupted": "KILLED"}
-_LONGEST = 250
-"""Characters of a name."""
 _DEFAULTS = {
     # A server that does not answer must not hold the run up at its end.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -56,7 +53,7 @@ class MlflowTracker:
                 )
             )
             if not found:
-                tags = {f"sslbench.{_allowed(key)}": value for key, value in run.tags.items()} | {_DIGEST: run.digest}
+                tags = {f"sslbench.{allowed(key)}": value for key, value in run.tags.items()} | {_DIGEST: run.digest}
                 self._id = self._client.create_run(experiment, tags=tags, run_name=run.name).info.run_id
                 return {}
             self._id = found[0].info.run_id
@@ -67,7 +64,7 @@ class MlflowTracker:
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         """Add metrics."""
         now = int(1000 * time.time())
-        metrics = [Metric(_allowed(name), value, now, step) for name, value in figures.items()]
+        metrics = [Metric(name, value, now, step) for name, value in figures.items()]
         with self._lock:
             self._client.log_batch(self._id, metrics=metrics)
 
@@ -93,11 +90,6 @@ class MlflowTracker:
                 if found is None:
                     raise
         return str(found.experiment_id)
-
-
-def _allowed(name: str) -> str:
-    """Return a name in the characters that MLflow allows; names of parts of a loss come from plugins."""
-    return re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)[:_LONGEST]
 
 
 def _no_lock() -> AbstractContextManager[object]:

@@ -1,5 +1,6 @@
 """The interface of a tracker, which receives the figures of one run while it is carried out."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Protocol
 
 TRAINING = ("pretrain/", "watch/")
 """Beginnings of the names of figures that belong to a step of the training."""
+_LONGEST = 250
+"""Characters of the name of a figure."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,13 @@ class Tracker(Protocol):
 
     def end(self, status: str, cause: str | None) -> None:
         """End the run with the status of its record (``ok``, ``interrupted``, …) and why; it may be continued later."""
+
+
+def allowed(name: str) -> str:
+    """Return a name in the characters that every tracker allows; names of parts of a loss come from plugins."""
+    return re.sub(r"[^\w./ -]", "_", name, flags=re.ASCII)[:_LONGEST]
+
+
+def renamed(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return figures under names that every tracker allows."""
+    return {allowed(name): value for name, value in figures.items()}

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from bench.foreign_code import described
 from bench.tracking.catalogue import load
-from bench.tracking.tracker import TrackedRun, Tracker
+from bench.tracking.tracker import TrackedRun, Tracker, allowed, renamed
 
 END_SECONDS = 60.0
 """Longest time that a run waits at its end for what its trackers still have to send."""
@@ -72,7 +72,8 @@ class Tracking:
             self._send("end", status, cause)
         patience = STOP_SECONDS if status == "interrupted" else END_SECONDS
         deadline = time.monotonic() + patience
-        for channel in self._channels:
+        channels, self._channels = self._channels, []
+        for channel in channels:
             channel.close(deadline if self._started else 0.0, patience)
 
     def _send(self, *message: Any) -> None:
@@ -89,9 +90,13 @@ class _Channel:
         context = multiprocessing.get_context("forkserver")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, name, run), daemon=True)
-        self._process.start()
+        try:
+            self._process.start()
+        except (OSError, EOFError) as error:  # no memory for a process, or the server that forks it is gone
+            self._fail(described(error))
+        else:
+            threading.Thread(target=self._send_all, daemon=True).start()
         other.close()
-        threading.Thread(target=self._send_all, daemon=True).start()
 
     def send(self, message: tuple[Any, ...]) -> None:
         """Send a message soon; a failure that the tracker has reported becomes a warning."""
@@ -107,8 +112,9 @@ class _Channel:
                 self._receive()
             else:
                 self._fail(f"it has not ended within {patience:.0f} s; its last figures may be missing")
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:
+            self._process.kill()
+            self._process.join()
         self._connection.close()
 
     def _receive(self) -> None:
@@ -158,7 +164,7 @@ def _carry_out(connection: Connection, tracker: Tracker, run: TrackedRun) -> Non
     held: Mapping[str, int] = {}
 
     def log(step: int, figures: Figures) -> None:
-        if new := {name: value for name, value in figures.items() if step > held.get(name, -1)}:
+        if new := {name: value for name, value in renamed(figures).items() if step > held.get(name, -1)}:
             tracker.log(step, new)
 
     started = False
@@ -175,7 +181,8 @@ def _carry_out(connection: Connection, tracker: Tracker, run: TrackedRun) -> Non
         elif kind == "log":
             log(*arguments)
         elif kind == "scores":
-            tracker.scores(*arguments)
+            step, protocol, metrics = arguments
+            tracker.scores(step, allowed(protocol), renamed(metrics))
         else:
             # A tracker that hangs must not outlive the run.
             threading.Thread(target=_exit_later, daemon=True).start()

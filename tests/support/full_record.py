@@ -45,7 +45,7 @@ def full_record() -> Record:
             "lowshot-1pct": Measurement(version=1, same_as="lowshot-1"),
         },
         curve={"step": [0, 10, 20], "loss": [6.5, 1e-300, math.nan]},
-        cost=Cost(18.5, 6.25, 4000.0, 812.0, 696_512, 2),
+        cost=Cost(18.5, 6.25, 4000.0, 812.0, 696_512, 2, 1.5),
         environment={"device": "cpu", "packages": {"torch": "2.15.0"}, "threads": 1, "finished": "2026-01-01T00:00:00"},
         classes=10,
         group="methods",
@@ -57,5 +57,6 @@ def full_record() -> Record:
             "settings": {"temperature": 0.2},
         },
         data=DataFacts(train=1438, val=144, test=359, unlabelled=0, duplicates=1),
+        watched={"epoch": [5, 10], "step": [30, 60], "knn": [0.5, 0.75], "rankme": [12.5, math.inf]},
         notes=["running statistics were measured on train"],
     )

@@ -12,10 +12,10 @@ TIMEOUT_S = 600
 """Longest time for one command; a busy machine is many times slower than an idle one."""
 
 
-def start(results: Path, *run: str) -> subprocess.Popen[str]:
+def start(results: Path, *run: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(*run, "--results", str(results)),
-        env=clean_environment(SSLBENCH_CHECKPOINT_SECONDS="0.2"),
+        env=clean_environment(SSLBENCH_CHECKPOINT_SECONDS="0.2", **environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -23,8 +23,8 @@ def start(results: Path, *run: str) -> subprocess.Popen[str]:
     )
 
 
-def finish(results: Path, *run: str) -> str:
-    process = start(results, *run)
+def finish(results: Path, *run: str, **environment: str) -> str:
+    process = start(results, *run, **environment)
     out, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, out + err
     return out

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "peak_memory_mb", "seconds", "finished", "commit"}
+TIMES = {"pretrain_s", "evaluate_s", "images_per_s", "watch_s", "peak_memory_mb", "seconds", "finished", "commit"}
 
 
 def numbers(value: Any) -> Any:

@@ -45,3 +45,8 @@ def summary(path: Path) -> dict[str, Any]:
         if record.WhichOneof("record_type") == "summary":
             found |= {".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in record.summary.update}
     return found
+
+
+def run_of(path: Path) -> Any:
+    """The first record that describes the run: id, name, tags, config."""
+    return next(record.run for record in records(path) if record.WhichOneof("record_type") == "run")
