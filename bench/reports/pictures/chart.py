@@ -99,20 +99,23 @@ def without_overlap(places: Sequence[tuple[float, float]], names: Sequence[str])
 
 
 def finished(chart: Any, height: int = HEIGHT) -> dict[str, Any]:
-    """Return a plot as a checked Vega-Lite specification: as wide as its place, without a background.
+    """Return a plot as a checked Vega-Lite specification: as wide as its place, without a background, in middle tones.
 
     Args:
         chart: The plot.
         height: Its height in pixels.
     """
     font: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
+    font |= {"labelColor": GREY, "titleColor": GREY}
+    line: dict[str, Any] = {"domainColor": GREY, "tickColor": GREY, "gridColor": GREY, "gridOpacity": 0.25}
     legend: dict[str, Any] = {"orient": "bottom", "columns": 2, "labelLimit": 140, "symbolSize": 90, "symbolOpacity": 1}
     specification: dict[str, Any] = (
         chart.properties(width="container", height=height)
         .configure(
             background="transparent",
             autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-            axis=alt.AxisConfig(**font, gridOpacity=0.5),
+            axis=alt.AxisConfig(**font, **line),
+            view=alt.ViewConfig(stroke=None),
             legend=alt.LegendConfig(**font, **legend),
         )
         .to_dict()
