@@ -246,7 +246,7 @@
     const sheet = document.createElement("div");
     sheet.className = "vega-embed";
     place.append(sheet);
-    await window.vegaEmbed(sheet, chart, { renderer: "svg", actions: false, logLevel: 1 });
+    await window.vegaEmbed(sheet, chart, { renderer: "svg", actions: false });
   }
 
   const sight = new IntersectionObserver((entries) => {
