@@ -13,8 +13,9 @@ from bench.reports import numbers
 from bench.reports.formats import FORMATS
 from bench.reports.page.markup import anchor
 from bench.reports.page.model import ComparisonView, Page, Section, TableView
-from bench.reports.page.opened_row import opened, records_of
+from bench.reports.page.opened_row import opened
 from bench.reports.pictures.picture import Picture
+from bench.reports.row_records import by_row, current
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def collect(
     default = current_versions().default
     taken: set[str] = set()
     pictures = drawn.pictures if drawn else ()
-    tables = [_table(table, first, default, pictures, taken) for table in leaderboard.tables]
+    shown = replace(first, records=current(leaderboard, first.records))
+    tables = [_table(table, shown, default, pictures, taken) for table in leaderboard.tables]
     stale = len(leaderboard.stale)
     outdated = [f"Outdated and not shown: {stale}. `sslbench run` measures them again."] if stale else []
     return Page(
@@ -97,6 +99,7 @@ def _table(
     shown = [column for column in table.columns if not column.same_as]
     standard = frozenset(column.id for column in shown if column.protocol in default)
     alone = Leaderboard((replace(table, other_backbones=()),))
+    of_row = by_row(table, folder.records)
     return TableView(
         id=id,
         table=table,
@@ -104,7 +107,7 @@ def _table(
             opened(
                 row,
                 table,
-                records_of(row, table, folder.records),
+                of_row[row.label],
                 anchor(f"{id}-{row.label}", taken),
                 default,
                 folder.path,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bench.leaderboard.tables import Column, Row, Table
-from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
+from bench.records.record import Record
 from bench.registry.declared import declared_in_source, documentation
 from bench.reports import numbers, run_facts
 from bench.reports.page.command import repeating
@@ -49,20 +49,6 @@ def about(method: str) -> About | None:
     """Return what a method of sslbench says about itself; None for any other."""
     found = declared_in_source(method)
     return None if found is None else About(found.title, found.paper, found.family, documentation(method))
-
-
-def records_of(row: Row, table: Table, records: Iterable[Record]) -> list[Record]:
-    """Return the records of a row in the order of its seeds."""
-    found = {
-        r.identity.seed: r
-        for r in records
-        if (r.identity.method, r.identity.settings, r.identity.plugin) == (row.method, row.settings, row.plugin)
-        and (r.identity.dataset, r.identity.fingerprint, r.identity.task)
-        == (table.dataset, table.fingerprint, table.task)
-        and r.identity.budget in (table.budget, NO_BUDGET)
-        and r.identity.backbone in (table.backbone, OWN_NETWORK)
-    }
-    return [found[seed] for seed in row.seeds]
 
 
 def _seed(record: Record, columns: Sequence[Column]) -> SeedScores:

@@ -8,7 +8,7 @@ from bench.leaderboard.tables import Leaderboard
 from bench.records.record import Record
 from bench.reports.pictures import cost, curves, label_free, labels, maps, pairs, ranks
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.tables import current
+from bench.reports.row_records import current
 
 
 def pictures_of(leaderboard: Leaderboard, records: Sequence[Record], results: Path | None) -> list[Picture]:

@@ -22,7 +22,8 @@ from bench.reports.pictures.chart import (
     without_overlap,
 )
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.tables import FULL, by_row, identifier, measured_on, name_of
+from bench.reports.pictures.tables import FULL, identifier, measured_on, name_of
+from bench.reports.row_records import by_row
 
 SECONDS, IMAGES = "seconds of pretraining", "images seen in pretraining"
 

@@ -12,7 +12,8 @@ from bench.reports import numbers
 from bench.reports.pictures.chart import Values
 from bench.reports.pictures.lines import lines
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.tables import by_row, identifier, in_colour, name_of
+from bench.reports.pictures.tables import identifier, in_colour, name_of
+from bench.reports.row_records import by_row
 
 POINTS = 40
 """Largest number of points of a line."""

@@ -12,7 +12,8 @@ from bench.records.record import Record
 from bench.reports import numbers
 from bench.reports.pictures.chart import BLUE, Values, data, finished, labels_at_points, without_overlap
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.tables import FULL, by_row, identifier, measured_on, name_of
+from bench.reports.pictures.tables import FULL, identifier, measured_on, name_of
+from bench.reports.row_records import by_row
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,8 @@ from bench.records.stored_files import open_regular
 from bench.reports import numbers
 from bench.reports.pictures.chart import PALETTE, Values, data, finished
 from bench.reports.pictures.picture import Picture
-from bench.reports.pictures.tables import by_row, identifier, in_colour, name_of
+from bench.reports.pictures.tables import identifier, in_colour, name_of
+from bench.reports.row_records import by_row
 
 if TYPE_CHECKING:
     import numpy as np
