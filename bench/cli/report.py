@@ -31,7 +31,7 @@ def report(
     shared.report_problems(written.problems)
     for line in (*missing, *written.notices):
         typer.echo(f"sslbench: {printable(line)}", err=True)
-    typer.echo(f"The page: {printable(str(written.path))} ({written.path.stat().st_size / 1e6:.1f} MB)")
+    typer.echo(f"The page: {printable(str(written.path))} ({written.path.stat().st_size / 1e6:.2g} MB)")
     if open_:
         import webbrowser
 

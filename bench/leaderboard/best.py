@@ -14,7 +14,8 @@ quantile is never below that of a single test, so that two rows are compared by 
 
 An equal method is meant to lose its mark in about 5 % of worlds. In simulated worlds of eight equal rows with 3, 5 and 10 seeds that was 2 to
 7 % as long as no row's seeds spread by more than some seven points, and up to 15 % next to a row at ± 25 points near the ceiling: such
-scores are skewed, so that seeds which happen to be good also happen to agree, and the error of their mean looks too small. Nothing bounds the share
+scores are skewed, so that seeds which happen to be good also happen to agree, and the error of their mean looks too small. Worlds fitted to
+records, and several draws of labels, were not simulated. Nothing bounds the share
 of worlds in which any of several equal rows is unmarked. The interval of the gap follows from the same quantiles: the lower end by the test
 of the row itself, the upper end from the rows that could be the best.
 """
