@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from bench.errors import StorageError
+from bench.errors import SslbenchError, StorageError
+from bench.printable import printable
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, flock
@@ -36,9 +37,11 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
         remedy: What the user can do if the disk is full; the end of the error message.
 
     Raises:
-        StorageError: The disk is full or the folder is not writable; an existing file stays unchanged.
+        StorageError: The disk is full, the folder is not writable, or the path is a device or a pipe; what exists stays unchanged.
     """
     temporary, handle = None, None
+    if _is_device(path):
+        raise StorageError(f"cannot write {path}: it is a device or a pipe; choose another file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{_prefix(path)}{_writer()}.", suffix=_SUFFIX)
@@ -59,6 +62,33 @@ def write_whole(path: Path, write: Callable[[Path], object], remedy: str = "free
                 temporary.unlink(missing_ok=True)
         if handle is not None:
             os.close(handle)
+
+
+def check_target(file: Path) -> None:
+    """Raise SslbenchError if a file to write exists and is anything but a regular file or a link to one: a device is never replaced."""
+    shown = printable(str(file))
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            mode = file.stat().st_mode
+    except FileNotFoundError:
+        return  # nothing is there, or a link to nothing, which is replaced
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SslbenchError(f"cannot write {shown}: {reason}; choose another file") from error
+    if stat.S_ISDIR(mode):
+        raise SslbenchError(f"cannot write {shown}: it is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise SslbenchError(f"cannot write {shown}: it is a device or a pipe; choose another file")
+
+
+def _is_device(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a socket, which a rename would replace."""
+    try:
+        mode = path.lstat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode))
 
 
 def write_text(path: Path, text: str) -> None:

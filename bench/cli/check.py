@@ -64,3 +64,5 @@ def _is_module(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
+    except Exception:  # the package that contains the module cannot be imported: loading it tells why in one line
+        return True

@@ -39,9 +39,9 @@ def embed(
         raise SslbenchError(f"{out} exists; choose another --out, or replace it by --force")
     import torch
 
+    from bench.atomic import check_target
     from bench.device import resolve_device
     from bench.evaluation.embed import embedding, write
-    from bench.pretrained.export import check_target
     from bench.pretrained.plain_encoder import encoder_of_file, encoder_of_run
     from bench.records.store import Store
 

@@ -32,8 +32,11 @@ def inspect(
     """Show what a data set contains: parts, classes, sizes, duplicates; with --out also a picture of its images and views."""
     if out is not None and out.suffix.lower() != ".png":
         raise typer.BadParameter(f"{out}: the picture is a PNG file; end the name in .png")
+    from bench.atomic import check_target
     from bench.data.spec import DatasetSpec
 
+    if out is not None:
+        check_target(out)
     found = DatasetSpec(dataset, data_root, image_size).load()
     for line in lines(found):
         typer.echo(line)

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -61,6 +63,8 @@ COMPUTES_NOTHING = {
     "study": ["small.toml", "--budget", "smoke", "--device", "cpu", "--dry-run"],
     "show": ["simclr"],
     "export": ["simclr", "encoder.safetensors"],
+    "embed": ["simclr", "nowhere"],
+    "inspect": ["nowhere"],
     "compare": ["results", "results"],
     "list": ["studies"],
 }
@@ -100,6 +104,7 @@ def test_no_value_of_an_option_gives_a_traceback(command, tmp_path, monkeypatch,
                 lines = [line for line in shown.err.splitlines() if line.startswith("sslbench: ")]
                 assert len(lines) >= 1, where
                 assert len(lines[-1]) < LONGEST + 100, where
+            assert stat.S_ISCHR(Path("/dev/null").stat().st_mode), f"{where}: the device was replaced by a file"
 
 
 @pytest.mark.parametrize("name", ["COLUMNS", "LINES", "TERMINAL_WIDTH"])

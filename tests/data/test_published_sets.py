@@ -237,7 +237,7 @@ def test_error_for_a_damaged_stl10_file_names_it(tmp_path: Path) -> None:
 def test_image_size_and_flip_are_refused_for_digits() -> None:
     with pytest.raises(SslbenchError, match="leave --image-size out"):
         load("digits", image_size=32)
-    with pytest.raises(SslbenchError, match="digits: --no-flip applies only to folder:PATH"):
+    with pytest.raises(SslbenchError, match="digits: --no-flip applies only to your own images"):
         load("digits", flip=True)
     assert load("digits", image_size=8, flip=False).name == "digits"
 

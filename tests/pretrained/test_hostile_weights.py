@@ -12,11 +12,12 @@ import torch
 from support.in_process import perform
 from torch import nn
 
+from bench.atomic import check_target
 from bench.backbones import build
 from bench.backbones.catalogue import find
 from bench.errors import SslbenchError
 from bench.pretrained.checkpoint_file import CheckpointFile
-from bench.pretrained.export import check_target, export
+from bench.pretrained.export import export
 from bench.pretrained.image_input import PretrainedSettings
 from bench.pretrained.names import parse_name
 from bench.pretrained.weights_file import metadata, read_weights

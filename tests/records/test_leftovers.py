@@ -1,6 +1,7 @@
 """What stays behind: temporary files of killed writers, logs that are links, and the files of a run that is dropped."""
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import pytest
 
 from bench import atomic
 from bench.atomic import abandoned, write_text
+from bench.errors import StorageError
 from bench.records.record import Record
 from bench.records.run_log import RunLog
 from bench.records.store import Store
@@ -136,3 +138,11 @@ def test_all_files_of_a_run_are_found_and_removed_and_no_others(tmp_path: Path, 
     assert store.files(identities[0]) == []
     assert store.files(identities[1]) == kept
     assert store.remove(identities[0]) == []
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StorageError, match="it is a device or a pipe"):
+        write_text(tmp_path / "pipe", "content")
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_declarations_in_the_source_are_those_of_the_imported_classes(only_the_catalogue: None) -> None:
     for name in method_names():
-        method, found = load_method(name), reading._from_source(name)
+        method, found = load_method(name), reading.declared_in_source(name)
         assert found is not None, name
         needs = method.needs
         assert (found.title, found.paper, found.family, found.version) == (
@@ -46,8 +46,8 @@ def test_a_file_without_constants_is_left_to_the_import(
 ) -> None:
     (tmp_path / "odd.py").write_text(source)
     monkeypatch.setattr(reading.methods, "__path__", [str(tmp_path)])
-    assert reading._from_source("odd") is None
-    assert reading._from_source("missing") is None
+    assert reading.declared_in_source("odd") is None
+    assert reading.declared_in_source("missing") is None
 
 
 def test_an_unknown_method_has_no_declarations() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.atomic import write_text
+from bench.atomic import check_target, write_text
 from bench.errors import SslbenchError
 from bench.leaderboard.read import read_records
 from bench.leaderboard.tables import Leaderboard
@@ -44,6 +44,8 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
     Raises:
         SslbenchError: A results folder does not exist, has no records, or the file cannot be written.
     """
+    target = out or results[0] / NAME
+    check_target(target)
     folders, problems = [], []
     for path in results:
         records, found = read_records(path)
@@ -58,7 +60,6 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
     if problems:
         notices.append(f"Files that are not records and were left out: {len(problems)}.")
     page = collect(folders, leaderboard, studies, drawn, notices)
-    target = out or results[0] / NAME
     write_text(target, to_html(page))
     return Written(target, problems, notices)
 
