@@ -8,8 +8,7 @@ import typer
 from bench.cli import options as shared
 from bench.errors import SslbenchError, StorageError, unknown
 from bench.printable import printable
-from bench.reports.formats import COST_FORMATS, FORMATS, write_leaderboard
-from bench.reports.numbers import COST_COLUMNS, CostColumn
+from bench.reports.format_names import NAMES
 
 
 def leaderboard(
@@ -23,7 +22,7 @@ def leaderboard(
         typer.Option(help="val shows the runs on the development task (--on val of `sslbench run`)."),
     ] = "test",
     sort: Annotated[str, typer.Option(help="Sort by rank, method, a column or a cost.")] = "rank",
-    format: Annotated[str, typer.Option(help=f"How to print it: table, {', '.join(FORMATS)}.")] = "table",
+    format: Annotated[str, typer.Option(help=f"How to print it: table, {', '.join(NAMES)}.")] = "table",
     all_protocols: Annotated[
         bool, typer.Option("--all-protocols", help="Also show protocols outside the default set.")
     ] = False,
@@ -41,10 +40,12 @@ def leaderboard(
     plugin: shared.Plugins = None,
 ) -> None:
     """Show the tables of a results folder; if nothing is selected, also write leaderboard.md, .csv and .json."""
+    if format not in ("table", *NAMES):
+        raise unknown("format", format, ["table", *NAMES])
     from bench.leaderboard.read import Selection, read_leaderboard
+    from bench.reports.formats import COST_FORMATS, FORMATS, write_leaderboard
+    from bench.reports.numbers import COST_COLUMNS, CostColumn
 
-    if format not in ("table", *FORMATS):
-        raise unknown("format", format, ["table", *FORMATS])
     if costs is not None and format not in ("table", *COST_FORMATS):
         raise SslbenchError(f"--format {format} always has the costs: leave --{'' if costs else 'no-'}costs out")
     shared.load_plugins(plugin)

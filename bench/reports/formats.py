@@ -14,6 +14,7 @@ from bench.atomic import write_text
 from bench.leaderboard.tables import Column, Leaderboard, Row, Score, Table
 from bench.printable import csv_cell, json_text, latex, markdown, printable
 from bench.reports import numbers
+from bench.reports.format_names import NAMES
 
 SCHEMA_VERSION = 1
 CAPTION = 4000
@@ -240,12 +241,9 @@ def _tex_score(score: Score | None, column: Column, table: Table) -> str:
     return text + (latex(numbers.NOT_ABOVE) if score.above_untrained is False else "")
 
 
-FORMATS: dict[str, Callable[[Leaderboard], str]] = {
-    "markdown": to_markdown,
-    "csv": to_csv,
-    "json": to_json,
-    "latex": to_latex,
-}
+FORMATS: dict[str, Callable[[Leaderboard], str]] = dict(
+    zip(NAMES, (to_markdown, to_csv, to_json, to_latex), strict=True)
+)
 """The text formats of a leaderboard by name; the choices of `sslbench leaderboard --format`, next to `table`."""
 
 COST_FORMATS: dict[str, Callable[[Leaderboard, Sequence[numbers.CostColumn]], str]] = {

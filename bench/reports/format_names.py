@@ -1,0 +1,3 @@
+"""Names of the text formats of a leaderboard, which the command line reads without loading the formats."""
+
+NAMES = ("markdown", "csv", "json", "latex")
