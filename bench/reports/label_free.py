@@ -78,7 +78,7 @@ def to_screen(found: Sequence[Answer], width: int) -> RenderableType:
             columns = list(zip(*rows, strict=True))
             names = [PrintedColumn(headings[0], tuple(name_text(entry) for entry in columns[0]))]
             others = [
-                PrintedColumn(heading.replace(" ", "\n", 1), tuple(text(entry) for entry in entries))
+                PrintedColumn("\n".join(heading.rsplit(" ", 1)), tuple(text(entry) for entry in entries))
                 for heading, entries in zip(headings[1:], columns[1:], strict=True)
             ]
             parts += wide_table(names, [others], width)
