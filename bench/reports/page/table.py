@@ -7,7 +7,7 @@ from bench.records.record import Cost
 from bench.reports import numbers
 from bench.reports.page.markup import Html, data, tag
 from bench.reports.page.model import OpenedRow, TableView
-from bench.reports.page.opened import full_row
+from bench.reports.page.opened import SHARED, full_row, listed
 from bench.reports.page.pictures import figures
 
 HEADINGS: dict[Group, str] = {
@@ -49,6 +49,7 @@ def section(view: TableView) -> Html:
         tag(
             "details",
             tag("summary", "Every row in full"),
+            *_shared(view),
             *(full_row(row, view) for row in view.rows),
             class_="in-full",
         ),
@@ -57,6 +58,11 @@ def section(view: TableView) -> Html:
         class_="view",
         aria_labelledby=heading,
     )
+
+
+def _shared(view: TableView) -> Iterator[Html]:
+    if view.shared:
+        yield tag("div", tag("h3", SHARED), *map(listed, view.shared.values()), id=view.shared_id, class_="same")
 
 
 def _legend(table: Table) -> list[str]:
@@ -94,8 +100,8 @@ def _tools(view: TableView) -> Html:
     if len(groups) > 1:
         boxes = (_box("group", group, HEADINGS[group].partition(",")[0], True) for group in groups)
         parts.append(tag("details", tag("summary", "Rows"), tag("div", *boxes), class_="menu"))
-    columns = (_box("column", key, key, shown) for key, _, shown in _columns(view))
-    parts.append(tag("details", tag("summary", "Columns"), tag("div", *columns), class_="menu"))
+    # The script fills it from the headings.
+    parts.append(tag("details", tag("summary", "Columns"), tag("div", class_="columns"), class_="menu"))
     buttons = (
         tag("button", NAMES[name], type="button", data_format=name, data_file=f"{view.id}.{SUFFIXES[name]}")
         for name in view.downloads

@@ -66,11 +66,12 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
 
 def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[str]]:
     """Return the pictures; without the libraries that make them, None and the line that says how to get them."""
-    from bench.reports.pictures.runtime import available, script
+    from bench.reports.pictures.runtime import available, compiled, script
 
     if not available():
         return None, [NO_PICTURES]
     from bench.reports.pictures.all_pictures import pictures_of
 
     pictures = pictures_of(leaderboard, folder.records, folder.path)
-    return (Drawn(pictures, script()) if pictures else None), []
+    charts = {picture.id: compiled(picture.chart) for picture in pictures}
+    return (Drawn(pictures, charts, script()) if pictures else None), []
