@@ -70,7 +70,7 @@ def _score(row: Row, column: Column, deviations: bool, marks: int, unequal: bool
     """Return a score with its marks, padded so that the decimal points of a column are below each other."""
     found = row.scores.get(column.id)
     shown = numbers.score(found, column, between="±", mean_class="/" if unequal else None)
-    if deviations and "±" not in shown:
+    if deviations and "±" not in shown and "[" not in shown:
         shown += " " * 4
     best = found is not None and found.could_be_best
     return Text(shown + _marks(row, column).ljust(marks), "bold" if best else _style(row))

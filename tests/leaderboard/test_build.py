@@ -119,7 +119,7 @@ def test_pixels_are_deterministic_with_any_number_of_seeds_and_a_plugin_only_if_
 ) -> None:
     (pixels,) = campaign({"pixels": 0.0})
     plugin = changed(pixels, method="drawn", plugin="ab" * 32)
-    other = changed(campaign({"pixels": 0.0}, luck=1)[0], method="drawn", plugin="ab" * 32, seed=1)
+    other = replace(changed(plugin, seed=1), protocols=campaign({"byol": 0.0})[0].protocols)
     simclr = campaign({"simclr": 0.5}, seeds=(0, 1))
 
     def deterministic(*records: Record) -> bool:
