@@ -292,12 +292,11 @@ def _on_seeds(table: Table) -> list[str]:
     single = [r for r in varying if len(r.seeds) == 1]
     if not single:
         return []
+    every = len(single) == len(varying)
+    names = "One seed per row" if every else f"One seed only ({', '.join(r.label for r in single)})"
     missing = "the intervals do not include the variation between seeds"
     if table.task == "test" and any(r.group == "methods" for r in single):
-        missing += ", and whether it could be the best is unknown"
-    names = (
-        "One seed per row" if len(single) == len(varying) else f"One seed only ({', '.join(r.label for r in single)})"
-    )
+        missing += f", and {'which rows' if every else 'whether these rows'} could be the best is unknown"
     return [f"{names}: {missing}. `--seeds 5` of `sslbench run` adds the missing seeds."]
 
 

@@ -3,7 +3,6 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -60,8 +59,7 @@ def test_every_score_is_shown_at_any_terminal_width(leaderboard: Leaderboard, wi
     lines = printed(leaderboard, width)
     assert max(map(len, lines)) <= width
     for row in leaderboard.tables[0].rows:
-        # A name that does not fit goes on in the next line, which then has the scores.
-        own = " ".join(pair for pair in map(" ".join, pairwise(lines)) if pair.startswith(row.label[:12]))
+        own = " ".join(line for line in lines if line.startswith(row.label[:12]))
         for column, score in row.scores.items():
             shown = f"{score.mean:.1f}" + (f"±{score.std:.1f}" if score.std is not None else "")
             if score.seeds == 1 and not row.deterministic:
