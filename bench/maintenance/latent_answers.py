@@ -150,7 +150,9 @@ def draw_world(
     """Return the answers of rows with the expected scores ``scores`` in [0, 1], in the order of ``found.seed``."""
 
     def normal(variance: float, *shape: int) -> "NDArray[np.float32]":
-        return generator.standard_normal(shape, np.float32) * np.float32(np.sqrt(variance))
+        values = generator.standard_normal(shape, np.float32)
+        values *= np.float32(np.sqrt(variance))
+        return values
 
     shared = normal(found.image, 1, images)
     if draws > 1:
@@ -160,9 +162,10 @@ def draw_world(
         value = shared + normal(found.own_image, 1, images) + np.float32(ndtri(score) * np.sqrt(1 + seed))
         if draws > 1:
             value = value + normal(found.own_draw_image, draws, images)
-        right = normal(found.rest, seeds, draws, images)
-        right += value
-        right += normal(seed, seeds, 1, 1) + normal(found.seed_image, seeds, 1, images)
-        bits = right > 0
-        rows.append(Answers(bits.mean(0), bits.mean(1), "simulated", int(bits.sum()), bits.size))
+        value = value + (normal(seed, seeds, 1, 1) + normal(found.seed_image, seeds, 1, images))
+        right = (normal(found.rest, seeds, draws, images) > -value).view(np.uint8)
+        by_draw, by_seed = right.sum(0, dtype=np.uint16), right.sum(1, dtype=np.uint16)
+        rows.append(
+            Answers(by_draw / seeds, by_seed / draws, "simulated", int(by_seed.sum(dtype=np.int64)), right.size)
+        )
     return rows
