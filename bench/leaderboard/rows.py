@@ -26,15 +26,16 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
     worst = min(records, key=lambda r: WORST_FIRST.index(r.status))
     cause = worst.cause if len(records) == 1 or worst.cause is None else f"seed {worst.identity.seed}: {worst.cause}"
     scores, answers = {}, {}
-    fixed = _deterministic(records)
+    fixed = _is_fixed(records)
     for column in columns:
         found = [m for r in records if (m := column.of(r)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
-        column_answers = answers_of(found, fixed)
+        deterministic = fixed and column.percent and _deterministic(found, identity.plugin)
+        column_answers = answers_of(found, deterministic)
         if column_answers is not None:
             answers[column.id] = column_answers
-        scores[column.id] = _score(found, column, column_answers, fixed)
+        scores[column.id] = _score(found, column, column_answers, deterministic)
     return Row(
         method=identity.method,
         settings=identity.settings,
@@ -88,17 +89,20 @@ def _value(measurement: Measurement, column: Column) -> float | None:
     return None if value is None or (column.percent and not math.isfinite(value)) else value
 
 
-def _deterministic(records: Sequence[Record]) -> bool:
-    """Return whether every seed gives the same scores by construction: nothing was trained and there are no parameters to draw.
+def _is_fixed(records: Sequence[Record]) -> bool:
+    """Return whether every seed has the same encoder: nothing was trained and there are no parameters to draw."""
+    return all(r.cost.pretrain_s is None and r.cost.parameters == 0 for r in records)
 
-    A plugin can draw numbers that are no parameters, so at least two of its seeds have to give the same answers.
+
+def _deterministic(found: Sequence[Measurement], plugin: str | None) -> bool:
+    """Return whether every seed gives the same answers by construction, from the measurements of a fixed encoder.
+
+    Protocols that train a head draw numbers and have curves, and a plugin can draw numbers that are no parameters. So these need two
+    or more seeds that give the same answers.
     """
-    if any(r.cost.pretrain_s is not None or r.cost.parameters != 0 for r in records):
-        return False
-    if records[0].identity.plugin and len(records) == 1:
-        return False
-    answers = [{name: (m.correct, m.label_sets) for name, m in r.protocols.items()} for r in records]
-    return all(own[name] == found for own in answers for name, found in answers[0].items() if name in own)
+    if len(found) == 1:
+        return plugin is None and not found[0].curves
+    return all((m.correct, m.label_sets) == (found[0].correct, found[0].label_sets) for m in found)
 
 
 def answers_of(found: Sequence[Measurement], deterministic: bool = False) -> Answers | None:

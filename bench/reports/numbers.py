@@ -206,7 +206,9 @@ def explanations(table: Table, gaps: bool = False) -> list[str]:
     if any(row.marked for row in table.rows):
         sentences.append(f"{UNUSUAL}: ran on another device or in another precision than most rows.")
     if any(row.deterministic for row in table.rows):
-        sentences.append("Deterministic: nothing is drawn or trained, so every seed gives the same scores.")
+        sentences.append(
+            "Deterministic: the encoder is neither drawn nor trained; a score has ± only if its protocol draws numbers."
+        )
     if any(column.same_as for column in table.columns):
         sentences.append("=: the same label sets as another column, which shows the result.")
     if any(row.plugin for row in table.rows) or any(column.plugin and "@" in column.id for column in table.columns):

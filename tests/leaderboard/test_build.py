@@ -119,7 +119,7 @@ def test_pixels_are_deterministic_with_any_number_of_seeds_and_a_plugin_only_if_
 ) -> None:
     (pixels,) = campaign({"pixels": 0.0})
     plugin = changed(pixels, method="drawn", plugin="ab" * 32)
-    other = replace(changed(plugin, seed=1), protocols=campaign({"byol": 0.0})[0].protocols)
+    other = replace(changed(plugin, seed=1), protocols=campaign({"byol": 0.0}, luck=1)[0].protocols)
     simclr = campaign({"simclr": 0.5}, seeds=(0, 1))
 
     def deterministic(*records: Record) -> bool:
@@ -133,6 +133,9 @@ def test_pixels_are_deterministic_with_any_number_of_seeds_and_a_plugin_only_if_
     assert not deterministic(plugin, other)
     row = only([pixels, changed(pixels, seed=1), *simclr], current).rows[-1]
     assert {score.std for score in row.scores.values()} == {None}
+    knn = replace(pixels.protocols["knn"], curves={"loss": [1.0]})
+    trained_head = only([replace(pixels, protocols=pixels.protocols | {"knn": knn})], current).rows[0].scores
+    assert (trained_head["knn"].deterministic, trained_head["linear"].deterministic) == (False, True)
 
 
 def test_equal_label_sets_count_once_in_the_ranks_even_if_only_one_run_recorded_that_they_are_equal(
