@@ -14,7 +14,10 @@ BEST, NOT_ABOVE, UNUSUAL = "*", "‡", "†"
 """Marks of a score that could be the best, of one that is not above ``random_init``, and of a row on another device."""
 ONE_SEED = "[low, high] after a score"
 """Beginning of the sentence on the intervals that are shown where there is one seed."""
-DIFFERENCE = "Below two scores: the first minus the second in points, with the 95 % interval of this difference alone."
+DIFFERENCE = (
+    "Below two scores: the first minus the second in points, with the 95 % interval of this difference alone; if both are of one seed, it "
+    "does not include the variation between seeds."
+)
 
 _NOT_RANKED = {
     "changed settings": "changed settings (named after the +)",
