@@ -286,7 +286,7 @@ def _unusual(kind: str, kinds: "Counter[str]") -> bool:
     return " + " in kind or kind != max(kinds, key=lambda k: (kinds[k], k))
 
 
-def _on_seeds(table: Table) -> list[str]:
+def on_seeds(table: Table) -> list[str]:
     """Return what rows of one seed lack, and how to get it."""
     varying = [r for r in table.rows if r.scores and not r.deterministic]
     single = [r for r in varying if len(r.seeds) == 1]
@@ -318,7 +318,7 @@ def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list
     for column in table.columns:
         if column.same_as:
             notes.append(f"{column.id} uses the same label sets as {column.same_as} and is not counted twice.")
-    notes += _on_seeds(table)
+    notes += on_seeds(table)
     for r in table.rows:
         if r.marked:
             notes.append(f"{r.label} ran on {r.device}" + (f", trained in {r.precision}." if r.precision else "."))
