@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.atomic import write_text
 from bench.errors import SslbenchError, run_cli
+from bench.leaderboard.build import on_seeds
 from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.leaderboard.tables import Leaderboard, Table
 from bench.maintenance.throughput import read
@@ -70,8 +71,10 @@ def best_rows(table: Table, top: int) -> Table:
     columns = tuple(column for column in table.columns if column.id in COLUMNS)
     hidden = {row.label for row in table.rows} | {column.id for column in table.columns}
     hidden -= {row.label for row in rows} | {column.id for column in columns}
-    notes = tuple(note for note in table.notes if note.split()[0] not in hidden)
-    return replace(table, rows=rows, columns=columns, notes=notes, other_backbones=())
+    left_out = on_seeds(table)
+    notes = [note for note in table.notes if note.split()[0] not in hidden and note not in left_out]
+    shown = replace(table, rows=rows, columns=columns, other_backbones=())
+    return replace(shown, notes=(*notes, *on_seeds(shown)))
 
 
 def _catalogue_methods() -> set[str]:

@@ -68,13 +68,12 @@ def _shared(view: TableView) -> Iterator[Html]:
 def _legend(table: Table) -> list[str]:
     """Return the sentences below the table, with those on what only the page shows."""
     scores = [found for row in table.rows for found in row.scores.values()]
-    sentences = [sentence for sentence in numbers.explanations(table)[1:] if not sentence.startswith(numbers.TIED)]
+    hidden = (numbers.BEST, numbers.ONE_SEED)
+    sentences = [sentence for sentence in numbers.explanations(table)[1:] if not sentence.startswith(hidden)]
     if any(found.could_be_best for found in scores):
         sentences.insert(0, COULD_BE_BEST)
     if any(found.gap for found in scores):
         sentences.insert(0, GAP)
-    if any(row.rank_interval for row in table.rows):
-        sentences.append("Under a rank: its 95 % interval.")
     others = [f"Same images, another backbone: {', '.join(table.other_backbones)}."] if table.other_backbones else []
     return [*sentences, *numbers.facts(table), *others]
 
@@ -187,7 +186,7 @@ def _rank(row: Row) -> Html:
 
 
 def _score(score: Score | None, column: Column, table: Table) -> Html:
-    text = numbers.score(score, column, mean_class=" / " if table.unequal else None)
+    text = numbers.score(score, column, mean_class=" / " if table.unequal else None, interval=False)
     if score is None:
         return tag("td", text, class_="none")
     parts: list[str] = [text + (numbers.NOT_ABOVE if score.above_untrained is False else "")]
