@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.leaderboard.significance import Answers, interval, unpack
@@ -29,7 +30,7 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         found = [m for r in records if (m := column.of(r)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
-        column_answers = answers_of(found)
+        column_answers = answers_of(found, fixed_conditions=column.fixed_conditions)
         if column_answers is not None:
             answers[column.id] = column_answers
         scores[column.id] = _score(found, column, column_answers)
@@ -82,15 +83,21 @@ def _notes(records: Sequence[Record]) -> tuple[str, ...]:
 
 def _value(measurement: Measurement, column: Column) -> float | None:
     """Return the score; an accuracy that is not a finite number is missing."""
-    value = measurement.metrics.get("top1" if column.percent else column.protocol or column.id)
+    value = measurement.metrics.get(column.metric)
     return None if value is None or (column.percent and not math.isfinite(value)) else value
 
 
-def answers_of(found: Sequence[Measurement]) -> Answers | None:
-    """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ."""
+def answers_of(found: Sequence[Measurement], *, fixed_conditions: bool = False) -> Answers | None:
+    """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ.
+
+    Fixed conditions are not a sample of any larger number: they count as one draw, in which an image is right to the share of the conditions.
+    """
     if len({(m.images, m.label_sets) for m in found}) > 1:
         return None
-    return unpack([m.correct for m in found], found[0].images, found[0].label_sets)
+    answers = unpack([m.correct for m in found], found[0].images, found[0].label_sets)
+    if answers is None or not fixed_conditions:
+        return answers
+    return replace(answers, by_draw=answers.by_draw.mean(axis=0, keepdims=True))
 
 
 def _score(found: Sequence[Measurement], column: Column, answers: Answers | None) -> Score:
@@ -101,11 +108,11 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     draw_means = [mean(d) for d in zip(*draws, strict=True)] if same_count else []
     bounds = interval(answers) if answers is not None else None
     others = {name for m in found for name in m.metrics}
-    others -= {"top1" if column.percent else column.protocol or column.id}
+    others -= {column.metric}
     return Score(
         mean=mean(values),
         std=deviation(values),
-        draw_std=deviation(draw_means),
+        draw_std=None if column.fixed_conditions else deviation(draw_means),
         interval=(bounds[0] * 100, bounds[1] * 100) if bounds is not None else None,
         metrics={name: _mean_metric(found, name) for name in sorted(others)},
         seeds=len(found),

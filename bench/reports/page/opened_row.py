@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench.leaderboard.rows import mean
 from bench.leaderboard.tables import Column, Row, Table
 from bench.records.record import Record
 from bench.registry.declared import declared_in_source, documentation
@@ -34,6 +35,7 @@ def opened(
         about=None if row.plugin else about(row.method),
         seeds=tuple(_seed(record, table.columns) for record in records),
         facts={
+            "Accuracy by condition": _conditions(records, table.columns),
             "Run": _merged(map(run_facts.identity, records)),
             "Recipe and settings": _merged(run_facts.shown(record.recipe) for record in records),
             "Cost": _merged(map(run_facts.cost, records)),
@@ -64,8 +66,20 @@ def _score(record: Record, column: Column) -> str:
     found = column.of(record)
     if found is not None and found.same_as:
         return "="
-    value = None if found is None else found.metrics.get("top1" if column.percent else column.protocol or column.id)
+    value = None if found is None else found.metrics.get(column.metric)
     return numbers.NONE if value is None else f"{100 * value:.2f}" if column.percent else f"{value:.4g}"
+
+
+def _conditions(records: Sequence[Record], columns: Sequence[Column]) -> Facts:
+    """Return the top-1 in percent in each condition of the protocols with fixed conditions, mean over the seeds."""
+    facts = {}
+    for column in columns:
+        found = [m for record in records if (m := column.of(record))] if column.fixed_conditions else []
+        for condition in found[0].variants if found else ():
+            values = [m.variants[condition]["top1"] for m in found if "top1" in m.variants.get(condition, {})]
+            if values:
+                facts[f"{column.id}, {condition}"] = f"{100 * mean(values):.2f}"
+    return facts
 
 
 def _merged(facts: Iterable[Mapping[str, str]]) -> Facts:
