@@ -1,5 +1,6 @@
 """k-means from several starts at once, in batches on the device."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -32,7 +33,6 @@ class Clustering:
     """
 
     clusters: Int[Tensor, " n"]
-    inertia: float
     inertias: list[float]
     iterations: int
     converged: bool
@@ -41,7 +41,7 @@ class Clustering:
 class KMeans:
     """Lloyd's iterations from several starts at once.
 
-    Every start draws its centres by k-means++ (Arthur & Vassilvitskii 2007). A cluster that has lost all its rows gets the row that is
+    Every start draws its centres by greedy k-means++ (Arthur & Vassilvitskii 2007), as scikit-learn. A cluster that has lost all its rows gets the row that is
     farthest from its centre as a new centre, unless all rows are equal to their centres: with fewer different rows than clusters, some
     clusters stay empty.
 
@@ -90,20 +90,29 @@ class KMeans:
         return Clustering(clusters[best], inertias, number, converged)
 
     def _first_centres(self) -> Float[Tensor, "starts count dim"]:
-        """Draw centres: each is a row, with a probability proportional to its squared distance from the nearest earlier centre."""
-        size = len(self.rows)
-        uniforms = torch.rand(
-            self.starts, self.count, 1, generator=self.generator, device=self.rows.device, dtype=torch.float64
-        )
-        nearest = torch.ones(self.starts, size, device=self.rows.device)
-        centres = []
-        for draw in uniforms.unbind(dim=1):
+        """Draw centres one after the other.
+
+        Candidates are rows, drawn with a probability proportional to their squared distance from the nearest earlier centre; the one that leaves the
+        smallest sum of these distances becomes the centre. The first centre is any row.
+        """
+        size, device, starts = len(self.rows), self.rows.device, torch.arange(self.starts, device=self.rows.device)
+        trials = 2 + int(math.log(self.count))
+        shape = (self.count, self.starts, trials)
+        uniforms = torch.rand(shape, generator=self.generator, device=device, dtype=torch.float64)
+        nearest = torch.ones(self.starts, size, device=device)
+        centres: list[Tensor] = []
+        for draw in uniforms:
             below = nearest.double().cumsum(dim=1)
-            chosen = torch.searchsorted(below, draw * below[:, -1:], right=True).clamp_max(size - 1)
-            centre = self.rows[chosen[:, 0]]
-            distances = torch.cat([_squared_distances(block, centre) for block in self._blocks()]).T
-            nearest = torch.minimum(nearest, distances) if centres else distances
-            centres.append(centre)
+            drawn = torch.searchsorted(below, draw * below[:, -1:], right=True).clamp_max(size - 1)
+            # All candidates for the first centre are the same row.
+            drawn = drawn if centres else drawn[:, :1].expand(-1, trials)
+            candidates = self.rows[drawn.flatten()]
+            squares = torch.cat([_squared_distances(block, candidates) for block in self._blocks()])
+            squares = squares.T.unflatten(0, (self.starts, trials))
+            left = torch.minimum(nearest[:, None], squares) if centres else squares
+            best = left.double().sum(dim=2).argmin(dim=1)
+            nearest = left[starts, best]
+            centres.append(candidates.unflatten(0, (self.starts, trials))[starts, best])
         return torch.stack(centres, dim=1)
 
     def _assigned(
