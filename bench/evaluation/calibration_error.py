@@ -13,8 +13,9 @@ def calibration_error(
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
     """Return ``ece`` and ``overconfidence``, and the curves ``bin_confidence`` and ``bin_accuracy``, all in [0, 1].
 
-    ``ece`` is the mean over images of the distance between accuracy and confidence of their bin (Guo 2017, arXiv:1706.04599, equation 3); ``overconfidence``
-    is the mean confidence minus the accuracy, negative if the classifier is too unsure. The curves have one point for each bin with images.
+    ``ece`` is the distance between accuracy and mean confidence of a bin, averaged over the images (Guo 2017, arXiv:1706.04599,
+    equation 3); ``overconfidence`` is the mean confidence minus the accuracy, negative if the classifier is too unsure. The curves have one
+    point for each bin with images.
 
     Raises:
         Diverged: A confidence is not finite.

@@ -47,8 +47,8 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
 
     Raises:
         Diverged: Scores or confidences are not finite.
-        ValueError: Scores, clusters or confidences have the wrong shape, a measure of the protocol's own has the name of a measured one or is no finite number,
-            or there are predictions during training on another task than the development task.
+        ValueError: Scores, clusters or confidences have the wrong shape, a measure of the protocol's own has the name of a measured one or
+            is no finite number, or there are predictions during training on another task than the development task.
     """
     _check_names(predictions)
     if predictions.trail and not sealed.development:

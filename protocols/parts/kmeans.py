@@ -41,9 +41,9 @@ class Clustering:
 class KMeans:
     """Lloyd's iterations from several starts at once.
 
-    Every start draws its centres by greedy k-means++ (Arthur & Vassilvitskii 2007), as scikit-learn. A cluster that has lost all its rows gets the row that is
-    farthest from its centre as a new centre, unless all rows are equal to their centres: with fewer different rows than clusters, some
-    clusters stay empty.
+    Every start draws its centres by greedy k-means++ (Arthur & Vassilvitskii 2007), as scikit-learn. A cluster without rows gets the row
+    that is farthest from its centre as a new centre, unless all rows are equal to their centres: with fewer different rows than clusters,
+    some clusters stay empty.
 
     Args:
         rows: float32 rows; as ``Rows``, they are read once per iteration.
@@ -92,8 +92,8 @@ class KMeans:
     def _first_centres(self) -> Float[Tensor, "starts count dim"]:
         """Draw centres one after the other.
 
-        Candidates are rows, drawn with a probability proportional to their squared distance from the nearest earlier centre; the one that leaves the
-        smallest sum of these distances becomes the centre. The first centre is any row.
+        Candidates are rows, drawn with a probability proportional to their squared distance from the nearest earlier centre; the one that
+        leaves the smallest sum of these distances becomes the centre. The first centre is any row.
         """
         size, device, starts = len(self.rows), self.rows.device, torch.arange(self.starts, device=self.rows.device)
         trials = 2 + int(math.log(self.count))

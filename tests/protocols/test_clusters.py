@@ -157,8 +157,9 @@ def test_features_that_are_not_finite_are_refused(value: float, pixels_task: Tas
 def test_a_cluster_without_rows_gets_the_farthest_row(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(0)
     rows = torch.eye(3).repeat_interleave(20, 0) + 0.01 * torch.randn(60, 3, generator=generator)
-    # All centres are equal at first, so that all rows go to the first of them.
-    monkeypatch.setattr(KMeans, "_first_centres", lambda self: rows[:1].expand(self.starts, self.count, -1))
+    # No row is near the last centre.
+    centres = torch.stack([rows[0], rows[20], torch.full((3,), -9.0)])
+    monkeypatch.setattr(KMeans, "_first_centres", lambda self: centres.expand(self.starts, -1, -1))
     found = kmeans(rows, 3, starts=2)
     assert adjusted_rand_score(torch.arange(60) // 20, found.clusters) == 1.0
     assert found.converged
