@@ -113,7 +113,7 @@ def test_show_and_the_page_have_every_measure_and_every_corruption(together: Rec
     for expected in ("ece = 0.0", "overconfidence = ", "nmi = 0.", "ari = 0.", "noise 0.05: ", "shift 0.375: "):
         assert expected in shown
     (table,) = build([together], current_versions(), all_protocols=True).tables
-    facts = opened(table.rows[0], table, [together], "x", (), tmp_path).facts["Accuracy by condition"]
+    facts = opened(table.rows[0], table, [together], "x", (), tmp_path).facts["linear-corruptions: top-1 by condition"]
     found = together.protocols["linear-corruptions"].variants["blur 1"]["top1"]
-    assert facts["linear-corruptions, blur 1"] == f"{100 * found:.2f}"
+    assert facts["blur 1"] == f"{100 * found:.2f}"
     assert len(facts) == 15

@@ -35,7 +35,7 @@ def opened(
         about=None if row.plugin else about(row.method),
         seeds=tuple(_seed(record, table.columns) for record in records),
         facts={
-            "Accuracy by condition": _conditions(records, table.columns),
+            **_conditions(records, table.columns),
             "Run": _merged(map(run_facts.identity, records)),
             "Recipe and settings": _merged(run_facts.shown(record.recipe) for record in records),
             "Cost": _merged(map(run_facts.cost, records)),
@@ -70,16 +70,17 @@ def _score(record: Record, column: Column) -> str:
     return numbers.NONE if value is None else f"{100 * value:.2f}" if column.percent else f"{value:.4g}"
 
 
-def _conditions(records: Sequence[Record], columns: Sequence[Column]) -> Facts:
-    """Return the top-1 in percent in each condition of the protocols with fixed conditions, mean over the seeds."""
-    facts = {}
+def _conditions(records: Sequence[Record], columns: Sequence[Column]) -> dict[str, Facts]:
+    """Return the top-1 in percent in each condition, mean over the seeds, for every protocol with fixed conditions."""
+    blocks = {}
     for column in columns:
         found = [m for record in records if (m := column.of(record))] if column.fixed_conditions else []
-        for condition in found[0].variants if found else ():
-            values = [m.variants[condition]["top1"] for m in found if "top1" in m.variants.get(condition, {})]
-            if values:
-                facts[f"{column.id}, {condition}"] = f"{100 * mean(values):.2f}"
-    return facts
+        values: dict[str, list[float]] = {}
+        for condition, metrics in (pair for m in found for pair in m.variants.items()):
+            if "top1" in metrics:
+                values.setdefault(condition, []).append(100 * metrics["top1"])
+        blocks[f"{column.id}: top-1 by condition"] = {name: f"{mean(scores):.2f}" for name, scores in values.items()}
+    return blocks
 
 
 def _merged(facts: Iterable[Mapping[str, str]]) -> Facts:
