@@ -1,7 +1,7 @@
 """The contract of a protocol: it receives a task without test labels and returns predictions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from typing import Protocol as Interface
@@ -61,10 +61,13 @@ class Task:
         augment: (uint8 images, kind, generator) -> list of uint8 views on the same device. ``shift``: one view, shifted by up to an
             eighth, and flipped if the data set allows it. ``crop``: one view, a random resized crop with the same flip. ``views``:
             two views of the augmentation that is the same for every method.
+        features_of: uint8 images on any device -> their float32 features by the frozen encoder, on ``device``; a batch at a time.
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
         room: Bytes that images may take on ``device`` (``protocols.selection.images_on_device``).
         watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
+        once: (key, function) -> what the function returns; it is called only for the first protocol of a run that asks for this key. The
+            protocols of a run share a fit this way; the function must return the same for all of them.
         check_stop: Raises if the user asked to stop. A protocol calls it at least once per second: after every step, batch or block. The
             functions of a task call it too.
     """
@@ -83,19 +86,40 @@ class Task:
     scratch_encoder: Callable[[torch.Generator], nn.Module] | None
     prepare: Callable[[Images], Float[Tensor, "batch channels size size"]]
     augment: Callable[[Images, Augmentation, torch.Generator], list[Images]]
+    features_of: Callable[[Images], Float[Tensor, "batch dim"]]
     generator: Callable[[str], torch.Generator]
     device: torch.device
     room: float = math.inf
     watch: bool = False
+    once: Callable[[Hashable, Callable[[], Any]], Any] = lambda key, function: function()
     check_stop: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """The output of a protocol.
+class Confidences:
+    """How sure a classifier is of each test image; the harness compares this with how often it is right.
 
     Attributes:
-        scores: One block per draw: float32 log-probabilities, test × classes. Empty for a label-free measure.
+        predicted: int64 predicted class.
+        confidence: Probability of that class, in [0, 1].
+        bins: int64 bin of each image, from 0; the error of calibration is measured per bin.
+    """
+
+    predicted: Int[Tensor, " test"]
+    confidence: Float[Tensor, " test"]
+    bins: Int[Tensor, " test"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The output of a protocol: ``scores``, ``clusters``, ``confidences`` or (label-free) ``metrics``.
+
+    Attributes:
+        scores: One block per draw: float32 log-probabilities, test × classes.
+        conditions: Names of the blocks of ``scores`` if they are fixed conditions of the test images (a corruption and its strength)
+            instead of draws; each is also recorded as a variant.
+        clusters: int64 cluster of each test image, from 0, found without labels. The harness assigns the clusters to the classes.
+        confidences: Of which the harness measures the error of calibration.
         variants: Log-probabilities under other constants, recorded next to the main ones (``k=1`` for ``knn``).
         choices: What the protocol chose or used (the penalty, the number of steps), as plain JSON values.
         curves: Named curves (training loss, accuracy on the label set, …), one value per recorded step.
@@ -106,6 +130,9 @@ class Predictions:
     """
 
     scores: list[Float[Tensor, "test classes"]] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
+    clusters: Int[Tensor, " test"] | None = None
+    confidences: Confidences | None = None
     variants: dict[str, Float[Tensor, "test classes"]] = field(default_factory=dict)
     choices: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[float]] = field(default_factory=dict)

@@ -30,6 +30,31 @@ MOST_TOLERANCE = 1e-4
 RISE = 0.02
 """``linear`` tries no smaller λ once the log-loss on ``val`` is 2 % above its lowest."""
 
+LINEAR = {
+    "penalties": HALF_DECADES,
+    "tolerance": TOLERANCE,
+    "rise": RISE,
+    "wide": WIDE,
+    "wide_tolerance": WIDE_TOLERANCE,
+    "walk_tolerance": WALK_TOLERANCE,
+    "most_tolerance": MOST_TOLERANCE,
+}
+
+CALIBRATION_BINS = 15
+"""As Guo 2017 (arXiv:1706.04599)."""
+CORRUPTION_STRENGTHS = {
+    "noise": (0.05, 0.1, 0.2),
+    "blur": (0.6, 1.0, 1.5),
+    "contrast": (0.7, 0.5, 0.3),
+    "brightness": (0.1, 0.2, 0.3),
+    "shift": (0.125, 0.25, 0.375),
+}
+"""Units: ``protocols.parts.corruptions``. CIFAR-10-C has 0.04 to 0.1, 0.4 to 1, 0.75 to 0.15 and 0.05 to 0.3 for the first four, ImageNet-C is
+stronger; the strongest shift is three pixels of 8."""
+
+CLUSTERING = {"starts": 10, "iterations": 300}
+"""As scikit-learn's ``KMeans``, with the best of ten starts."""
+
 SHARED_NEIGHBOURS = 1
 """Our addition: one extra neighbour shared by all classes keeps the log-loss of a vote finite; accuracies do not depend on it."""
 
@@ -63,7 +88,7 @@ pixels are 6.1 for RankMe and 0.16 for ``feature_std``.
 
 def _label_free(id: str, title: str, source: str, better: bool | None, needs_network: bool = False) -> Entry:
     constants = {"figure": id, "images": LABEL_FREE_IMAGES}
-    return Entry(id, 1, title, source, "protocols.labelfree", constants, needs_network, True, better)
+    return Entry(id, 1, title, source, "protocols.labelfree", constants, needs_network, True, better, metric=id)
 
 
 NAMED = (
@@ -81,15 +106,7 @@ NAMED = (
         "logistic regression on frozen features",
         "Kornblith 2019, arXiv:1805.08974; DINOv2, arXiv:2304.07193",
         "protocols.linear",
-        {
-            "penalties": HALF_DECADES,
-            "tolerance": TOLERANCE,
-            "rise": RISE,
-            "wide": WIDE,
-            "wide_tolerance": WIDE_TOLERANCE,
-            "walk_tolerance": WALK_TOLERANCE,
-            "most_tolerance": MOST_TOLERANCE,
-        },
+        LINEAR,
     ),
     Entry(
         "linear-sgd",
@@ -107,6 +124,33 @@ NAMED = (
         "lightly's benchmarks",
         "protocols.knn",
         {"k": 200, "temperature": 0.1, "shared": SHARED_NEIGHBOURS},
+    ),
+    Entry(
+        "linear-calibration",
+        1,
+        "expected calibration error of linear, 15 bins of equal mass",
+        "Guo 2017, arXiv:1706.04599; Roelofs 2022, arXiv:2012.08668",
+        "protocols.linear_calibration",
+        {**LINEAR, "bins": CALIBRATION_BINS},
+        higher_is_better=False,
+        metric="ece",
+    ),
+    Entry(
+        "linear-corruptions",
+        1,
+        "accuracy of linear on corrupted test images, mean over 5 corruptions of 3 strengths",
+        "Hendrycks & Dietterich 2019, arXiv:1903.12261",
+        "protocols.linear_corruptions",
+        {**LINEAR, **CORRUPTION_STRENGTHS},
+        fixed_conditions=True,
+    ),
+    Entry(
+        "clusters",
+        1,
+        "k-means on the test features: accuracy of the best assignment to the classes",
+        "SCAN, arXiv:2005.12320",
+        "protocols.clusters",
+        CLUSTERING,
     ),
     _label_free("rankme", "effective rank of the features", "RankMe, arXiv:2210.02885", True),
     _label_free(

@@ -23,6 +23,8 @@ class Entry:
         needs_network: Whether it runs the encoder's network, so that it cannot measure an encoder without one.
         label_free: Whether it uses no labels and gives a measure instead of an accuracy.
         higher_is_better: None if neither direction is better.
+        metric: The measure that its column shows; None for ``top1``, or for the measure named as the id if it is label-free.
+        fixed_conditions: Whether its blocks of scores are fixed conditions of the test images (``Predictions.conditions``), not draws.
         labels: Labels per draw, as ids write them; None if there are no label sets.
         draws: Number of label sets, or None.
     """
@@ -36,6 +38,8 @@ class Entry:
     needs_network: bool = False
     label_free: bool = False
     higher_is_better: bool | None = True
+    metric: str | None = None
+    fixed_conditions: bool = False
     labels: str | None = None
     draws: int | None = None
 

@@ -1,11 +1,12 @@
 """``linear``: multinomial logistic regression on frozen features with the penalty chosen on ``val``."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Annotated, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, TypeVar, cast
 
 import torch
 from annotated_types import MinLen
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import nll_loss
 
@@ -20,6 +21,27 @@ SURE = 0.9
 """Share of the tolerance to which float32 is solved, so that float64 finds it within the tolerance."""
 
 Fitted = TypeVar("Fitted")
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """The fitted classifier of ``linear``.
+
+    Attributes:
+        standardise: Standardisation by all of ``train``.
+        solution: The classifier of standardised features.
+        choices: The chosen penalty, and how the fit went.
+        train_accuracy: Accuracy on ``train``, in [0, 1].
+    """
+
+    standardise: Standardisation
+    solution: Solution
+    choices: dict[str, Any]
+    train_accuracy: float
+
+    def log_probabilities(self, features: Tensor | Rows) -> Float[Tensor, "n classes"]:
+        """Return float64 log-probabilities of features."""
+        return self.solution.log_probabilities(self.standardise(features))
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,16 @@ class Linear(EvaluationProtocol):
         Raises:
             ValueError: A class has no image to fit on, or the features are not finite or constant.
         """
+        head = self.head(task)
+        logs = head.log_probabilities(rows_of(task.test_features, None, task.device, task.check_stop))
+        return Predictions(scores=[logs.float().cpu()], choices=head.choices, train_accuracy=[head.train_accuracy])
+
+    def head(self, task: Task) -> FittedHead:
+        """Return the fitted classifier, which all protocols of a run with these constants share."""
+        constants = tuple(getattr(self, field.name) for field in fields(Linear))
+        return cast(FittedHead, task.once((Linear, constants), lambda: self._fitted(task)))
+
+    def _fitted(self, task: Task) -> FittedHead:
         features = rows_of(task.train_features, None, task.device, task.check_stop)
         labels = task.train_labels.to(task.device)
         require_every_class(task.train_labels[task.fit], task.classes, "train without val")
@@ -83,11 +115,9 @@ class Linear(EvaluationProtocol):
             "dropped_dimensions": features.shape[1] - len(standardise.kept),
             "not_converged": unfinished,
         }
-        test = rows_of(task.test_features, None, task.device, task.check_stop)
-        logs = solution.log_probabilities(standardise(test))
         fitted = solution.log_probabilities(inputs).argmax(dim=1)
         accuracy = float((fitted == labels).double().mean())
-        return Predictions(scores=[logs.float().cpu()], choices=choices, train_accuracy=[accuracy])
+        return FittedHead(standardise, solution, choices, accuracy)
 
     def _choose(
         self, standardise: Standardisation, inputs: Tensor | Rows, labels: Tensor, task: Task

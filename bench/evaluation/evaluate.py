@@ -17,7 +17,7 @@ from bench.device import exact_float32
 from bench.errors import Diverged
 from bench.evaluation.features import extract
 from bench.evaluation.score import score
-from bench.evaluation.task import Network, generators, label_sets, preparation, task_of
+from bench.evaluation.task import Network, generators, label_sets, preparation, shared_results, task_of
 from bench.records.record import Measurement
 from bench.registry.protocols import content_of
 from methods.base import Encoder
@@ -60,6 +60,7 @@ class Evaluation:
         self.device = next((p.device for p in encoder.parameters()), torch.device("cpu"))
         self.network = Network(self.encoder, backbone, self.device)
         self.label_set = label_sets(dataset.train_labels, dataset.class_names)
+        self.once = shared_results()
 
     def measure(self, name: str, already_measured: Sequence[str] = ()) -> Measurement:
         """Run one protocol and score its predictions.
@@ -78,6 +79,8 @@ class Evaluation:
             seeds.seed_everything(self.seed, "protocol", name)
             predictions = _predictions(entry, catalogue.load(entry).predict(self.task(name)))
         scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
+        if entry.metric is not None and entry.metric not in scores.metrics:
+            raise ValueError(f"protocol '{name}' gives no '{entry.metric}', the metric that its entry names")
         return Measurement(
             version=entry.version,
             metrics=scores.metrics,
@@ -117,7 +120,7 @@ class Evaluation:
     def task(self, purpose: str) -> Task:
         """Return the task of one protocol; its generators depend on the run's seed and on ``purpose``, the protocol's id."""
         generator = generators(self.seed, purpose, self.device)
-        return task_of(self.dataset, self.network, self.features, generator, self.check_stop)
+        return task_of(self.dataset, self.network, self.features, generator, self.check_stop, self.once)
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:
@@ -158,10 +161,21 @@ def _predictions(entry: catalogue.Entry, answer: object) -> Predictions:
     """Return a protocol's answer; raises ValueError if it holds nothing that could be compared or shown."""
     if not isinstance(answer, Predictions):
         raise ValueError(f"protocol '{entry.id}' returns a {type(answer).__name__}; return Predictions")
-    if not entry.label_free and not answer.scores:
+    compared = {
+        "scores": bool(answer.scores),
+        "clusters": answer.clusters is not None,
+        "confidences": answer.confidences is not None,
+    }
+    kinds = [name for name, given in compared.items() if given]
+    if len(kinds) > 1:
+        raise ValueError(f"protocol '{entry.id}' returns {' and '.join(kinds)}; return one of them")
+    if not entry.label_free and not kinds:
         raise ValueError(f"protocol '{entry.id}' returns no scores; return them, or declare label_free=True")
     if entry.label_free and not answer.metrics:
         raise ValueError(f"protocol '{entry.id}' is label-free and returns no metrics")
+    if len(answer.conditions) != (len(answer.scores) if entry.fixed_conditions else 0):
+        expected = "one for each block of scores" if entry.fixed_conditions else "declare fixed_conditions=True"
+        raise ValueError(f"protocol '{entry.id}' returns {len(answer.conditions)} conditions; {expected}")
     return answer
 
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bench.data.dataset import SealedLabels
 from bench.errors import Diverged
+from bench.evaluation.calibration_error import calibration_error
+from bench.evaluation.cluster_scores import assigned_classes, cluster_scores
 from protocols.base import Predictions
 
 TOP = 5
-MEASURED = frozenset({"top1", "top5", "mean_class", "nll"})
+MEASURED = frozenset({"top1", "top5", "mean_class", "nll", "nmi", "ari", "ece", "overconfidence"})
 """Measures that are computed here and only here."""
 VALIDATION_CURVES = frozenset({"val_step", "val_accuracy"})
 
@@ -26,7 +28,7 @@ class Scores:
     Attributes:
         metrics: Means over the draws, and measures that need no labels.
         draws: Metrics of each draw.
-        variants: Metrics under other constants of the protocol.
+        variants: Metrics under other constants of the protocol, and in each fixed condition.
         correct: For each draw, one bit per test image, packed (most significant bit first) in base64.
         largest_class: Share of the largest class among the test images, in [0, 1]; None if no predictions were compared.
         curves: ``val_step`` and ``val_accuracy``, in [0, 1], if the protocol also predicted during training (development task only).
@@ -44,29 +46,34 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
     """Compare predictions with the test labels, which are opened once.
 
     Raises:
-        Diverged: Scores are not finite.
-        ValueError: Scores have the wrong shape, a measure of the protocol's own has the name of a measured one or is no finite number,
-            or there are predictions during training on another task than the development task.
+        Diverged: Scores or confidences are not finite.
+        ValueError: Scores, clusters or confidences have the wrong shape, a measure of the protocol's own has the name of a measured one or
+            is no finite number, or there are predictions during training on another task than the development task.
     """
     _check_names(predictions)
     if predictions.trail and not sealed.development:
         raise ValueError(
             "predictions during training on the test task: only final predictions may be compared with its labels"
         )
+    if predictions.clusters is not None:
+        return _score_clusters(predictions.clusters, predictions.metrics, sealed.open(), classes)
+    if predictions.confidences is not None:
+        metrics_of_bins, curves = calibration_error(predictions.confidences, sealed.open())
+        return Scores(metrics_of_bins | predictions.metrics, [], {}, [], curves=curves)
     if not predictions.scores:
         return Scores(dict(predictions.metrics), [], {}, [])
     labels = sealed.open()
     blocks = [_validated(block, len(labels), classes) for block in predictions.scores]
     draws = [metrics(block, labels) for block in blocks]
     means = {name: math.fsum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
+    variants = {
+        name: metrics(_validated(block, len(labels), classes), labels) for name, block in predictions.variants.items()
+    }
     return Scores(
         metrics=means | predictions.metrics,
         draws=draws,
-        variants={
-            name: metrics(_validated(block, len(labels), classes), labels)
-            for name, block in predictions.variants.items()
-        },
-        largest_class=torch.bincount(labels).max().item() / len(labels),
+        variants=variants | dict(zip(predictions.conditions, draws, strict=False)),
+        largest_class=_largest_class(labels),
         correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
         curves=_validation_curves(predictions, labels),
     )
@@ -78,21 +85,33 @@ def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"])
     Top-5 needs more than five classes. If the true class is tied with others at the edge of the top five, it counts with the
     probability that a random order of the tied classes includes it.
     """
-    right = scores.argmax(1) == labels
-    counts = torch.bincount(labels, minlength=scores.shape[1])
-    hits = torch.bincount(labels, weights=right.double(), minlength=scores.shape[1])
-    present = counts > 0
     true = scores.gather(1, labels[:, None])
-    result = {
-        "top1": right.double().mean().item(),
-        "mean_class": (hits[present] / counts[present]).mean().item(),
-        "nll": -true.double().mean().item(),
-    }
+    result = _accuracies(scores.argmax(1) == labels, labels, scores.shape[1]) | {"nll": -true.double().mean().item()}
     if scores.shape[1] > TOP:
         above = (scores > true).sum(1)
         tied = (scores == true).sum(1)
         result["top5"] = ((TOP - above) / tied).clamp(0, 1).double().mean().item()
     return result
+
+
+def _accuracies(right: Bool[Tensor, " test"], labels: Int[Tensor, " test"], classes: int) -> dict[str, float]:
+    counts = torch.bincount(labels, minlength=classes)
+    hits = torch.bincount(labels, weights=right.double(), minlength=classes)
+    present = counts > 0
+    return {"top1": right.double().mean().item(), "mean_class": (hits[present] / counts[present]).mean().item()}
+
+
+def _score_clusters(
+    clusters: Int[Tensor, " test"], own: dict[str, float], labels: Int[Tensor, " test"], classes: int
+) -> Scores:
+    """Return the accuracies of clusters that are assigned to the classes one to one, NMI and ARI."""
+    right = assigned_classes(clusters, labels, classes) == labels
+    found = _accuracies(right, labels, classes) | cluster_scores(clusters, labels)
+    return Scores(found | own, [found], {}, [pack(right.numpy())], _largest_class(labels))
+
+
+def _largest_class(labels: Int[Tensor, " test"]) -> float:
+    return torch.bincount(labels).max().item() / len(labels)
 
 
 def _validation_curves(predictions: Predictions, labels: Int[Tensor, " test"]) -> dict[str, list[float]]:

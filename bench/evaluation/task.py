@@ -4,8 +4,9 @@ The functions are closures over exactly what they need. A method of ``Evaluation
 protocol the sealed labels in ``__self__`` or ``__closure__``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -16,7 +17,7 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set
 from bench.device import room_for_images
-from bench.evaluation.features import fresh_copy
+from bench.evaluation.features import batch_size, fresh_copy
 from bench.pretrained.method import RestartableEncoder
 from bench.views.evaluation import augment
 from bench.views.prepare import prepare
@@ -27,6 +28,7 @@ from protocols.base import Augmentation, Task
 Images = UInt8[Tensor, "images channels size size"]
 LabelSet = Callable[[str, int], Int[Tensor, " labelled"]]
 Prepare = Callable[[Images], Float[Tensor, "batch channels size size"]]
+Once = Callable[[Hashable, Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def task_of(
     features: tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]],
     generator: Callable[[str], torch.Generator],
     check_stop: Callable[[], None],
+    once: Once = lambda key, function: function(),
 ) -> Task:
     """Return the task of a protocol.
 
@@ -59,6 +62,7 @@ def task_of(
         features: Features of the train and test images.
         generator: See ``Task.generator``.
         check_stop: See ``Task.check_stop``; it must not hold the data set.
+        once: See ``Task.once``.
     """
     has_network = any(True for _ in network.encoder.parameters())
     # A copy: a slice would share its memory with labels that it does not show.
@@ -78,10 +82,12 @@ def task_of(
         scratch_encoder=_scratch(network, dataset.traits, check_stop) if has_network else None,
         prepare=preparation(network, check_stop),
         augment=_augmentation(dataset.traits, check_stop),
+        features_of=_features(network.encoder, preparation(network, check_stop)),
         generator=generator,
         device=network.device,
         room=room_for_images(network.device),
         watch=dataset.test_labels.development,
+        once=once,
         check_stop=check_stop,
     )
 
@@ -112,6 +118,27 @@ def preparation(network: Network, check_stop: Callable[[], None]) -> Prepare:
 def generators(seed: int, purpose: str, device: torch.device) -> Callable[[str], torch.Generator]:
     """Return ``Task.generator`` for one protocol of a run."""
     return lambda part: seeds.generator(seed, purpose, part, device=device)
+
+
+def shared_results() -> Once:
+    """Return ``Task.once`` for all protocols of a run."""
+    results: dict[Hashable, Any] = {}
+
+    def once(key: Hashable, function: Callable[[], Any]) -> Any:
+        if key not in results:
+            results[key] = function()
+        return results[key]
+
+    return once
+
+
+def _features(encoder: Encoder, prepare: Prepare) -> Callable[[Images], Float[Tensor, "batch dim"]]:
+    @torch.no_grad()
+    def features(images: Images) -> Float[Tensor, "batch dim"]:
+        batches = torch.split(images, batch_size(encoder.input.size))
+        return torch.cat([encoder.features(prepare(batch)).float() for batch in batches])
+
+    return features
 
 
 def _augmentation(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.execution.events import RunEnded
 from bench.execution.progress_bars import label
 from bench.planning.plan import PlannedRun
+from protocols.catalogue import resolve
 
 EQUAL = "=: exactly the same label sets as another protocol, so its score is the same and is not measured twice"
 _MIN_WIDTH = 6
@@ -73,4 +74,5 @@ def _score(name: str, metrics: Mapping[str, float] | None) -> str:
         return "="
     if "top1" in metrics:
         return f"{100 * metrics['top1']:.1f}"
-    return f"{metrics[name]:.3g}"
+    measure = name if name in metrics else resolve(name).metric
+    return f"{metrics[measure]:.3g}" if measure in metrics else "–"

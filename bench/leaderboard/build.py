@@ -28,6 +28,14 @@ class EntryLike(Interface):
     def higher_is_better(self) -> bool | None:
         """None for a metric without direction."""
 
+    @property
+    def metric(self) -> str | None:
+        """Name of the measure that the column shows; None for ``top1``, or for the protocol's id if it is label-free."""
+
+    @property
+    def fixed_conditions(self) -> bool:
+        """Whether several answers to an image belong to fixed conditions, not to draws."""
+
 
 @dataclass(frozen=True)
 class CurrentVersions:
@@ -253,8 +261,16 @@ def columns_of(records: Sequence[Record], current: CurrentVersions, all_protocol
         contents = sorted({m.plugin for m in found}, key=lambda plugin: plugin or "")
         for plugin in contents:
             id = name if len(contents) == 1 else f"{name}@{(plugin or 'built-in')[:DIGITS]}"
-            columns.append(Column(id, not entry.label_free, entry.higher_is_better, same, name, plugin))
+            columns.append(column_of(entry, id, name, same_as=same, plugin=plugin))
     return tuple(columns)
+
+
+def column_of(
+    entry: EntryLike, id: str, protocol: str, *, same_as: str | None = None, plugin: str | None = None
+) -> Column:
+    """Return the column of a protocol."""
+    percent = not entry.label_free and entry.metric in (None, "top1")
+    return Column(id, percent, entry.higher_is_better, same_as, protocol, plugin, entry.metric, entry.fixed_conditions)
 
 
 def _known(name: str, current: CurrentVersions) -> bool:

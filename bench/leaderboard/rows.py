@@ -32,7 +32,7 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         if not found or column.same_as:
             continue
         deterministic = fixed and column.percent and _deterministic(found, identity.plugin)
-        column_answers = answers_of(found, deterministic)
+        column_answers = answers_of(found, deterministic=deterministic, fixed_conditions=column.fixed_conditions)
         if column_answers is not None:
             answers[column.id] = column_answers
         scores[column.id] = _score(found, column, column_answers, deterministic)
@@ -85,7 +85,7 @@ def _notes(records: Sequence[Record]) -> tuple[str, ...]:
 
 def _value(measurement: Measurement, column: Column) -> float | None:
     """Return the score; an accuracy that is not a finite number is missing."""
-    value = measurement.metrics.get("top1" if column.percent else column.protocol or column.id)
+    value = measurement.metrics.get(column.metric)
     return None if value is None or (column.percent and not math.isfinite(value)) else value
 
 
@@ -105,17 +105,24 @@ def _deterministic(found: Sequence[Measurement], plugin: str | None) -> bool:
     return all((m.correct, m.label_sets) == (found[0].correct, found[0].label_sets) for m in found)
 
 
-def answers_of(found: Sequence[Measurement], deterministic: bool = False) -> Answers | None:
+def answers_of(
+    found: Sequence[Measurement], *, deterministic: bool = False, fixed_conditions: bool = False
+) -> Answers | None:
     """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ.
 
     Args:
         found: The measurements.
         deterministic: Whether every seed gives the same answers by construction.
+        fixed_conditions: Whether the draws are conditions that are no sample of any larger number: they count as one draw, in which an
+            image is right to the share of the conditions.
     """
     if len({(m.images, m.label_sets) for m in found}) > 1:
         return None
-    unpacked = unpack([m.correct for m in found], found[0].images, found[0].label_sets)
-    return replace(unpacked, deterministic=True) if unpacked is not None and deterministic else unpacked
+    answers = unpack([m.correct for m in found], found[0].images, found[0].label_sets)
+    if answers is None:
+        return None
+    by_draw = answers.by_draw.mean(axis=0, keepdims=True) if fixed_conditions else answers.by_draw
+    return replace(answers, by_draw=by_draw, deterministic=deterministic)
 
 
 def _score(found: Sequence[Measurement], column: Column, answers: Answers | None, deterministic: bool) -> Score:
@@ -126,11 +133,11 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     draw_means = [mean(d) for d in zip(*draws, strict=True)] if same_count else []
     bounds = interval(answers) if answers is not None else None
     others = {name for m in found for name in m.metrics}
-    others -= {"top1" if column.percent else column.protocol or column.id}
+    others -= {column.metric}
     return Score(
         mean=mean(values),
         std=None if deterministic else deviation(values),
-        draw_std=deviation(draw_means),
+        draw_std=None if column.fixed_conditions else deviation(draw_means),
         interval=(bounds[0] * 100, bounds[1] * 100) if bounds is not None else None,
         metrics={name: _mean_metric(found, name) for name in sorted(others)},
         seeds=len(found),

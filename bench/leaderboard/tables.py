@@ -142,6 +142,8 @@ class Column:
         same_as: The column that uses the very same label sets and shows the scores of both, or None.
         protocol: The protocol's id.
         plugin: Hash of the content of the plugin that defines the protocol; None for a protocol of sslbench.
+        measure: Name of the measure that it shows; None for ``top1`` or, if it is no accuracy, for the protocol's id.
+        fixed_conditions: Whether several answers to an image belong to fixed conditions, not to draws.
     """
 
     id: str
@@ -150,6 +152,13 @@ class Column:
     same_as: str | None = None
     protocol: str = ""
     plugin: str | None = None
+    measure: str | None = None
+    fixed_conditions: bool = False
+
+    @property
+    def metric(self) -> str:
+        """Name of the measure in a record."""
+        return "top1" if self.percent else self.measure or self.protocol or self.id
 
     def of(self, record: Record) -> Measurement | None:
         """Return the record's measurement for this column, or None."""

@@ -65,6 +65,7 @@ def task_of(data: Dataset, width: int, count: int) -> Task:
         scratch_encoder=None,
         prepare=unused,
         augment=unused,
+        features_of=unused,
         generator=unused,
         device=torch.device("cpu"),
     )

@@ -15,6 +15,7 @@ from bench.records.store import Store, read_record
 from bench.registry.methods import method_of_run
 from methods.traits import Traits
 from protocols import catalogue as protocols
+from protocols.catalogue import CORRUPTION_STRENGTHS
 from protocols.parts.labels import parse_labels
 from protocols.parts.training import Training
 
@@ -142,7 +143,9 @@ def protocol_seconds(name: str, identity: Identity, workload: Workload) -> float
     if name.startswith("linear"):
         known = backbones.CATALOGUE.get(identity.backbone)
         features = workload.traits.size**2 if identity.method == "pixels" else known.dim if known is not None else 512
-        return LOGISTIC_SECONDS * workload.traits.train * features * _speed(workload)
+        fit = LOGISTIC_SECONDS * workload.traits.train * features * _speed(workload)
+        corrupted = sum(len(strengths) for kind, strengths in entry.constants.items() if kind in CORRUPTION_STRENGTHS)
+        return fit + corrupted * FORWARD_SHARE * workload.test * _view_seconds(identity, workload)
     if not isinstance(training, Training) or entry.labels is None or entry.draws is None:
         return 0.5
     total = entry.constants.get("total_labels")

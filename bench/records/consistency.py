@@ -7,7 +7,7 @@ from bench.records.record import Measurement, Record
 
 _TOLERANCE = 1e-9
 _SHARES = ("top1", "top5", "mean_class")
-"""Metrics that are shares, in [0, 1]."""
+_FROM_0_TO_1 = (*_SHARES, "nmi", "ece")
 _OF_ANSWERS = (*_SHARES, "nll")
 """Metrics that are only measured by comparing answers, draw by draw."""
 
@@ -29,7 +29,7 @@ def disagreement(record: Record) -> str | None:
 def disagreement_within(measurement: Measurement) -> str | None:
     """Return in one line what in a measurement contradicts something else in it, or None."""
     for metrics in (measurement.metrics, *measurement.draws, *measurement.variants.values()):
-        for name in _SHARES:
+        for name in _FROM_0_TO_1:
             if name in metrics and not 0 <= metrics[name] <= 1:
                 return f"metrics has {name} {metrics[name]:g}, outside of 0 to 1"
     if measurement.same_as is not None and (measurement.metrics or measurement.draws or measurement.correct):

@@ -93,14 +93,14 @@ class Measurement:
 
     Attributes:
         version: The protocol's version.
-        metrics: Mean over draws: ``top1``, ``top5`` (more than five classes) and ``mean_class`` in [0, 1], ``nll`` in nats; or a
-            label-free metric under its id.
-        draws: The same metrics, one entry per draw.
-        variants: The same metrics with other constants (``k=1``).
+        metrics: Mean over draws: ``top1``, ``top5`` (more than five classes) and ``mean_class`` in [0, 1], ``nll`` in nats, of clusters
+            also ``nmi`` and ``ari``; or ``ece`` and ``overconfidence``; or a label-free metric under its id.
+        draws: The same metrics, one entry per draw or fixed condition (a corruption of the test images).
+        variants: The same metrics with other constants (``k=1``) or in one fixed condition (``noise 0.1``).
         choices: What the protocol selected, for example a penalty.
         curves: Named curves.
         train_accuracy: Accuracy on the labelled training images, one value per draw, in [0, 1].
-        correct: One base64 string per draw: one bit per test image, most significant bit first, 1 if the top-1 prediction was right.
+        correct: One base64 string per draw or condition: one bit per test image, most significant bit first, 1 if the top-1 prediction was right.
         images: Number of test images, which is the number of bits.
         label_sets: Hex hash of the label sets, or None if the protocol uses none.
         same_as: The protocol that uses the very same label sets and holds the result of both, or None. If it is set, all else is empty.

@@ -105,8 +105,11 @@ def _problem_of(entry: Entry) -> str | None:
         return "its constants must be a dict whose keys are texts"
     if entry.higher_is_better not in (True, False, None):
         return f"its higher_is_better is {entry.higher_is_better!r:.60}; it must be True, False or None"
-    if not isinstance(entry.needs_network, bool) or not isinstance(entry.label_free, bool):
-        return "its needs_network and label_free must be True or False"
+    for name in ("needs_network", "label_free", "fixed_conditions"):
+        if not isinstance(getattr(entry, name), bool):
+            return f"its {name} must be True or False"
+    if entry.metric is not None and not (isinstance(entry.metric, str) and entry.metric.isprintable() and entry.metric):
+        return f"its metric is {entry.metric!r:.60}; it must be the name of a measure, or None"
     if (entry.labels is None) != (entry.draws is None):
         return "it needs labels and draws both, or none of them"
     if entry.labels is not None and not (

@@ -187,6 +187,10 @@ def explanations(table: Table, gaps: bool = False) -> list[str]:
             f"After /: mean class accuracy, because the classes are unequal: always answering the largest class has "
             f"{100 * table.largest_class:.1f} top-1 and {100 / table.classes:.3g} mean class accuracy."
         )
+    directions = {True: "higher is better", False: "lower is better", None: "neither direction is better"}
+    others = [f"{c.id} ({directions[c.higher_is_better]})" for c in table.columns if not c.percent]
+    if others:
+        sentences.append(f"No accuracy: {', '.join(others)}.")
     if any(map(_of_one_seed, scores)):
         sentences.append(f"{ONE_SEED}: its 95 % interval over test images (and draws of labels), from one seed.")
     if any(found.could_be_best for found in scores):

@@ -13,6 +13,7 @@ from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, 
 from bench.reports import numbers, run_facts
 from bench.reports.line_plot import draw
 from bench.reports.wide_table import PrintedColumn, text, wide_table
+from protocols.catalogue import resolve
 
 
 def to_screen(record: Record, width: int, log: Path | None = None) -> RenderableType:
@@ -86,12 +87,13 @@ def _facts(facts: dict[str, str]) -> RichTable:
 
 
 def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
-    columns = [Column(name, "top1" in m.metrics, plugin=m.plugin) for name, m in record.protocols.items()]
+    columns = [_column(name, m) for name, m in record.protocols.items()]
+    others = {"top5": "top-5", "mean_class": "mean\nclass", "nll": "nll"}
     scored = build_row([record], columns).scores
     labelled = [c for c in columns if c.percent and c.id in scored]
     if labelled:
         chance = f",\nchance\n{500 / record.classes:.3g}" if record.classes else ""
-        others = {"top5": f"top-5{chance}", "mean_class": "mean\nclass", "nll": "nll"}
+        others["top5"] += chance
         found = [scored[c.id] for c in labelled]
         measured = [record.protocols[c.id] for c in labelled]
         printed = [PrintedColumn("top-1", _texts(f"{score.mean:.2f}" for score in found))]
@@ -119,14 +121,28 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
         if measurement.same_as:
             facts[name] = f"= {measurement.same_as} (same label sets)"
         elif "top1" not in measurement.metrics:
-            facts[name] = ", ".join(f"{value:.4g}" for value in measurement.metrics.values())
+            facts[name] = ", ".join(_named(key, value, name) for key, value in measurement.metrics.items())
         else:
+            further = [_named(key, value) for key, value in measurement.metrics.items() if key not in ("top1", *others)]
             variants = [f"{key}: {100 * v['top1']:.2f}" for key, v in measurement.variants.items() if "top1" in v]
             chosen = [f"{key} = {run_facts.short(value)}" for key, value in measurement.choices.items()]
-            if variants or chosen:
-                facts[name] = "; ".join([*chosen, *variants])
+            if further or variants or chosen:
+                facts[name] = "; ".join([*further, *chosen, *variants])
     if facts:
         yield from (Text(), _facts(facts))
+
+
+def _column(name: str, measurement: Measurement) -> Column:
+    try:
+        fixed_conditions = resolve(name).fixed_conditions
+    except ValueError:  # a protocol of a plugin that is not loaded
+        fixed_conditions = False
+    return Column(name, "top1" in measurement.metrics, plugin=measurement.plugin, fixed_conditions=fixed_conditions)
+
+
+def _named(metric: str, value: float, protocol: str = "") -> str:
+    """Return a metric as text, with its name unless the protocol has the same."""
+    return f"{value:.4g}" if metric == protocol else f"{metric} = {value:.4g}"
 
 
 def _texts(entries: Iterator[str]) -> tuple[Text, ...]:

@@ -22,12 +22,21 @@ def test_each_finished_run_has_a_line_with_the_scores_of_its_record(sslbench, tm
 
 
 def test_on_a_narrow_screen_each_protocol_has_a_line_below_its_run(sslbench, tmp_path):
-    arguments = ["pixels", "--budget", "smoke", "--protocol", "knn", "--protocol", "lowshot-1-frozen"]
-    done = sslbench("run", *arguments, "--results", str(tmp_path), COLUMNS="40")
+    measures = {
+        "knn": "top1",
+        "lowshot-1-frozen": "top1",
+        "linear-calibration": "ece",
+        "rankme@images=100": "rankme",
+    }
+    arguments = [word for name in measures for word in ("--protocol", name)]
+    done = sslbench("run", "pixels", "--budget", "smoke", *arguments, "--results", str(tmp_path), COLUMNS="40")
     lines = done.stdout.splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith("[1/1] pixels"))
     (path,) = (tmp_path / "records").rglob("pixels/seed-0.json")
     protocols = json.loads(path.read_text())["protocols"]
-    below = [line.split() for line in lines[first + 1 : first + 3]]
-    assert below == [[f"{100 * protocols[name]['metrics']['top1']:.1f}", name] for name in ("knn", "lowshot-1-frozen")]
+    below = [line.split() for line in lines[first + 1 : first + 5]]
+    values = {name: protocols[name]["metrics"][measure] for name, measure in measures.items()}
+    assert below == [
+        [f"{100 * value:.1f}" if measures[name] == "top1" else f"{value:.3g}", name] for name, value in values.items()
+    ]
     assert not any(line.endswith(" knn") for line in lines[:first])

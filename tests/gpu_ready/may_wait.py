@@ -34,6 +34,16 @@ FINE_TUNED = {
     "protocols/lowshot.py:predict": "once per draw: labels of the label set, and the accuracy on it",
 }
 
+HEAD = {
+    **FEATURES,
+    **LABELS,
+    **SOLVED,
+    **VALUE,
+    "protocols/linear.py:_fitted": "once: labels, and the accuracy on them",
+    "protocols/linear.py:_choose": "once: indices of the validation images",
+    "protocols/linear.py:solve": "once per penalty: its log-loss ends the search",
+}
+
 MAY_WAIT: dict[str, dict[str, str]] = {
     "mmcr": {
         "methods/mmcr.py:capacity_loss": "the library of singular values reports to the host whether it converged"
@@ -62,14 +72,19 @@ MAY_WAIT: dict[str, dict[str, str]] = {
             for name in ("rankme_of", "alignment", "uniformity", "feature_std")
         },
     },
-    "protocols.linear": {
-        **FEATURES,
-        **LABELS,
-        **SOLVED,
-        **VALUE,
-        "protocols/linear.py:predict": "once: labels, and predictions, which are scored on the host",
-        "protocols/linear.py:_choose": "once: indices of the validation images",
-        "protocols/linear.py:solve": "once per penalty: its log-loss ends the search",
+    "protocols.linear": {**HEAD, "protocols/linear.py:predict": "once: predictions, which are scored on the host"},
+    "protocols.linear_calibration": {
+        **HEAD,
+        "protocols/linear_calibration.py:predict": "once: predictions, which are scored on the host",
+    },
+    "protocols.linear_corruptions": {
+        **HEAD,
+        **IMAGES,
+        "protocols/linear_corruptions.py:predict": "once: predictions, which are scored on the host",
+    },
+    "protocols.clusters": {
+        "protocols/clusters.py:predict": "twice: features must be finite, and clusters are scored on the host",
+        "protocols/parts/kmeans.py:fit": "once per ten iterations: whether a row changed its cluster",
     },
     "protocols.linear_sgd": {**TRAINED, "protocols/linear_sgd.py:predict": "once: labels, and the accuracy on them"},
     "protocols.lowshot_frozen": {

@@ -105,20 +105,18 @@ def digits_task(
             torch.manual_seed(generator.initial_seed())
             return SmallNetwork()
 
-    with torch.no_grad():
-        train_features, test_features = (
-            (net.features(prepare(train)), net.features(prepare(test)))
-            if network
-            else (train.flatten(1).float() / 255, test.flatten(1).float() / 255)
-        )
+    @torch.no_grad()
+    def features_of(images: Tensor) -> Tensor:
+        return net.features(prepare(images)) if network else images.flatten(1).float() / 255
+
     indices = torch.arange(len(train))
     held_out = indices % 100 >= 90
     return Task(
         train_images=train,
         train_labels=train_labels,
-        train_features=train_features,
+        train_features=features_of(train),
         test_images=test,
-        test_features=test_features,
+        test_features=features_of(test),
         unlabelled_images=None,
         classes=CLASSES,
         fit=indices[~held_out],
@@ -128,6 +126,7 @@ def digits_task(
         scratch_encoder=scratch if network else None,
         prepare=prepare,
         augment=augment,
+        features_of=features_of,
         generator=lambda purpose: torch.Generator().manual_seed(seed * 7919 + sum(map(ord, purpose))),
         device=torch.device("cpu"),
     )

@@ -29,6 +29,8 @@ class Entry:
     version: int = 1
     label_free: bool = False
     higher_is_better: bool | None = True
+    metric: str | None = None
+    fixed_conditions: bool = False
 
 
 def resolve(name: str) -> Entry:

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator
 
+from bench.leaderboard.rows import ACCURACIES
 from bench.leaderboard.tables import Column, Score
 from bench.reports import numbers
 from bench.reports.page.markup import Html, joined, lines, tag
 from bench.reports.page.model import About, Facts, OpenedRow, TableView
 
 SHARED = "The same in every row"
-METRICS = {"top5": "top-5", "mean_class": "mean class", "nll": "nll"}
+METRICS = {
+    "top5": "top-5",
+    "mean_class": "mean class",
+    "nll": "nll",
+    "nmi": "NMI",
+    "ari": "ARI",
+    "overconfidence": "overconfidence",
+}
 
 
 def full_row(opened: OpenedRow, view: TableView) -> Html:
@@ -75,7 +83,7 @@ def _line(opened: OpenedRow, number: int, column: Column, others: list[str]) -> 
         yield numbers.NONE if score.draw_std is None else _exact(score.draw_std, column)
         for name in others:
             value = score.metrics.get(name)
-            yield numbers.NONE if value is None else f"{value:.3f}" if name == "nll" else f"{value:.2f}"
+            yield numbers.NONE if value is None else f"{value:.2f}" if name in ACCURACIES else f"{value:.3f}"
     for seed in opened.seeds:
         yield seed.scores[number]
 

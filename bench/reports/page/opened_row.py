@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.leaderboard.rows import mean
 from bench.leaderboard.tables import Column, Row, Table
 from bench.records.record import Record
 from bench.registry.declared import declared_in_source, documentation
@@ -35,6 +36,7 @@ def opened(
         about=None if row.plugin else about(row.method),
         seeds=tuple(_seed(record, table.columns) for record in records),
         facts={
+            **_conditions(records, table.columns),
             "Run": _merged(map(run_facts.identity, records)),
             "Recipe and settings": _merged(run_facts.shown(record.recipe) for record in records),
             "Cost": _merged(map(run_facts.cost, records)),
@@ -82,8 +84,21 @@ def _score(record: Record, column: Column) -> str:
     found = column.of(record)
     if found is not None and found.same_as:
         return "="
-    value = None if found is None else found.metrics.get("top1" if column.percent else column.protocol or column.id)
+    value = None if found is None else found.metrics.get(column.metric)
     return numbers.NONE if value is None else f"{100 * value:.2f}" if column.percent else f"{value:.4g}"
+
+
+def _conditions(records: Sequence[Record], columns: Sequence[Column]) -> dict[str, Facts]:
+    """Return the top-1 in percent in each condition, mean over the seeds, for every protocol with fixed conditions."""
+    blocks = {}
+    for column in columns:
+        found = [m for record in records if (m := column.of(record))] if column.fixed_conditions else []
+        values: dict[str, list[float]] = {}
+        for condition, metrics in (pair for m in found for pair in m.variants.items()):
+            if "top1" in metrics:
+                values.setdefault(condition, []).append(100 * metrics["top1"])
+        blocks[f"{column.id}: top-1 by condition"] = {name: f"{mean(scores):.2f}" for name, scores in values.items()}
+    return blocks
 
 
 def _merged(facts: Iterable[Mapping[str, str]]) -> Facts:
