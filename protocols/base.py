@@ -1,7 +1,7 @@
 """The contract of a protocol: it receives a task without test labels and returns predictions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from typing import Protocol as Interface
@@ -16,6 +16,11 @@ Images = UInt8[Tensor, "images channels size size"]
 StoredImages: TypeAlias = Images | Selection
 """The images of a part: a tensor, or a ``Selection`` if they are some of the images of a set that is too large to be copied."""
 Augmentation = Literal["shift", "crop", "views"]
+
+
+def in_memory(parts: Iterator[Tensor], images: int) -> Tensor:
+    """Return batches as one tensor on their device."""
+    return torch.cat(list(parts))
 
 
 class EncoderLike(Interface):
@@ -64,6 +69,8 @@ class Task:
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
         room: Bytes that images may take on ``device`` (``protocols.selection.images_on_device``).
+        store: (batches of float32 numbers, images in all of them) -> all of them as one tensor, images first: on their device, or mapped
+            from a file if they are too many for memory.
         watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
         check_stop: Raises if the user asked to stop. A protocol calls it at least once per second: after every step, batch or block. The
             functions of a task call it too.
@@ -86,6 +93,7 @@ class Task:
     generator: Callable[[str], torch.Generator]
     device: torch.device
     room: float = math.inf
+    store: Callable[[Iterator[Tensor], int], Tensor] = in_memory
     watch: bool = False
     check_stop: Callable[[], None] = lambda: None
 

@@ -4,8 +4,9 @@ The functions are closures over exactly what they need. A method of ``Evaluation
 protocol the sealed labels in ``__self__`` or ``__closure__``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -16,6 +17,7 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set
 from bench.device import room_for_images
+from bench.evaluation.feature_file import stored
 from bench.evaluation.features import fresh_copy
 from bench.pretrained.method import RestartableEncoder
 from bench.views.evaluation import augment
@@ -50,6 +52,7 @@ def task_of(
     features: tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]],
     generator: Callable[[str], torch.Generator],
     check_stop: Callable[[], None],
+    folder: Path | None = None,
 ) -> Task:
     """Return the task of a protocol.
 
@@ -59,6 +62,7 @@ def task_of(
         features: Features of the train and test images.
         generator: See ``Task.generator``.
         check_stop: See ``Task.check_stop``; it must not hold the data set.
+        folder: Folder for what is too much for memory (``Task.store``); None keeps all in memory.
     """
     has_network = any(True for _ in network.encoder.parameters())
     # A copy: a slice would share its memory with labels that it does not show.
@@ -81,6 +85,7 @@ def task_of(
         generator=generator,
         device=network.device,
         room=room_for_images(network.device),
+        store=_storage(folder),
         watch=dataset.test_labels.development,
         check_stop=check_stop,
     )
@@ -112,6 +117,10 @@ def preparation(network: Network, check_stop: Callable[[], None]) -> Prepare:
 def generators(seed: int, purpose: str, device: torch.device) -> Callable[[str], torch.Generator]:
     """Return ``Task.generator`` for one protocol of a run."""
     return lambda part: seeds.generator(seed, purpose, part, device=device)
+
+
+def _storage(folder: Path | None) -> Callable[[Iterator[Tensor], int], Tensor]:
+    return lambda parts, images: stored(parts, images, folder)
 
 
 def _augmentation(

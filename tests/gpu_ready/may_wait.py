@@ -72,6 +72,12 @@ MAY_WAIT: dict[str, dict[str, str]] = {
         "protocols/linear.py:solve": "once per penalty: its log-loss ends the search",
     },
     "protocols.linear_sgd": {**TRAINED, "protocols/linear_sgd.py:predict": "once: labels, and the accuracy on them"},
+    "protocols.attentive": {
+        **LABELS,
+        "protocols/attentive.py:on_cells": "once: labels",
+        "protocols/attentive.py:log_probabilities": "once: predictions are scored on the host",
+        "protocols/parts/finetune.py:thinned": "once: its curves",
+    },
     "protocols.lowshot_frozen": {
         **FEATURES,
         **LABELS,
