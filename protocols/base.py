@@ -1,7 +1,7 @@
 """The contract of a protocol: it receives a task without test labels and returns predictions."""
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 from typing import Protocol as Interface
@@ -16,6 +16,11 @@ Images = UInt8[Tensor, "images channels size size"]
 StoredImages: TypeAlias = Images | Selection
 """The images of a part: a tensor, or a ``Selection`` if they are some of the images of a set that is too large to be copied."""
 Augmentation = Literal["shift", "crop", "views"]
+
+
+def in_memory(parts: Iterator[Tensor], images: int) -> Tensor:
+    """Return batches as one tensor on their device."""
+    return torch.cat(list(parts))
 
 
 class EncoderLike(Interface):
@@ -65,6 +70,8 @@ class Task:
         generator: purpose -> a fresh generator on ``device``; the same purpose gives the same numbers.
         device: Where networks run.
         room: Bytes that images may take on ``device`` (``protocols.selection.images_on_device``).
+        store: (batches of float32 numbers, images in all of them) -> all of them as one tensor, images first: on their device, or mapped
+            from a file if they are too many for memory.
         watch: Whether a protocol that trains by steps also predicts during training; True only on the development task.
         once: (key, function) -> what the function returns; it is called only for the first protocol of a run that asks for this key. The
             protocols of a run share a fit this way; the function must return the same for all of them.
@@ -90,6 +97,7 @@ class Task:
     generator: Callable[[str], torch.Generator]
     device: torch.device
     room: float = math.inf
+    store: Callable[[Iterator[Tensor], int], Tensor] = in_memory
     watch: bool = False
     once: Callable[[Hashable, Callable[[], Any]], Any] = lambda key, function: function()
     check_stop: Callable[[], None] = lambda: None

@@ -118,6 +118,15 @@ NAMED = (
         needs_network=True,
     ),
     Entry(
+        "attentive",
+        1,
+        "one attention query over the cells of the frozen feature map, then a linear layer",
+        "CAE, arXiv:2202.03026; AIM, arXiv:2401.08541; its rate calibrated: results/calibration",
+        "protocols.attentive",
+        {"heads": 4, "epochs": 20, "steps": 1000, "batch": 256, "rate": 1e-2, "weight_decay": 0.0},
+        needs_network=True,
+    ),
+    Entry(
         "knn-200-t01",
         1,
         "weighted vote of the 200 nearest training features, T = 0.1",

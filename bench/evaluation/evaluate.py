@@ -37,7 +37,7 @@ class Evaluation:
         on_images: Called with (images done, images in total) while features are extracted.
         check_stop: Called at least once per second: before every batch that the network processes, and in every step of a protocol. It
             may raise to stop the evaluation. Protocols receive it, so it must not hold the data set.
-        folder: Folder for features that are too many for memory; None keeps all in memory.
+        folder: Folder for features that are too many for memory, also those that a protocol computes; None keeps all in memory.
     """
 
     def __init__(
@@ -120,7 +120,9 @@ class Evaluation:
     def task(self, purpose: str) -> Task:
         """Return the task of one protocol; its generators depend on the run's seed and on ``purpose``, the protocol's id."""
         generator = generators(self.seed, purpose, self.device)
-        return task_of(self.dataset, self.network, self.features, generator, self.check_stop, self.once)
+        return task_of(
+            self.dataset, self.network, self.features, generator, self.check_stop, self.once, self.folder
+        )
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:

@@ -1,6 +1,8 @@
 """Features that are too many for memory, in a file without a name: it ends with the process, even if that is killed."""
 
+import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +14,31 @@ from bench.errors import StorageError
 from protocols.selection import LARGE, map_array
 
 
-def too_many(images: int, part: Float[Tensor, "batch dim"]) -> bool:
+def stored(
+    parts: Iterator[Float[Tensor, "batch ..."]], images: int, folder: Path | None
+) -> Float[Tensor, "images ..."]:
+    """Return batches of float32 features as one tensor: on their device, or mapped from a file if they are too many for that.
+
+    Args:
+        parts: The features, batch by batch.
+        images: Number of images in all batches.
+        folder: Folder of the file; None keeps everything in memory.
+
+    Raises:
+        StorageError: The file cannot be written, for example because the disk is full.
+    """
+    first = next(parts)
+    if folder is None or not too_many(images, first):
+        return torch.cat([first, *parts])
+    file = FeatureFile(folder)
+    file.add(first)
+    for part in parts:
+        file.add(part)
+    shape = first.shape[1:]
+    return file.mapped(images, math.prod(shape)).view(images, *shape)
+
+
+def too_many(images: int, part: Float[Tensor, "batch ..."]) -> bool:
     """Return whether the features of all images need a file: more than ``LARGE`` bytes, or a quarter of a GPU's free memory.
 
     Args:
@@ -40,7 +66,7 @@ class FeatureFile:
         except OSError as error:
             raise self._full(error) from error
 
-    def add(self, part: Float[Tensor, "batch dim"]) -> None:
+    def add(self, part: Float[Tensor, "batch ..."]) -> None:
         """Append float32 features; raises StorageError if the disk is full."""
         try:
             self.file.write(part.cpu().contiguous().numpy().data)

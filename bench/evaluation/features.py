@@ -1,7 +1,7 @@
 """Feature extraction: applies an encoder to images in eval mode, in float32 and in batches."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.device import exact_float32
 from bench.errors import Diverged
-from bench.evaluation.feature_file import FeatureFile, too_many
+from bench.evaluation.feature_file import stored
 from methods.base import Encoder
 from protocols.base import Images, StoredImages
 
@@ -48,24 +48,21 @@ def extract(
     was_training = encoder.training
     encoder.eval()
     step = batch_size(encoder.input.size)
-    parts: list[Tensor] = []
     finite: list[Tensor] = []
-    file: FeatureFile | None = None
-    with exact_float32():
+
+    def parts() -> Iterator[Tensor]:
         for start in range(0, len(images), step):
             part = encoder.features(prepare(images[start : start + step])).float()
-            if start == 0 and folder is not None and too_many(len(images), part):
-                file = FeatureFile(folder)
-            if file is None:
-                parts.append(part)
-            else:
-                file.add(part)
             finite.append(torch.isfinite(part).all())
+            yield part
             on_batch(min(start + step, len(images)))
+
+    with exact_float32():
+        features = stored(parts(), len(images), folder)
     encoder.train(was_training)
     if not bool(torch.stack(finite).all()):
         raise Diverged("the encoder's features are not finite")
-    return torch.cat(parts) if file is None else file.mapped(len(images), part.shape[1])
+    return features
 
 
 @torch.no_grad()

@@ -4,8 +4,9 @@ The functions are closures over exactly what they need. A method of ``Evaluation
 protocol the sealed labels in ``__self__`` or ``__closure__``.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from bench.backbones import build
 from bench.data.dataset import Dataset
 from bench.data.label_sets import label_set
 from bench.device import room_for_images
+from bench.evaluation.feature_file import stored
 from bench.evaluation.features import batch_size, fresh_copy
 from bench.pretrained.method import RestartableEncoder
 from bench.views.evaluation import augment
@@ -53,6 +55,7 @@ def task_of(
     generator: Callable[[str], torch.Generator],
     check_stop: Callable[[], None],
     once: Once = lambda key, function: function(),
+    folder: Path | None = None,
 ) -> Task:
     """Return the task of a protocol.
 
@@ -63,6 +66,7 @@ def task_of(
         generator: See ``Task.generator``.
         check_stop: See ``Task.check_stop``; it must not hold the data set.
         once: See ``Task.once``.
+        folder: Folder for what is too much for memory (``Task.store``); None keeps all in memory.
     """
     has_network = any(True for _ in network.encoder.parameters())
     # A copy: a slice would share its memory with labels that it does not show.
@@ -86,6 +90,7 @@ def task_of(
         generator=generator,
         device=network.device,
         room=room_for_images(network.device),
+        store=_storage(folder),
         watch=dataset.test_labels.development,
         once=once,
         check_stop=check_stop,
@@ -120,6 +125,7 @@ def generators(seed: int, purpose: str, device: torch.device) -> Callable[[str],
     return lambda part: seeds.generator(seed, purpose, part, device=device)
 
 
+<<<<<<< HEAD
 def shared_results() -> Once:
     """Return ``Task.once`` for all protocols of a run."""
     results: dict[Hashable, Any] = {}
@@ -139,6 +145,11 @@ def _features(encoder: Encoder, prepare: Prepare) -> Callable[[Images], Float[Te
         return torch.cat([encoder.features(prepare(batch)).float() for batch in batches])
 
     return features
+
+
+def _storage(folder: Path | None) -> Callable[[Iterator[Tensor], int], Tensor]:
+    return lambda parts, images: stored(parts, images, folder)
+>>>>>>> w-attentive
 
 
 def _augmentation(

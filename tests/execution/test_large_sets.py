@@ -42,7 +42,13 @@ def nothing_fits(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def test_a_run_has_the_same_numbers_if_nothing_fits_in_memory(
     request_: dict[str, object], tmp_path: Path, nothing_fits: Callable[[], None]
 ) -> None:
-    protocols = ("knn", "linear", "lowshot-1-frozen", "lowshot-1@training.steps=2,training.passes=1")
+    protocols = (
+        "knn",
+        "linear",
+        "lowshot-1-frozen",
+        "lowshot-1@training.steps=2,training.passes=1",
+        "attentive@epochs=0,steps=4",
+    )
     arguments = {"method": "simclr", "budget": "smoke", "protocols": protocols, **request_}
     usual_store, large_store = Store(tmp_path / "usual"), Store(tmp_path / "large")
     usual = perform(usual_store, **arguments)  # type: ignore[arg-type]

@@ -87,6 +87,12 @@ MAY_WAIT: dict[str, dict[str, str]] = {
         "protocols/parts/kmeans.py:fit": "once per ten iterations: whether a row changed its cluster",
     },
     "protocols.linear_sgd": {**TRAINED, "protocols/linear_sgd.py:predict": "once: labels, and the accuracy on them"},
+    "protocols.attentive": {
+        **LABELS,
+        "protocols/attentive.py:on_cells": "once: labels",
+        "protocols/attentive.py:log_probabilities": "once: predictions are scored on the host",
+        "protocols/parts/finetune.py:thinned": "once: its curves",
+    },
     "protocols.lowshot_frozen": {
         **FEATURES,
         **LABELS,

@@ -15,4 +15,6 @@ def shortened(entry: Entry, epochs: int = 5) -> Entry:
         shorter["training"] = replace(training, steps=20, passes=2)
     if "epochs" in entry.constants:
         shorter["epochs"] = epochs
+    if "steps" in entry.constants:
+        shorter["steps"] = 20
     return replace(entry, constants={**entry.constants, **shorter})
