@@ -25,6 +25,7 @@ class Entry:
         higher_is_better: None if neither direction is better.
         labels: Labels per draw, as ids write them; None if there are no label sets.
         draws: Number of label sets, or None.
+        on: The data set that it measures on, named as in records; None for the one that the run was pretrained on.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Entry:
     higher_is_better: bool | None = True
     labels: str | None = None
     draws: int | None = None
+    on: str | None = None
 
 
 def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:

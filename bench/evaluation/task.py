@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
+from bench.data.decode_all import grey
 from bench.data.label_sets import label_set
 from bench.device import room_for_images
 from bench.evaluation.features import fresh_copy
@@ -99,11 +100,13 @@ def label_sets(
 
 
 def preparation(network: Network, check_stop: Callable[[], None]) -> Prepare:
-    """Return ``Task.prepare`` for an encoder."""
+    """Return ``Task.prepare`` for an encoder; colour images of another data set become grey for one that takes grey images."""
     spec, device = network.encoder.input, network.device
 
     def prepared(images: Images) -> Float[Tensor, "batch channels size size"]:
         check_stop()
+        if images.shape[1] > spec.channels:
+            images = torch.from_numpy(grey(images.cpu().numpy()))
         return prepare(images, spec, device)
 
     return prepared

@@ -17,7 +17,8 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
         on: ``test``, or ``val`` for the development task.
 
     Returns:
-        A table with the columns ``dataset``, ``backbone``, ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``,
+        A table with the columns ``dataset`` (of pretraining), ``measured_on`` (the same or, for a transfer, another one),
+        ``backbone``, ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``,
         ``rank``, ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and ``high`` (95 % interval), ``could_be_best``,
         ``gap``, ``pretrain_s`` and ``device``.
 
@@ -33,7 +34,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
     records, _ = read_records(Path(results), on)
     found = leaderboard_of(records, Selection(task=on), all_protocols=True, folder=str(results))
     lines = []
-    for table in found.tables:
+    for table in found.every_table:
         for row in table.rows:
             for column in table.columns:
                 score = row.scores.get(column.id)
@@ -43,6 +44,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                 lines.append(
                     {
                         "dataset": table.dataset,
+                        "measured_on": table.measured_on or table.dataset,
                         "backbone": table.backbone,
                         "budget": table.budget,
                         "method": row.label,
@@ -50,7 +52,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "status": row.status,
                         "seeds": len(row.seeds),
                         "rank": row.rank,
-                        "protocol": column.id,
+                        "protocol": column.protocol if table.measured_on else column.id,
                         "score": score.mean,
                         "std": score.std,
                         "low": low,

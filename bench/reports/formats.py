@@ -28,6 +28,8 @@ def to_json(leaderboard: Leaderboard) -> str:
         "tables": [_table(table) for table in leaderboard.tables],
         "stale": [str(stale) for stale in leaderboard.stale],
     }
+    if leaderboard.transfers:
+        data["transfers"] = [_table(table) | _pair(table) for table in leaderboard.transfers]
     return json_text(json.dumps(_finite(data), indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
@@ -48,6 +50,10 @@ def _table(table: Table) -> dict[str, Any]:
         "notes": list(table.notes),
         "beside": list(table.other_backbones),
     }
+
+
+def _pair(table: Table) -> dict[str, Any]:
+    return {"measured_on": table.measured_on, "measured_on_fingerprint": table.measured_on_fingerprint}
 
 
 def _row(row: Row, table: Table) -> dict[str, Any]:
@@ -115,13 +121,17 @@ def _rounded(value: float | None) -> float | None:
 
 
 def to_csv(leaderboard: Leaderboard) -> str:
-    """Return one line per row of all tables: scores with deviations, intervals, ties and mean class accuracies, and costs."""
-    columns = list(dict.fromkeys(column.id for table in leaderboard.tables for column in table.columns))
+    """Return one line per row of all tables: scores with deviations, intervals, ties and mean class accuracies, and costs.
+
+    Scores on another data set than that of pretraining are in columns of their own, ``transfer-knn`` …, and ``measured_on`` names it.
+    """
+    columns = list(dict.fromkeys(_csv_name(c, table) for table in leaderboard.every_table for c in table.columns))
     lines = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         for row in table.rows:
             flat = _row(row, table)
             line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
+            line |= _pair(table) if leaderboard.transfers else {}
             line |= {"largest_class": _percent(table.largest_class)}
             line |= {name: flat[name] for name in ("method", "group", "status", "cause", "rank")}
             line |= {
@@ -129,8 +139,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
                 "plugin": row.plugin,
                 "seeds": " ".join(map(str, row.seeds)),
             }
+            scores = {_csv_name(column, table): flat["scores"][column.id] for column in table.columns}
             for name in columns:
-                score = flat["scores"].get(name) or _score(None)
+                score = scores.get(name) or _score(None)
                 low, high = score["interval"] or (None, None)
                 tied, above = (_YES[score[key]] for key in ("tied_with_best", "above_random_init"))
                 mean_class = score["metrics"].get("mean_class")
@@ -146,6 +157,10 @@ def to_csv(leaderboard: Leaderboard) -> str:
     return text.getvalue()
 
 
+def _csv_name(column: Column, table: Table) -> str:
+    return f"transfer-{column.id}" if table.measured_on else column.id
+
+
 _YES = {True: "yes", False: "no", None: None}
 
 
@@ -157,7 +172,7 @@ def _headings(column: str) -> list[str]:
 def to_markdown(leaderboard: Leaderboard, costs: Sequence[numbers.CostColumn] = numbers.COST_COLUMNS) -> str:
     """Return all tables in GitHub's markdown, ties in bold, with the given columns of costs."""
     parts = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         headings = ["rank", "method", *(markdown(c.id) for c in table.columns), *(c.heading for c in costs)]
         lines = [
             f"### {markdown(numbers.title(table))}",
@@ -210,7 +225,7 @@ def to_latex(leaderboard: Leaderboard, costs: Sequence[numbers.CostColumn] = ())
     The caption has the title and explains the marks; notes are below the table.
     """
     parts = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         caption = " ".join([f"{numbers.title(table)}.", *map(_with_bold, numbers.explanations(table))])
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex(caption, longest=CAPTION)}}}"]
         lines += [rf"\begin{{tabular}}{{l{'r' * (len(table.columns) + 1 + len(costs))}}}", r"\toprule"]

@@ -15,7 +15,7 @@ def to_screen(
 ) -> RenderableType:
     """Return all tables with the given columns of costs, then the stale records, for a terminal of ``width`` columns."""
     parts: list[RenderableType] = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         parts += [*_table(table, width, costs), Text()]
     if leaderboard.stale:
         count = len(leaderboard.stale)
