@@ -226,8 +226,8 @@ def _table(
         rows = with_best(with_ties(rows, columns), compared)
         rows = rows if target else with_ranks(rows, counted, compared)
     rows = order(_marked(rows), "rank", columns)
-    measured = [m for r in records for m in measured_on(r, target) if m.images]
-    largest = [m.largest_class for m in measured if m.largest_class is not None]
+    scored = [m for r in records for m in measured_on(r, target) if m.images]
+    largest = [m.largest_class for m in scored if m.largest_class is not None]
     facts = facts_of(records, target) if target else []
     classes = [f.classes for f in facts] if target else [r.classes for r in records if r.classes]
     table = Table(
@@ -237,7 +237,7 @@ def _table(
         budget=first.budget,
         task=first.task,
         classes=next(iter(classes), None),
-        images=max((m.images for m in measured), default=None),
+        images=max((m.images for m in scored), default=None),
         columns=columns,
         rows=tuple(rows),
         largest_class=max(largest, default=None),
