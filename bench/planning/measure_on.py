@@ -60,7 +60,7 @@ def load_others(
 
     Args:
         names: Values of the option.
-        own_spec: The data set of pretraining; the others have its data root, task, image size and flips where these apply.
+        own_spec: The data set of pretraining; the others have its data root and task.
         own: The same, loaded.
         own_is_complete: Whether its images are on this machine.
         download: Whether a data set whose files are missing is downloaded; if not, its numbers are those of the catalogue.
@@ -70,7 +70,7 @@ def load_others(
     """
     found: list[LoadedSet] = []
     for name in names:
-        spec = other_spec(name, own_spec)
+        spec = other_spec(name, own_spec, own.traits.size)
         complete = download or not must_be_downloaded(spec)
         dataset = spec.load() if complete else placeholder(spec)
         if complete and own_is_complete and dataset.fingerprint == own.fingerprint:
@@ -85,13 +85,19 @@ def load_others(
     return found
 
 
-def other_spec(name: str, own: DatasetSpec) -> DatasetSpec:
-    """Return another data set as it is loaded next to that of pretraining: ``--image-size`` and ``--no-flip`` only where they apply."""
+def other_spec(name: str, own: DatasetSpec, size: int) -> DatasetSpec:
+    """Return another data set as it is loaded next to that of pretraining: in the same size and with the same flips, where these apply.
+
+    Args:
+        name: The other data set's name.
+        own: The data set of pretraining.
+        size: Side of its images in pixels.
+    """
     entry = datasets.resolve(name)
     return replace(
         own,
         name=name,
-        image_size=own.image_size if entry.resizable else None,
+        image_size=size if entry.resizable else None,
         flip=own.flip if entry.prefix is not None else None,
     )
 

@@ -26,7 +26,7 @@ from bench.records.record import Record
 from bench.records.store import Store
 from protocols.transfer import parse_transfer
 
-TRAIN, TEST = 400, 200
+TRAIN, TEST = 200, 100
 
 
 def write(path: Path, *, shuffled: bool = False, colour: bool = False, first: int = 0) -> str:
@@ -38,9 +38,9 @@ def write(path: Path, *, shuffled: bool = False, colour: bool = False, first: in
     if shuffled:
         labels[:TRAIN] = np.random.default_rng(0).permutation(labels[:TRAIN])
     if colour:
-        # The last image makes the set a coloured one; all others have three equal channels.
+        # One image makes the set a coloured one; all others have three equal channels.
         images = np.repeat(images[..., None], 3, -1)
-        images[-1, ..., 0] = 0
+        images[0, ..., 0] = 0
     np.savez(
         path,
         train_images=images[:TRAIN],
@@ -56,13 +56,13 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SSLBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def planned(folder, names, method="random_init", task="test", **request):
+def planned(folder, names, method="pixels", task="test", **request):
     options = options_of(folder, task=task)
     changed = {"protocols": ("knn",), "budget": "1ep"} | request
     return options, plan_runs(Request(methods=[method], measure_on=names, **changed), options)
 
 
-def measured(folder, *names, method="random_init", **request) -> Record:
+def measured(folder, *names, method="pixels", **request) -> Record:
     options, plan = planned(folder, names, method, **request)
     (run,) = plan.runs
     record = execute(run, options.dataset.load(), context_of(options))
@@ -84,18 +84,20 @@ def bits(measurement, draw=0):
     return np.unpackbits(packed, count=measurement.images).astype(bool)
 
 
-def test_the_scores_are_those_of_scikit_learn_on_the_features_of_the_other_images(tmp_path):
-    name = write(tmp_path / "turned.npz")
-    record = measured(tmp_path / "results", name)
+def test_the_scores_are_those_of_scikit_learn_on_the_features_of_the_resized_images(tmp_path):
+    spec = DatasetSpec(write(tmp_path / "turned.npz"), image_size=12)
+    options = replace(options_of(tmp_path / "results"), dataset=spec)
+    request = Request(["random_init"], "1ep", "resnet9_slim", ("knn",), measure_on=["digits"])
+    record = execute(plan_runs(request, options).runs[0], spec.load(), context_of(options))
     found = of_transfer(record)
     assert set(found) == {"knn", "linear", "lowshot-1pct-frozen"}
-    other, digits = DatasetSpec(name).load(), DatasetSpec("digits").load()
+    own, other = spec.load(), DatasetSpec("digits").load()
     encoder = encoder_of_run(Store(tmp_path / "results"), "random_init")
 
     def features(images):
-        resized = functional.interpolate(images.float() / 255, (8, 8), mode="bilinear", antialias=True)
+        resized = functional.interpolate(images.float() / 255, (12, 12), mode="bilinear", antialias=True)
         with torch.no_grad():
-            return encoder.features((resized - digits.traits.mean[0]) / digits.traits.std[0]).numpy()
+            return encoder.features((resized - own.traits.mean[0]) / own.traits.std[0]).numpy()
 
     train, test = features(other.train_images), features(other.test_images)
     labels, truth = other.train_labels.numpy(), other.test_labels.open().numpy()
@@ -109,10 +111,10 @@ def test_the_scores_are_those_of_scikit_learn_on_the_features_of_the_other_image
     assert (bits(found["lowshot-1pct-frozen"], 1) == (head.predict(test) == truth)).mean() > 0.99
 
     for measurement in found.values():
-        assert measurement.images == TEST
+        assert measurement.images == len(truth)
         assert (measurement.transfer.fingerprint, measurement.transfer.classes) == (other.fingerprint, 10)
-        assert (measurement.transfer.data.train, measurement.transfer.seen) == (TRAIN, 0)
-    assert record.protocols["knn"].transfer is None and record.data.train == len(digits.train_labels)
+        assert (measurement.transfer.data.train, measurement.transfer.seen) == (len(labels), 0)
+    assert record.protocols["knn"].transfer is None and record.data.train == TRAIN
 
 
 def test_shuffled_labels_of_the_other_images_give_chance(tmp_path):
@@ -203,34 +205,33 @@ def test_colour_images_become_grey_for_an_encoder_of_grey_images(tmp_path):
     assert DatasetSpec(colour).load().traits.channels == 3
     record = measured(tmp_path / "results", grey, colour)
     answers = [bits(m) for name, m in record.protocols.items() if name.endswith("-knn")]
-    assert (answers[0] == answers[1])[:-1].all()
+    assert (answers[0] == answers[1]).mean() >= 0.99, "at most the neighbours of the coloured image have changed"
 
 
-def test_pixels_supervised_and_changed_settings_are_measured_too(tmp_path):
+def test_supervised_and_changed_settings_are_measured_too(tmp_path):
     name = write(tmp_path / "turned.npz")
-    for method, settings in (("pixels", ()), ("supervised", ()), ("simclr", ("temperature=0.3",))):
+    for method, settings in (("supervised", ()), ("simclr", ("temperature=0.3",))):
         record = measured(tmp_path / "results", name, method=method, settings=settings)
         assert len(of_transfer(record)) == 3
 
 
-def test_shared_images_are_reported_and_recorded(tmp_path):
-    write(tmp_path / "first.npz")
-    write(tmp_path / "second.npz", first=TRAIN - 150)
-    options = replace(options_of(tmp_path / "results"), dataset=DatasetSpec(f"npz:{tmp_path / 'first.npz'}"))
-    request = Request(["random_init"], "1ep", "resnet9_slim", ("knn",), measure_on=[f"npz:{tmp_path / 'second.npz'}"])
-    plan = plan_runs(request, options)
-    # Images 650 to 850 are the test images of the second set; the first trains on images 0 to 400.
-    assert not any("pretraining sees" in line for line in plan.dataset)
-    write(tmp_path / "second.npz", first=0)
-    with np.load(tmp_path / "second.npz") as arrays:
-        turned = {name: array[:50] if name.startswith("test") else array for name, array in arrays.items()}
-        turned["test_images"] = arrays["train_images"][:50]
-        turned["test_labels"] = arrays["train_labels"][:50]
-    np.savez(tmp_path / "second.npz", **turned)
-    plan = plan_runs(request, options)
-    assert any("50 of 50 images to measure on are also images of npz-first" in line for line in plan.dataset)
+def test_images_to_measure_on_that_pretraining_saw_are_reported_and_recorded(tmp_path):
+    first, second, mixed = (tmp_path / f"{name}.npz" for name in ("first", "second", "mixed"))
+    write(first)
+    write(second, first=TRAIN + TEST)
+    with np.load(first) as seen, np.load(second) as unseen:
+        arrays = dict(unseen)
+        for kind in ("images", "labels"):
+            arrays[f"test_{kind}"] = np.concatenate([seen[f"train_{kind}"][:50], unseen[f"test_{kind}"]])
+    np.savez(mixed, **arrays)
+    options = replace(options_of(tmp_path / "results"), dataset=DatasetSpec(f"npz:{first}", image_size=12))
+    names = [f"npz:{second}", f"npz:{mixed}"]
+    plan = plan_runs(Request(["pixels"], "1ep", protocols=("knn",), measure_on=names), options)
+    (line,) = [line for line in plan.dataset if "pretraining sees" in line]
+    assert line.startswith("measured on npz-mixed-") and f"50 of {TEST + 50} images to measure on" in line
     record = execute(plan.runs[0], options.dataset.load(), context_of(options))
-    assert {m.transfer.seen for m in of_transfer(record).values()} == {50}
+    assert {m.transfer.seen for name, m in record.protocols.items() if "-mixed-" in name} == {50}
+    assert {m.transfer.seen for name, m in record.protocols.items() if "-second-" in name} == {0}
 
 
 @pytest.mark.parametrize(
