@@ -24,8 +24,8 @@ class Selection:
     An encoder pretrained elsewhere has no budget and is selected with any budget; with its own network, also with any backbone.
 
     Attributes:
-        dataset: The name of the data set of pretraining, as in the records, or ``folder:PATH`` as for ``sslbench run``. Records keep only the last part of a
-            folder's path: all data sets of folders with that name are selected.
+        dataset: The name of the data set of pretraining, as in the records, or ``folder:PATH`` as for ``sslbench run``. Records keep only
+            the last part of a folder's path: all data sets of folders with that name are selected.
         backbone: The backbone's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.

@@ -139,7 +139,8 @@ def test_labels_to_measure_on_are_opened_once_per_protocol_and_test_labels_never
     opened.clear()
     record = measured(tmp_path / "val", name, task="val")
     assert len(opened) == 4 and all(sealed.development for sealed in opened)
-    assert {m.images for m in of_transfer(record).values()} == {TRAIN // 10}
+    held_out = DatasetSpec(name, image_size=8, task="val").load()
+    assert {m.images for m in of_transfer(record).values()} == {len(held_out.test_images)} != {TEST}
 
 
 def test_a_stored_encoder_is_measured_on_other_images_without_training_and_keeps_what_was_measured(tmp_path):
