@@ -62,6 +62,7 @@ _LATEX = {character: "\\" + character for character in "&%$#_{}"} | {
     "×": r"$\times$",
     "–": "--",
     "…": r"\dots{}",
+    "→": r"$\rightarrow$",
 }
 
 

@@ -10,6 +10,7 @@ from protocols.entry import label_sets_of as label_sets_of
 from protocols.entry import load as load
 from protocols.parts.labels import Labels, parse_labels
 from protocols.parts.training import Training
+from protocols.transfer import parse_transfer
 from protocols.variants import LONGEST_ID, SIGN, variant
 
 
@@ -191,6 +192,7 @@ FAMILIES: dict[str, str] = {
     "scratch-<labels>": "the same network trained from random weights on the same labels",
     "pseudolabel-<labels>": "fine-tuning, then also on the model's own confident predictions",
     "pseudolabel-<L>+<U>": "pseudo-labels on L labelled and U unlabelled images in total",
+    "transfer-<data set>-<protocol>": "knn, linear or lowshot-1pct-frozen on another data set (--measure-on)",
     "<protocol>@<constant>=<value>,…": "any protocol with changed constants, for example lowshot-1pct@training.steps=400",
 }
 """Patterns of ids that describe many protocols; ``<labels>`` is ``K`` (per class) or ``Ppct`` (percent of ``train``)."""
@@ -279,6 +281,10 @@ def resolve(id: str) -> Entry:
         total, unlabelled = int(match["total"]), int(match["unlabelled"])
         title = f"pseudo-labels, {total:,} labelled and {unlabelled:,} unlabelled images"
         return _pseudolabel(id, title, f"{total} in all", 3, total, unlabelled)
+    if transfer := parse_transfer(id):
+        dataset, protocol = transfer
+        base = resolve(protocol)
+        return replace(base, id=id, title=f"{base.title}, on {dataset}", on=dataset)
     nearest = difflib.get_close_matches(id, [*ENTRIES, *FAMILIES], n=1, cutoff=0.3)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
     raise UnknownProtocol(f"unknown protocol '{id}'{hint} (sslbench list protocols shows all)")

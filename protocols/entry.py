@@ -27,6 +27,7 @@ class Entry:
         fixed_conditions: Whether its blocks of scores are fixed conditions of the test images (``Predictions.conditions``), not draws.
         labels: Labels per draw, as ids write them; None if there are no label sets.
         draws: Number of label sets, or None.
+        on: The data set that it measures on, named as in records; None for the one that the run was pretrained on.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Entry:
     fixed_conditions: bool = False
     labels: str | None = None
     draws: int | None = None
+    on: str | None = None
 
 
 def label_sets_of(entry: Entry, classes: int) -> tuple[str, int] | None:

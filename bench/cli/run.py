@@ -82,6 +82,16 @@ def run(
             rich_help_panel=DATA,
         ),
     ] = "test",
+    measure_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            autocompletion=completion.datasets,
+            metavar="DATASET",
+            help="Also measure each encoder on another data set, under knn, linear and lowshot-1pct-frozen (transfer); named as for "
+            "--dataset; may be repeated.",
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     budget: Annotated[
         str,
         typer.Option(
@@ -204,6 +214,7 @@ def run(
         views=views,
         extend=extend,
         force=force,
+        measure_on=measure_on or (),
     )
     options = shared.with_environment(
         RunOptions(

@@ -74,6 +74,15 @@ class Dataset:
         train = set(_hashes(self.train_images))
         return sum(digest in train for digest in _hashes(self.test_images))
 
+    def test_images_in(self, other: "Dataset") -> int:
+        """Return the number of test images whose pixels are equal to those of an image that pretraining on another data set sees."""
+        if self.test_images.shape[1:] != other.train_images.shape[1:]:
+            return 0
+        seen = set(_hashes(other.train_images))
+        if other.unlabelled_images is not None:
+            seen |= set(_hashes(other.unlabelled_images))
+        return sum(digest in seen for digest in _hashes(self.test_images))
+
     @property
     def fit(self) -> Int[Tensor, " fit"]:
         """Indices of ``train`` without ``val``, ascending."""

@@ -120,9 +120,7 @@ class Evaluation:
     def task(self, purpose: str) -> Task:
         """Return the task of one protocol; its generators depend on the run's seed and on ``purpose``, the protocol's id."""
         generator = generators(self.seed, purpose, self.device)
-        return task_of(
-            self.dataset, self.network, self.features, generator, self.check_stop, self.once, self.folder
-        )
+        return task_of(self.dataset, self.network, self.features, generator, self.check_stop, self.once, self.folder)
 
     @cached_property
     def features(self) -> tuple[Float[Tensor, "train dim"], Float[Tensor, "test dim"]]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from bench import seeds
 from bench.backbones import build
 from bench.data.dataset import Dataset
+from bench.data.decode_all import grey
 from bench.data.label_sets import label_set
 from bench.device import room_for_images
 from bench.evaluation.feature_file import stored
@@ -110,11 +111,13 @@ def label_sets(
 
 
 def preparation(network: Network, check_stop: Callable[[], None]) -> Prepare:
-    """Return ``Task.prepare`` for an encoder."""
+    """Return ``Task.prepare`` for an encoder; colour images of another data set become grey for one that takes grey images."""
     spec, device = network.encoder.input, network.device
 
     def prepared(images: Images) -> Float[Tensor, "batch channels size size"]:
         check_stop()
+        if images.shape[1] > spec.channels:
+            images = torch.from_numpy(grey(images.cpu().numpy()))
         return prepare(images, spec, device)
 
     return prepared
@@ -125,7 +128,6 @@ def generators(seed: int, purpose: str, device: torch.device) -> Callable[[str],
     return lambda part: seeds.generator(seed, purpose, part, device=device)
 
 
-<<<<<<< HEAD
 def shared_results() -> Once:
     """Return ``Task.once`` for all protocols of a run."""
     results: dict[Hashable, Any] = {}
@@ -149,7 +151,6 @@ def _features(encoder: Encoder, prepare: Prepare) -> Callable[[Images], Float[Te
 
 def _storage(folder: Path | None) -> Callable[[Iterator[Tensor], int], Tensor]:
     return lambda parts, images: stored(parts, images, folder)
->>>>>>> w-attentive
 
 
 def _augmentation(

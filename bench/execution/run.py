@@ -38,14 +38,11 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
 
     Raises:
         Stopped: The user asked to stop; the checkpoint is kept.
-        DataChanged: The data set is not the one of the run's identity.
+        DataChanged: The data set is not the one of the run's identity, or another one is not the one that was to be measured on.
         StorageError: The results folder cannot be written.
     """
     store, identity = context.store, run.identity
-    if dataset.fingerprint != identity.fingerprint:
-        raise DataChanged(
-            f"the images of {identity.dataset} have changed since the run was planned: nothing is recorded; run the command again"
-        )
+    _check_unchanged(identity.dataset, identity.fingerprint, dataset)
     with _claim(run, context, wait) as locked:
         if not locked:
             return None
@@ -53,12 +50,32 @@ def execute(run: PlannedRun, dataset: Dataset, context: RunContext, *, wait: boo
         todo = run if run.reason == "forced" else _remaining(run, old)
         if todo.done and old is not None:
             return old
+        others = _others(todo)
         if run.reason == "forced":
             store.remove_trained(identity)
         with tracked(todo, context) as tracking:
-            record = _recorded(RunState(todo, old, dataset, replace(context, tracking=tracking)), old)
+            record = _recorded(RunState(todo, old, dataset, replace(context, tracking=tracking), others), old)
             tracking.end(record.status, record.cause)
         return record
+
+
+def _check_unchanged(name: str, fingerprint: str, dataset: Dataset) -> None:
+    """Raise DataChanged if a data set is not the one that the run was planned for."""
+    if dataset.fingerprint != fingerprint:
+        raise DataChanged(
+            f"the images of {name} have changed since the run was planned: nothing is recorded; run the command again"
+        )
+
+
+def _others(run: PlannedRun) -> dict[str, Dataset]:
+    """Load the other data sets that the run is still to be measured on, before it is trained; return them by name."""
+    needed = {resolve(name).on for name in run.protocols}
+    loaded = {}
+    for other in run.others:
+        if other.name in needed:
+            loaded[other.name] = other.spec.load()
+            _check_unchanged(other.name, other.fingerprint, loaded[other.name])
+    return loaded
 
 
 def _recorded(state: RunState, old: Record | None) -> Record:
@@ -119,7 +136,8 @@ def _claim(run: PlannedRun, context: RunContext, wait: bool) -> Iterator[bool]:
 def _remaining(run: PlannedRun, old: Record | None) -> PlannedRun:
     """Plan this run again, with the record that is stored now."""
     names = (*run.recorded, *run.protocols)
-    wanted = Wanted(run.identity, {name: resolve(name).version for name in names}, run.origin, contents_of(names))
+    versions = {name: resolve(name).version for name in names}
+    wanted = Wanted(run.identity, versions, run.origin, contents_of(names), run.others)
     return replace(plan([wanted], [old] if old is not None else [])[0], extends=run.extends)
 
 
@@ -140,29 +158,38 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
     run, context = state.run, state.context
     state.describe_method(method_of_run(run.identity, run.origin))
     state.encoder = encoder_of(run, state.dataset, context, state.log)
+    encoder = state.encoder.network
     started = time.monotonic()
 
     def on_images(done: int, total: int) -> None:
         context.on_progress(Progress("features", done, total))
         _check_stop(context)
 
-    evaluation = Evaluation(
-        state.encoder.network,
-        state.dataset,
-        run.identity.backbone,
-        run.identity.seed,
-        on_images,
-        lambda: _check_stop(context),
-        context.store.root,
-    )
+    def evaluation_on(dataset: Dataset) -> Evaluation:
+        return Evaluation(
+            encoder,
+            dataset,
+            run.identity.backbone,
+            run.identity.seed,
+            on_images,
+            lambda: _check_stop(context),
+            context.store.root,
+        )
+
+    evaluation, transfer = evaluation_on(state.dataset), None
     collapsed = evaluation.collapse()
     failed: dict[str, list[str]] = {}
     diverged: dict[str, list[str]] = {}
     for number, name in enumerate(run.protocols):
         context.on_progress(Progress(name, number, len(run.protocols)))
         _check_stop(context)
+        on = resolve(name).on
+        if on != (transfer.dataset if transfer else None):
+            # Replaced only here, because it holds the features of its data set.
+            evaluation, transfer = evaluation_on(state.dataset_of(on)), state.transfer_to(on)
         try:
-            state.protocols[name] = _checked(evaluation.measure(name, _current(state.protocols)))
+            found = evaluation.measure(name, _current(state.protocols, on))
+            state.protocols[name] = _checked(replace(found, transfer=transfer))
             state.log(f"{name}: {_result(state.protocols[name])}")
             if metrics := state.protocols[name].metrics:
                 context.tracking.scores(state.steps, name, metrics)
@@ -170,7 +197,8 @@ def _train_and_measure(state: RunState) -> tuple[Status, str | None]:
             raise
         except (Diverged, NotFinite) as error:
             state.log(f"{name}: diverged, {error}")
-            diverged.setdefault(str(error), []).append(name)
+            # On other images it says nothing about the training.
+            (diverged if on is None else failed).setdefault(str(error), []).append(name)
         except BaseException as error:  # a plugin may also raise SystemExit
             state.log.failure(f"{name}: failed", error)
             failed.setdefault(cause_of(error), []).append(name)
@@ -203,12 +231,14 @@ def _checked(measurement: Measurement) -> Measurement:
     return measurement
 
 
-def _current(measured: Mapping[str, Measurement]) -> tuple[str, ...]:
-    """Return the protocols with own results of the current version and content."""
+def _current(measured: Mapping[str, Measurement], on: str | None) -> tuple[str, ...]:
+    """Return the protocols on one data set with own results of the current version and content; None: on that of pretraining."""
     return tuple(
         name
         for name, m in measured.items()
-        if m.same_as is None and (m.version, m.plugin) == (resolve(name).version, content_of(name))
+        if m.same_as is None
+        and (m.transfer.dataset if m.transfer else None) == on
+        and (m.version, m.plugin) == (resolve(name).version, content_of(name))
     )
 
 

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ from bench.filenames import settings_text
 from bench.planning.plan import PlannedRun
 from bench.planning.settings import recipe_of, settings_of
 from bench.records.environment import describe
-from bench.records.record import NO_BUDGET, Cost, DataFacts, DeclaredGroup, Identity, Measurement, Record, Status
+from bench.records.record import (
+    NO_BUDGET,
+    Cost,
+    DataFacts,
+    DeclaredGroup,
+    Identity,
+    Measurement,
+    Record,
+    Status,
+    Transfer,
+)
 from bench.records.run_log import RunLog
 from bench.training.context import RunContext
 from bench.training.optimizers import REFERENCE_BATCH
@@ -31,6 +42,7 @@ class RunState:
         old: The stored record with this run's key, or None.
         dataset: The run's data set.
         context: Options, device and callbacks of the run.
+        others: The other data sets that the run is to be measured on, by name.
 
     Attributes:
         log: The run's log.
@@ -42,8 +54,15 @@ class RunState:
         peak_memory_mb: Peak memory in MB of earlier sessions.
     """
 
-    def __init__(self, run: PlannedRun, old: Record | None, dataset: Dataset, context: RunContext) -> None:
-        self.run, self.dataset, self.context = run, dataset, context
+    def __init__(
+        self,
+        run: PlannedRun,
+        old: Record | None,
+        dataset: Dataset,
+        context: RunContext,
+        others: Mapping[str, Dataset] | None = None,
+    ) -> None:
+        self.run, self.dataset, self.context, self.others = run, dataset, context, others or {}
         self.log = RunLog(context.store.log_path(run.identity), context.on_message)
         self.encoder: TrainedEncoder | None = None
         self.protocols: dict[str, Measurement] = {}
@@ -60,6 +79,18 @@ class RunState:
         """Keep for the record what the run's method declares and uses."""
         self.group = group_of(method, self.run.identity)
         self.recipe = recipe_used(method, self.run.identity)
+
+    def dataset_of(self, on: str | None) -> Dataset:
+        """Return the data set that a protocol measures on; None is that of pretraining."""
+        return self.dataset if on is None else self.others[on]
+
+    def transfer_to(self, on: str | None) -> Transfer | None:
+        """Return the facts of another data set that is measured on; None for that of pretraining."""
+        if on is None:
+            return None
+        other = self.others[on]
+        seen = other.test_images_in(self.dataset)
+        return Transfer(on, other.fingerprint, other.traits.classes, _facts(other), seen)
 
     @property
     def steps(self) -> int:

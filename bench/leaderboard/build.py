@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
@@ -10,6 +10,7 @@ from bench import HARNESS_VERSION
 from bench.leaderboard.ranking import compared_columns, order, with_best, with_ranks, with_untrained
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Table, row_name
+from bench.leaderboard.transfers import Target, columns_on, facts_of, measured_on, target_of, targets_of
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
 
 
@@ -72,7 +73,7 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
     only seeds of the same method and backbone version, the highest, and of the same plugin content. Of two records of the same run
     the first counts. An encoder pretrained elsewhere has no budget and appears in
     every table of its data set and backbone (of its data set alone if it has its own network), or in a separate table if there
-    is none.
+    is none. What was measured on another data set than that of pretraining is in tables of their own, one per such table and data set.
 
     Args:
         records: Records of any runs, in any order.
@@ -103,7 +104,10 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
     groups = _with_encoders_from_elsewhere(groups)
     names = [key[:-1] for key in groups]
     tables = [_table(groups[key], current, all_protocols, names.count(key[:-1]) > 1) for key in sorted(groups)]
-    return Leaderboard(tuple(_linked(tables)), tuple(stale))
+    transfers = [
+        table for key in sorted(groups) for table in _transfers(groups[key], current, names.count(key[:-1]) > 1)
+    ]
+    return Leaderboard(tuple(_linked(tables)), tuple(stale), tuple(_linked(transfers)))
 
 
 def _run_key(record: Record) -> tuple[str, ...]:
@@ -138,7 +142,7 @@ def _with_encoders_from_elsewhere(
 
 def _linked(tables: Sequence[Table]) -> list[Table]:
     """Return the tables, each with the other backbones that have a table of the same images, task and budget."""
-    keys = [(table.dataset, table.fingerprint, table.task, table.budget) for table in tables]
+    keys = [(t.dataset, t.fingerprint, t.task, t.budget, t.measured_on, t.measured_on_fingerprint) for t in tables]
     return [
         replace(
             table,
@@ -210,10 +214,14 @@ def _stale(record: Record, current: CurrentVersions) -> list[Stale]:
 
 
 def _table(
-    records: Sequence[Record], current: CurrentVersions, all_protocols: bool, other_data_of_this_name: bool
+    records: Sequence[Record],
+    current: CurrentVersions,
+    all_protocols: bool,
+    other_data_of_this_name: bool,
+    target: Target | None = None,
 ) -> Table:
     first = next((r.identity for r in records if r.identity.budget != NO_BUDGET), records[0].identity)
-    columns = columns_of(records, current, all_protocols)
+    columns = columns_on(records, target) if target else columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
         by_row.setdefault(_row_name(record), []).append(record)
@@ -223,24 +231,43 @@ def _table(
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
         counted = [c for c in columns if c.id in current.default and c.id in measured]
         compared = compared_columns(rows, columns)
-        rows = with_ranks(with_best(rows, compared), counted, compared)
+        rows = with_best(rows, compared)
+        rows = rows if target else with_ranks(rows, counted, compared)
     rows = order(_marked(rows), "rank", columns)
-    measured_on = [m for r in records for m in r.protocols.values() if m.images]
-    largest = [m.largest_class for m in measured_on if m.largest_class is not None]
+    scored = [m for r in records for m in measured_on(r, target) if m.images]
+    largest = [m.largest_class for m in scored if m.largest_class is not None]
+    facts = facts_of(records, target) if target else []
+    classes = [f.classes for f in facts] if target else [r.classes for r in records if r.classes]
     table = Table(
         dataset=first.dataset,
         fingerprint=first.fingerprint,
         backbone=first.backbone,
         budget=first.budget,
         task=first.task,
-        classes=next((r.classes for r in records if r.classes), None),
-        images=max((m.images for m in measured_on), default=None),
+        classes=next(iter(classes), None),
+        images=max((m.images for m in scored), default=None),
         columns=columns,
         rows=tuple(rows),
         largest_class=max(largest, default=None),
+        measured_on=target.dataset if target else None,
+        measured_on_fingerprint=target.fingerprint if target else None,
     )
-    duplicates = max((r.data.duplicates for r in records if r.data), default=0)
-    return replace(table, notes=tuple(_notes(table, other_data_of_this_name, duplicates)))
+    data = [f.data for f in facts] if target else [r.data for r in records if r.data]
+    duplicates, seen = max((d.duplicates for d in data), default=0), max((f.seen for f in facts), default=0)
+    return replace(table, notes=tuple(_notes(table, other_data_of_this_name, duplicates, seen)))
+
+
+def _transfers(records: Sequence[Record], current: CurrentVersions, other_data_of_this_name: bool) -> Iterator[Table]:
+    """Yield the tables of the encoders of one table that were measured on other data sets."""
+    targets = targets_of(records)
+    names = [target.dataset for target in targets]
+    for target in targets:
+        found = [record for record in records if measured_on(record, target)]
+        table = _table(found, current, False, other_data_of_this_name, target)
+        if names.count(target.dataset) > 1:
+            note = f"There are different data sets named {target.dataset}; this table is for fingerprint {target.fingerprint[:8]}."
+            table = replace(table, notes=(note, *table.notes))
+        yield table
 
 
 def columns_of(records: Sequence[Record], current: CurrentVersions, all_protocols: bool) -> tuple[Column, ...]:
@@ -248,7 +275,8 @@ def columns_of(records: Sequence[Record], current: CurrentVersions, all_protocol
 
     A protocol of a plugin has a column per content of the plugin.
     """
-    measured = {name for record in records for name in record.protocols if _known(name, current)}
+    own = [name for record in records for name, m in record.protocols.items() if target_of(m) is None]
+    measured = {name for name in own if _known(name, current)}
     names = [name for name in current.default if name in measured]
     if all_protocols:
         names += sorted(measured - set(names), key=_natural)
@@ -316,7 +344,7 @@ def on_seeds(table: Table) -> list[str]:
     return [f"{names}: {missing}. `--seeds 5` of `sslbench run` adds the missing seeds."]
 
 
-def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list[str]:
+def _notes(table: Table, other_data_of_this_name: bool, duplicates: int, seen: int) -> list[str]:
     notes = []
     if table.task == "val":
         notes.append(
@@ -326,6 +354,10 @@ def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list
         of = f" of {table.images:,}" if table.images else ""
         notes.append(
             f"{duplicates:,}{of} test images are also training images (equal pixels), which makes scores too high."
+        )
+    if seen:
+        notes.append(
+            f"{seen:,} of the images that were measured on are also images of {table.dataset} (equal pixels), which pretraining saw."
         )
     if other_data_of_this_name:
         notes.append(

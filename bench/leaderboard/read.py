@@ -24,8 +24,8 @@ class Selection:
     An encoder pretrained elsewhere has no budget and is selected with any budget; with its own network, also with any backbone.
 
     Attributes:
-        dataset: The data set's name, as in the records, or ``folder:PATH`` as for ``sslbench run``. Records keep only the last part of a
-            folder's path: all data sets of folders with that name are selected.
+        dataset: The name of the data set of pretraining, as in the records, or ``folder:PATH`` as for ``sslbench run``. Records keep only
+            the last part of a folder's path: all data sets of folders with that name are selected.
         backbone: The backbone's name.
         budget: The budget's name.
         task: ``test``, or ``val`` for the development task.
@@ -97,7 +97,8 @@ def leaderboard_of(
     if check:
         current = replace(current, methods={name: declared(name).version for name in method_names()})
     leaderboard = build(_select(records, selection, folder), current, all_protocols=all_protocols)
-    return replace(leaderboard, tables=tuple(_sorted(leaderboard.tables, sort)))
+    tables, count = list(_sorted(leaderboard.every_table, sort)), len(leaderboard.tables)
+    return replace(leaderboard, tables=tuple(tables[:count]), transfers=tuple(tables[count:]))
 
 
 def read_leaderboard(

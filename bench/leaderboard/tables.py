@@ -144,6 +144,7 @@ class Column:
         plugin: Hash of the content of the plugin that defines the protocol; None for a protocol of sslbench.
         measure: Name of the measure that it shows; None for ``top1`` or, if it is no accuracy, for the protocol's id.
         fixed_conditions: Whether several answers to an image belong to fixed conditions, not to draws.
+        fingerprint: Hash of the data set that was measured on if it is not that of pretraining; else None.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Column:
     plugin: str | None = None
     measure: str | None = None
     fixed_conditions: bool = False
+    fingerprint: str | None = None
 
     @property
     def metric(self) -> str:
@@ -163,19 +165,25 @@ class Column:
     def of(self, record: Record) -> Measurement | None:
         """Return the record's measurement for this column, or None."""
         found = record.protocols.get(self.protocol or self.id)
-        return found if found is not None and found.plugin == self.plugin else None
+        if found is None:
+            return None
+        fingerprint = None if found.transfer is None else found.transfer.fingerprint
+        return found if (found.plugin, fingerprint) == (self.plugin, self.fingerprint) else None
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one data set, backbone and budget.
+    """The rows of one data set, backbone and budget, or of encoders of one data set that were measured on another one.
 
     Attributes:
+        dataset: The data set of pretraining.
         classes: Number of classes; None if no record has it.
         images: Number of test images; None if no record has it.
         notes: One sentence per fact that a reader must know about this table.
         other_backbones: Backbones that have a table of the same images, task and budget.
         largest_class: Share of the largest class among the test images, in [0, 1]; None if no record has it.
+        measured_on: The data set that was measured on if it is not that of pretraining; else None.
+        measured_on_fingerprint: Its fingerprint.
     """
 
     dataset: str
@@ -190,6 +198,8 @@ class Table:
     notes: tuple[str, ...] = ()
     other_backbones: tuple[str, ...] = ()
     largest_class: float | None = None
+    measured_on: str | None = None
+    measured_on_fingerprint: str | None = None
 
     @property
     def unequal(self) -> bool:
@@ -220,7 +230,13 @@ class Stale:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """All tables, and the stale records that they leave out."""
+    """All tables, the stale records that they leave out, and the tables of encoders that were measured on another data set."""
 
     tables: tuple[Table, ...]
     stale: tuple[Stale, ...] = ()
+    transfers: tuple[Table, ...] = ()
+
+    @property
+    def every_table(self) -> tuple[Table, ...]:
+        """The tables, then those of transfers."""
+        return self.tables + self.transfers

@@ -37,6 +37,7 @@ def run(
     jobs: int | Literal["auto"] = "auto",
     force: bool = False,
     progress: bool = False,
+    measure_on: Sequence[str] = (),
 ) -> list[Record]:
     """Run methods and return their records, also those that existed already; the same as ``sslbench run``.
 
@@ -57,6 +58,8 @@ def run(
         jobs: Number of runs at the same time.
         force: Repeat runs that are already recorded.
         progress: Print the plan and the progress.
+        measure_on: Other data sets on which the encoders are measured too, under ``knn``, ``linear`` and ``lowshot-1pct-frozen``; the
+            measurements are in ``record.protocols`` under ``transfer-<data set>-knn`` and so on.
 
     Returns:
         One record per method and seed, in this order; a failed run has the status ``failed`` and the cause.
@@ -76,6 +79,7 @@ def run(
         seeds=list(range(seeds)),
         settings=[f"{key}={value}" for key, value in (settings or {}).items()],
         force=force,
+        measure_on=tuple(measure_on),
     )
     if not request.methods or seeds < 1:
         raise SslbenchError("run: name at least one method, and at least one seed")

@@ -17,9 +17,10 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
         on: ``test``, or ``val`` for the development task.
 
     Returns:
-        A table with the columns ``dataset``, ``backbone``, ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``,
-        ``rank``, ``rank_low`` and ``rank_high`` (95 % interval), ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and
-        ``high``, ``could_be_best``, ``gap`` (in points), ``gap_low`` and ``gap_high``, ``pretrain_s`` and ``device``.
+        A table with the columns ``dataset`` (of pretraining), ``measured_on`` (the same or, for a transfer, another one), ``backbone``,
+        ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``, ``rank``, ``rank_low`` and ``rank_high``
+        (95 % interval), ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and ``high``, ``could_be_best``, ``gap``
+        (in points), ``gap_low`` and ``gap_high``, ``pretrain_s`` and ``device``.
 
     Raises:
         SslbenchError: pandas is not installed, or there are no records.
@@ -33,7 +34,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
     records, _ = read_records(Path(results), on)
     found = leaderboard_of(records, Selection(task=on), all_protocols=True, folder=str(results))
     lines = []
-    for table in found.tables:
+    for table in found.every_table:
         for row in table.rows:
             for column in table.columns:
                 score = row.scores.get(column.id)
@@ -45,6 +46,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                 lines.append(
                     {
                         "dataset": table.dataset,
+                        "measured_on": table.measured_on or table.dataset,
                         "backbone": table.backbone,
                         "budget": table.budget,
                         "method": row.label,
@@ -54,7 +56,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "rank": row.rank,
                         "rank_low": rank_low,
                         "rank_high": rank_high,
-                        "protocol": column.id,
+                        "protocol": column.protocol if table.measured_on else column.id,
                         "score": score.mean,
                         "std": score.std,
                         "low": low,

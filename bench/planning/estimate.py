@@ -1,8 +1,8 @@
 """Estimate of how long runs take: from earlier records of the same method, else by a short rule."""
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
@@ -57,11 +57,17 @@ class Workload:
         traits: Traits of the data set.
         test: Number of test images.
         cores: CPU cores of a run; 0 for a GPU.
+        others: The same for each other data set that is measured on, by its name in records; ``cores`` has no meaning there.
     """
 
     traits: Traits
     test: int
     cores: int = 2
+    others: Mapping[str, "Workload"] = field(default_factory=dict)
+
+    def on(self, dataset: str | None) -> "Workload":
+        """Return what a protocol on this data set depends on; None for that of pretraining."""
+        return self if dataset is None else replace(self.others[dataset], cores=self.cores)
 
 
 @dataclass(frozen=True)
@@ -128,19 +134,26 @@ def seconds_of(
         by_rule = share * workload.traits.images * views * _view_seconds(identity, workload)
         pretraining = epochs * (_mean(per_epoch) if per_epoch else by_rule)
     overheads = [r.cost.evaluate_s - sum(m.seconds for m in r.protocols.values()) for r in records if r.cost.evaluate_s]
-    forward = FORWARD_SHARE * _view_seconds(identity, workload) * (workload.traits.train + workload.test)
-    measuring = max(0.0, _mean(overheads)) if overheads else forward
-    for name in run.protocols:
+    measuring = max(0.0, _mean(overheads)) if overheads else _forward_seconds(identity, workload)
+    measured_on = {name: protocols.resolve(name).on for name in run.protocols}
+    others = dict.fromkeys(on for on in measured_on.values() if on is not None)
+    measuring += sum(_forward_seconds(identity, workload.on(other)) for other in others)
+    for name, on in measured_on.items():
         took = [r.protocols[name].seconds for r in records if name in r.protocols]
-        measuring += _mean(took) if took else protocol_seconds(name, identity, workload)
+        measuring += _mean(took) if took else protocol_seconds(name, identity, workload.on(on))
     return pretraining + measuring
+
+
+def _forward_seconds(identity: Identity, workload: Workload) -> float:
+    """Return the seconds of computing the features of a data set."""
+    return FORWARD_SHARE * _view_seconds(identity, workload) * (workload.traits.train + workload.test)
 
 
 def protocol_seconds(name: str, identity: Identity, workload: Workload) -> float:
     """Return the estimated seconds of a protocol by rule: steps that train a network, or a regression on all features."""
     entry = protocols.resolve(name)
     training = entry.constants.get("training")
-    if name.startswith("linear"):
+    if entry.module in ("protocols.linear", "protocols.linear_sgd"):
         known = backbones.CATALOGUE.get(identity.backbone)
         features = workload.traits.size**2 if identity.method == "pixels" else known.dim if known is not None else 512
         fit = LOGISTIC_SECONDS * workload.traits.train * features * _speed(workload)

@@ -7,6 +7,7 @@ from typing import Literal
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.errors import SslbenchError
+from bench.planning.measure_on import check_other_names
 from bench.planning.settings import parse_settings
 from bench.registry.methods import check_method
 from bench.registry.plugins import load_installed_protocols, load_plugin
@@ -33,6 +34,7 @@ class Request:
         views: How views are drawn: ``auto`` (batched if possible), ``batched`` (an error if not possible) or ``per-sample``.
         extend: Budget to which the finished runs of ``budget`` are continued, or None.
         force: Whether to repeat runs that are already recorded.
+        measure_on: Other data sets on which the encoders are measured too, named as for ``--dataset``.
     """
 
     methods: Sequence[str]
@@ -46,6 +48,7 @@ class Request:
     views: ViewsEngine = "auto"
     extend: str | None = None
     force: bool = False
+    measure_on: Sequence[str] = ()
 
 
 def check_names(request: Request, options: RunOptions) -> None:
@@ -61,11 +64,13 @@ def check_names(request: Request, options: RunOptions) -> None:
     dataset = options.dataset.name
     datasets.resolve(dataset)
     epochs = datasets.epochs(dataset, request.budget)
+    check_other_names(request.measure_on, options.dataset)
     if request.backbone is not None:
         backbones.find(request.backbone)
     load_installed_protocols()
     for name in request.protocols:
-        protocol_of(name)
+        if (on := protocol_of(name).on) is not None:
+            raise SslbenchError(f"protocol {name}: is measured by --measure-on {on}; remove it from the protocols")
     if len(set(request.protocols)) < len(request.protocols):
         raise SslbenchError("a protocol is given twice; give each protocol once")
     if len(set(request.methods)) < len(request.methods):

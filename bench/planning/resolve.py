@@ -1,7 +1,7 @@
 """Expand a request into runs: load its data set, methods and protocols, and form the identity of each run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bench import HARNESS_VERSION
@@ -13,6 +13,7 @@ from bench.foreign_code import blamed_on
 from bench.planning.backbone_choice import choose_backbones
 from bench.planning.batch_size import batch_size, default_batch_size
 from bench.planning.estimate import Workload
+from bench.planning.measure_on import LoadedSet, load_others
 from bench.planning.placeholder import must_be_downloaded, notice, placeholder
 from bench.planning.plan import Wanted
 from bench.planning.request import Request, protocol_of
@@ -73,6 +74,10 @@ def resolve(request: Request, options: RunOptions, *, download: bool = True) -> 
     dataset = options.dataset.load() if complete else placeholder(options.dataset)
     entries = [protocol_of(name) for name in request.protocols or protocols.DEFAULT]
     _check_protocols(entries, dataset)
+    others = load_others(request.measure_on, options.dataset, dataset, own_is_complete=complete, download=download)
+    for other in others:
+        _check_protocols(other.entries, other.dataset)
+    entries += [entry for other in others for entry in other.entries]
     named = list(request.methods) or method_names()
     if len(named) * len(request.seeds) > MOST_RUNS:
         raise SslbenchError(
@@ -96,8 +101,21 @@ def resolve(request: Request, options: RunOptions, *, download: bool = True) -> 
     if len(record_names) < len(origins):
         raise SslbenchError("a pretrained encoder is given twice; give each encoder once")
     lines = description(dataset) if complete else [notice(options.dataset)]
-    workload = Workload(dataset.traits, len(dataset.test_images))
+    lines += [line for other in others for line in other.lines]
+    wanted = [replace(run, others=tuple(other.planned for other in others)) for run in wanted]
+    workload = _workload(dataset, others)
     return Resolved(wanted, dataset.traits.size, tuple(lines), workload, skipped | unfit, tuple(notes), complete)
+
+
+def _workload(dataset: "Dataset", others: Sequence[LoadedSet]) -> Workload:
+    """Return what the duration of a run depends on; images of other data sets are resized to those of pretraining."""
+    sizes = {
+        other.planned.name: Workload(
+            replace(other.dataset.traits, size=dataset.traits.size), len(other.dataset.test_images)
+        )
+        for other in others
+    }
+    return Workload(dataset.traits, len(dataset.test_images), others=sizes)
 
 
 def _notes(dataset: "Dataset") -> list[str]:

@@ -4,6 +4,7 @@ import base64
 import math
 
 from bench.records.record import Measurement, Record
+from protocols.transfer import parse_transfer
 
 _TOLERANCE = 1e-9
 _SHARES = ("top1", "top5", "mean_class")
@@ -20,9 +21,25 @@ def disagreement(record: Record) -> str | None:
     for name, measurement in record.protocols.items():
         if (reason := disagreement_within(measurement)) is not None:
             return f"protocols.{name}.{reason}"
+        if (reason := _transfer(name, measurement, record.identity.fingerprint)) is not None:
+            return f"protocols.{name}.{reason}"
         other = record.protocols.get(measurement.same_as or "")
         if other is not None and other.same_as is not None:
             return f"protocols.{name}.same_as refers to a protocol that is not measured itself"
+    return None
+
+
+def _transfer(name: str, measurement: Measurement, fingerprint: str) -> str | None:
+    """Compare the data set that was measured on with the protocol's id and the data set of the run."""
+    named, found = parse_transfer(name), measurement.transfer
+    if named is None and found is None:
+        return None
+    if named is None or found is None or found.dataset != named[0]:
+        return "transfer does not name the data set of the protocol's id"
+    if found.fingerprint == fingerprint:
+        return "transfer has the fingerprint of the run's own data set"
+    if measurement.images not in (0, found.data.test):
+        return f"transfer has {found.data.test} test images, but {measurement.images} were measured"
     return None
 
 

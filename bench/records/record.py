@@ -88,6 +88,46 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class DataFacts:
+    """The data set of a run, in numbers of images.
+
+    Attributes:
+        train: Labelled training images, ``val`` included.
+        val: Those of ``train`` that are kept for choices.
+        test: Test images.
+        unlabelled: Images without a label that pretraining uses.
+        duplicates: Test images whose decoded pixels are equal to those of a training image.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    train: Count
+    val: Count
+    test: Count
+    unlabelled: Count
+    duplicates: Count
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Another data set than that of pretraining, on which an encoder was measured.
+
+    Attributes:
+        dataset: Its name, as ``Identity.dataset``.
+        fingerprint: Hex hash of its pixels and labels.
+        classes: Number of its classes.
+        data: Its numbers of images.
+        seen: Test images whose pixels are equal to those of an image that pretraining saw.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
+    dataset: Name
+    fingerprint: Hash
+    classes: Classes
+    data: DataFacts
+    seen: Count
+
+
+@dataclass(frozen=True)
 class Measurement:
     """The result of one protocol.
 
@@ -108,6 +148,7 @@ class Measurement:
         plugin: Hash of the plugin that defines the protocol, as ``Identity.plugin``; None for a protocol of sslbench.
         largest_class: Share of the largest class among the test images, in [0, 1]: the top-1 of a constant answer. None if no answers
             were compared, and in records of version 1.
+        transfer: The data set that was measured on, if it is not the one of the run; else None.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
@@ -125,26 +166,7 @@ class Measurement:
     seconds: Amount = 0.0
     plugin: Hash | None = None
     largest_class: Share | None = None
-
-
-@dataclass(frozen=True)
-class DataFacts:
-    """The data set of a run, in numbers of images.
-
-    Attributes:
-        train: Labelled training images, ``val`` included.
-        val: Those of ``train`` that are kept for choices.
-        test: Test images.
-        unlabelled: Images without a label that pretraining uses.
-        duplicates: Test images whose decoded pixels are equal to those of a training image.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = _CONFIG
-    train: Count
-    val: Count
-    test: Count
-    unlabelled: Count
-    duplicates: Count
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True)

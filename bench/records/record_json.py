@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from bench.errors import SslbenchError
 from bench.records.consistency import disagreement, disagreement_within
 from bench.records.fields import text_of
-from bench.records.record import SCHEMA_VERSION, Cost, DataFacts, Identity, Measurement, Record
+from bench.records.record import SCHEMA_VERSION, Cost, DataFacts, Identity, Measurement, Record, Transfer
 
 _SHOWN = 200
 """Largest number of characters of a value of a file in a message."""
@@ -117,7 +117,7 @@ def _printable(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Record | Identity | Measurement | Cost | DataFacts):
+    if isinstance(value, Record | Identity | Measurement | Transfer | Cost | DataFacts):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):

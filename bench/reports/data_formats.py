@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from bench.leaderboard.tables import Leaderboard, Row, Score, Table
+from bench.leaderboard.tables import Column, Leaderboard, Row, Score, Table
 from bench.printable import csv_cell, json_text
 
 SCHEMA_VERSION = 2
@@ -19,6 +19,8 @@ def to_json(leaderboard: Leaderboard) -> str:
         "tables": [_table(table) for table in leaderboard.tables],
         "stale": [str(stale) for stale in leaderboard.stale],
     }
+    if leaderboard.transfers:
+        data["transfers"] = [_table(table) | _pair(table) for table in leaderboard.transfers]
     return json_text(json.dumps(_finite(data), indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
@@ -39,6 +41,10 @@ def _table(table: Table) -> dict[str, Any]:
         "notes": list(table.notes),
         "beside": list(table.other_backbones),
     }
+
+
+def _pair(table: Table) -> dict[str, Any]:
+    return {"measured_on": table.measured_on, "measured_on_fingerprint": table.measured_on_fingerprint}
 
 
 def _row(row: Row, table: Table) -> dict[str, Any]:
@@ -114,13 +120,17 @@ def _rounded(value: float | None) -> float | None:
 
 
 def to_csv(leaderboard: Leaderboard) -> str:
-    """Return one line per row of all tables: scores with deviations, intervals, gaps and mean class accuracies, and costs."""
-    columns = list(dict.fromkeys(column.id for table in leaderboard.tables for column in table.columns))
+    """Return one line per row of all tables: scores with deviations, intervals, gaps and mean class accuracies, and costs.
+
+    Scores on another data set than that of pretraining are in columns of their own, ``transfer-knn`` …, and ``measured_on`` names it.
+    """
+    columns = list(dict.fromkeys(_csv_name(c, table) for table in leaderboard.every_table for c in table.columns))
     lines = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         for row in table.rows:
             flat = _row(row, table)
             line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
+            line |= _pair(table) if leaderboard.transfers else {}
             line |= {"largest_class": _percent(table.largest_class)}
             line |= {name: flat[name] for name in ("method", "group", "status", "cause", "rank")}
             line["rank_low"], line["rank_high"] = flat["rank_interval"] or (None, None)
@@ -130,8 +140,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
                 "seeds": " ".join(map(str, row.seeds)),
                 "deterministic": _YES[row.deterministic],
             }
+            scores = {_csv_name(column, table): flat["scores"][column.id] for column in table.columns}
             for name in columns:
-                line |= _csv_score(name, flat["scores"].get(name) or _score(None))
+                line |= _csv_score(name, scores.get(name) or _score(None))
             line |= flat["cost"] | {name: flat[name] for name in ("device", "precision")}
             lines.append(line | {"notes": " ".join(row.notes) or None})
     text = io.StringIO()
@@ -140,6 +151,10 @@ def to_csv(leaderboard: Leaderboard) -> str:
         writer.writerow(csv_cell(name) for name in lines[0])
         writer.writerows([csv_cell(v) if isinstance(v, str) else v for v in line.values()] for line in lines)
     return text.getvalue()
+
+
+def _csv_name(column: Column, table: Table) -> str:
+    return f"transfer-{column.id}" if table.measured_on else column.id
 
 
 _YES = {True: "yes", False: "no", None: None}

@@ -22,7 +22,7 @@ def to_markdown(
 ) -> str:
     """Return all tables in GitHub's markdown, what could be the best in bold, with the given columns of costs and on request the gaps."""
     parts = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         headings = ["rank", "method", *(markdown(c.id) for c in table.columns), *(c.heading for c in costs)]
         lines = [
             f"### {markdown(numbers.title(table))}",
@@ -78,7 +78,7 @@ def to_latex(leaderboard: Leaderboard, costs: Sequence[numbers.CostColumn] = (),
     What could be the best is in bold, and a rule separates the groups. The caption has the title and explains the marks; notes are below the table.
     """
     parts = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         caption = " ".join([f"{numbers.title(table)}.", *map(_with_bold, numbers.explanations(table, gaps))])
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex(caption, longest=CAPTION)}}}"]
         lines += [rf"\begin{{tabular}}{{l{'r' * (len(table.columns) + 1 + len(costs))}}}", r"\toprule"]

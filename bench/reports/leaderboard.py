@@ -25,7 +25,7 @@ def to_screen(
         gaps: Whether the gap to the best is below each score.
     """
     parts: list[RenderableType] = []
-    for table in leaderboard.tables:
+    for table in leaderboard.every_table:
         parts += [*_table(table, width, costs, gaps), Text()]
     if leaderboard.stale:
         count = len(leaderboard.stale)

@@ -151,11 +151,12 @@ def note_numbers(table: Table) -> dict[str, int]:
 
 
 def title(table: Table) -> str:
-    """Return the title of a table: data set, backbone, budget, task."""
+    """Return the title of a table: data set of pretraining → data set that was measured on if it is another one, backbone, budget, task."""
     trained = [table.backbone, table.budget]
     if table.budget == NO_BUDGET:
         trained = ([] if table.backbone == OWN_NETWORK else [table.backbone]) + ["pretrained elsewhere"]
-    return ", ".join([table.dataset, *trained] + (["development task"] if table.task == "val" else []))
+    data = f"{table.dataset} → {table.measured_on}" if table.measured_on else table.dataset
+    return ", ".join([data, *trained] + (["development task"] if table.task == "val" else []))
 
 
 def tables_of_other_backbones(table: Table) -> list[Table]:
@@ -209,7 +210,8 @@ def explanations(table: Table, gaps: bool = False) -> list[str]:
         sentences.append(f"Rank: mean of the ranks on knn, linear and the low-shot family{ends}.")
     unranked = [group for group in GROUPS[1:] if any(row.group == group for row in table.rows)]
     if unranked:
-        sentences.append(f"Not ranked: {'; '.join(_NOT_RANKED[group] for group in unranked)}.")
+        what = "Not compared with the best" if table.measured_on else "Not ranked"
+        sentences.append(f"{what}: {'; '.join(_NOT_RANKED[group] for group in unranked)}.")
     if any(row.marked for row in table.rows):
         sentences.append(f"{UNUSUAL}: ran on another device or in another precision than most rows.")
     if any(row.deterministic for row in table.rows):
@@ -228,6 +230,7 @@ def _metric(table: Table) -> str:
     sentence = "Top-1 accuracy in percent"
     measured = "validation" if table.task == "val" else "test"
     sentence += f" on {table.images:,} {measured} images" if table.images else ""
+    sentence += f" of {table.measured_on}, by encoders of {table.dataset}" if table.measured_on else ""
     sentence += f", chance {100 / table.classes:.3g}" if table.classes else ""
     if seeds != [0]:
         over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))

@@ -1,6 +1,6 @@
 """One record in full, for the terminal (`sslbench show`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -12,8 +12,10 @@ from bench.leaderboard.tables import Column
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Identity, Measurement, Record, watched_text
 from bench.reports import numbers, run_facts
 from bench.reports.line_plot import draw
+from bench.reports.run_facts import transfers
 from bench.reports.wide_table import PrintedColumn, text, wide_table
 from protocols.catalogue import resolve
+from protocols.transfer import parse_transfer
 
 
 def to_screen(record: Record, width: int, log: Path | None = None) -> RenderableType:
@@ -35,8 +37,15 @@ def to_screen(record: Record, width: int, log: Path | None = None) -> Renderable
         parts.append(Text("Development task: measured on val, images of train that are kept for choices.", "dim"))
     parts += [text(f"Note: {note}", "yellow") for note in record.notes]
     parts += [Text(), _facts(run_facts.identity(record) | _log(record, log))]
-    if record.protocols:
-        parts += [Text(), Text("Protocols", "bold"), *_protocols(record, width)]
+    if own := [name for name, m in record.protocols.items() if m.transfer is None]:
+        parts += [Text(), Text("Protocols", "bold"), *_protocols(record, own, record.classes, width)]
+    for other in transfers(record):
+        names = [name for name, m in record.protocols.items() if m.transfer and m.transfer.dataset == other.dataset]
+        parts += [
+            Text(),
+            text(f"Measured on {other.dataset}", "bold"),
+            *_protocols(record, names, other.classes, width),
+        ]
     losses = {name: values for name, values in record.curve.items() if name != "step"}
     for name, values in losses.items():
         title = "Pretraining loss" if name == "loss" else f"Pretraining, {name}"
@@ -86,16 +95,17 @@ def _facts(facts: dict[str, str]) -> RichTable:
     return grid
 
 
-def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
-    columns = [_column(name, m) for name, m in record.protocols.items()]
+def _protocols(record: Record, names: Sequence[str], classes: int | None, width: int) -> Iterator[RenderableType]:
+    protocols = {name: record.protocols[name] for name in names}
+    columns = [_column(name, measurement) for name, measurement in protocols.items()]
     others = {"top5": "top-5", "mean_class": "mean\nclass", "nll": "nll"}
     scored = build_row([record], columns).scores
     labelled = [c for c in columns if c.percent and c.id in scored]
     if labelled:
-        chance = f",\nchance\n{500 / record.classes:.3g}" if record.classes else ""
+        chance = f",\nchance\n{500 / classes:.3g}" if classes else ""
         others["top5"] += chance
         found = [scored[c.id] for c in labelled]
-        measured = [record.protocols[c.id] for c in labelled]
+        measured = [protocols[c.protocol] for c in labelled]
         printed = [PrintedColumn("top-1", _texts(f"{score.mean:.2f}" for score in found))]
         printed.append(PrintedColumn("95 %\ninterval", _texts(_interval(score.interval) for score in found)))
         printed.append(
@@ -117,7 +127,7 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
         printed.append(PrintedColumn("s", _texts(f"{m.seconds:.1f}" for m in measured)))
         yield from wide_table([PrintedColumn("protocol", _texts(c.id for c in labelled))], [printed], width)
     facts = {}
-    for name, measurement in record.protocols.items():
+    for name, measurement in zip((column.id for column in columns), protocols.values(), strict=True):
         if measurement.same_as:
             facts[name] = f"= {measurement.same_as} (same label sets)"
         elif "top1" not in measurement.metrics:
@@ -133,11 +143,20 @@ def _protocols(record: Record, width: int) -> Iterator[RenderableType]:
 
 
 def _column(name: str, measurement: Measurement) -> Column:
+    """Return the column of a measurement; one on another data set is named by the protocol alone."""
+    transfer = parse_transfer(name)
     try:
         fixed_conditions = resolve(name).fixed_conditions
     except ValueError:  # a protocol of a plugin that is not loaded
         fixed_conditions = False
-    return Column(name, "top1" in measurement.metrics, plugin=measurement.plugin, fixed_conditions=fixed_conditions)
+    return Column(
+        id=transfer[1] if transfer else name,
+        percent="top1" in measurement.metrics,
+        protocol=name,
+        plugin=measurement.plugin,
+        fixed_conditions=fixed_conditions,
+        fingerprint=measurement.transfer.fingerprint if measurement.transfer else None,
+    )
 
 
 def _named(metric: str, value: float, protocol: str = "") -> str:

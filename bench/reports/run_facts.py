@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.filenames import settings_text
-from bench.records.record import DataFacts, Record
+from bench.records.record import DataFacts, Record, Transfer
 from bench.reports import numbers
 
 DEEPEST = 4
@@ -22,6 +22,8 @@ def identity(record: Record) -> dict[str, str]:
     }
     if record.data is not None:
         facts["images"] = _images(record.data)
+    for other in transfers(record):
+        facts[f"measured on {other.dataset}"] = _transfer(other, run.dataset)
     if record.group is not None:
         facts["group"] = record.group + ("" if record.group == "methods" else " (not ranked)")
     if run.plugin:
@@ -29,6 +31,17 @@ def identity(record: Record) -> dict[str, str]:
     if contents := {name: m.plugin for name, m in record.protocols.items() if m.plugin}:
         facts["protocols of plugins"] = ", ".join(f"{name}: content {plugin}" for name, plugin in contents.items())
     return facts | ({"changed": settings_text(run.settings)} if run.settings else {})
+
+
+def transfers(record: Record) -> list[Transfer]:
+    """Return the other data sets that a record was measured on."""
+    found = {m.transfer.dataset: m.transfer for m in record.protocols.values() if m.transfer is not None}
+    return list(found.values())
+
+
+def _transfer(other: Transfer, pretrained_on: str) -> str:
+    seen = f", {other.seen:,} of test also in {pretrained_on} (equal pixels)" if other.seen else ""
+    return f"{other.classes} classes, fingerprint {other.fingerprint}, {_images(other.data)}{seen}"
 
 
 def _images(data: DataFacts) -> str:

@@ -71,7 +71,7 @@ def collect(
     taken: set[str] = set()
     pictures = drawn.pictures if drawn else ()
     shown = replace(first, records=current(leaderboard, first.records))
-    tables = [_table(table, shown, default, pictures, taken) for table in leaderboard.tables]
+    tables = [_table(table, shown, default, pictures, taken) for table in leaderboard.every_table]
     stale = len(leaderboard.stale)
     outdated = [f"Outdated and not shown: {stale}. `sslbench run` measures them again."] if stale else []
     return Page(
@@ -102,7 +102,8 @@ def _table(
     id = anchor(numbers.title(table), taken)
     shown = [column for column in table.columns if not column.same_as]
     standard = frozenset(column.id for column in shown if column.protocol in default)
-    alone = Leaderboard((replace(table, other_backbones=()),))
+    alone = (replace(table, other_backbones=()),)
+    board = Leaderboard((), transfers=alone) if table.measured_on else Leaderboard(alone)
     of_row = by_row(table, folder.records)
     whole = [
         opened(row, table, of_row[row.label], anchor(f"{id}-{row.label}", taken), default, folder.path)
@@ -115,7 +116,7 @@ def _table(
         rows=rows,
         shared=shared_facts,
         first_shown=standard or frozenset(column.id for column in shown),
-        downloads={name: write(alone) for name, write in FORMATS.items()},
+        downloads={name: write(board) for name, write in FORMATS.items()},
         pictures=tuple(picture for picture in pictures if picture.table == numbers.title(table)),
     )
 

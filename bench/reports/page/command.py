@@ -40,6 +40,7 @@ def repeating(records: Sequence[Record], default: Sequence[str]) -> tuple[str, t
     words += _length(records[0], explained)
     words += _settings(identity.settings)
     words += _protocols(records, default)
+    words += _measured_on(records, explained)
     seeds = [record.identity.seed for record in records]
     if seeds == list(range(len(seeds))):
         endings = [["--seeds", str(len(seeds))]] if len(seeds) > 1 else [[]]
@@ -79,10 +80,21 @@ def _text(value: Any) -> str:
 
 
 def _protocols(records: Sequence[Record], default: Sequence[str]) -> list[str]:
-    measured = list(dict.fromkeys(name for record in records for name in record.protocols))
+    measured = list(dict.fromkeys(name for r in records for name, m in r.protocols.items() if m.transfer is None))
     if not measured or set(measured) == set(default):
         return []
     return [word for name in measured for word in ("--protocol", name)]
+
+
+def _measured_on(records: Sequence[Record], explained: list[str]) -> list[str]:
+    """Return the options for the other data sets that the records were measured on."""
+    found = dict.fromkeys(m.transfer.dataset for r in records for m in r.protocols.values() if m.transfer)
+    words: list[str] = []
+    for name in found:
+        words += ["--measure-on", name if name in dataset_names() else "OTHER"]
+        if words[-1] == "OTHER":
+            explained.append(f"OTHER: the images that the table calls {name}, for example folder:PATH.")
+    return words
 
 
 def _line(words: Sequence[str]) -> str:

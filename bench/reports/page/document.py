@@ -57,6 +57,9 @@ def to_html(page: Page) -> str:
 def _entries(page: Page) -> Iterator[Entry]:
     for view in page.tables:
         name = numbers.title(view.table)
+        if view.table.measured_on:
+            yield "Transfer", name, view.id
+            continue
         yield view.table.dataset, name.removeprefix(f"{view.table.dataset}, "), view.id
     if page.pictures:
         yield "All tables", "pictures", ACROSS

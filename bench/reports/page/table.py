@@ -142,7 +142,11 @@ def _table(view: TableView) -> Html:
     for group in GROUPS:
         rows = [row for row in view.rows if row.row.group == group]
         if rows:
-            name = tag("tr", tag("th", HEADINGS[group], scope="rowgroup", colspan=str(len(headings))), class_="group")
+            name = tag(
+                "tr",
+                tag("th", _heading(group, view.table), scope="rowgroup", colspan=str(len(headings))),
+                class_="group",
+            )
             bodies.append(tag("tbody", name, *(_row(row, view.table) for row in rows), data_group=group))
     return tag(
         "table",
@@ -152,6 +156,10 @@ def _table(view: TableView) -> Html:
         class_="board sortable",
         data_under="gap",
     )
+
+
+def _heading(group: Group, table: Table) -> str:
+    return HEADINGS[group].partition(",")[0] if table.measured_on else HEADINGS[group]
 
 
 def _row(opened: OpenedRow, table: Table) -> Html:
