@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bench.data.dataset import SealedLabels
@@ -70,6 +70,23 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
         correct=[pack((block.argmax(1) == labels).numpy()) for block in blocks],
         curves=_validation_curves(predictions, labels),
     )
+
+
+def right_after_each_epoch(answers: Int[Tensor, "epochs test"], sealed: SealedLabels) -> Bool[Tensor, "epochs test"]:
+    """Return which answers of a finished run were right after each epoch of its training; the labels are opened once.
+
+    Whoever chooses an epoch by this chooses on the test images. Only ``bench.studies.best_epoch`` calls it, to show what that adds to a
+    published table; nothing else in sslbench may.
+
+    Raises:
+        ValueError: The answers are to another number of images.
+    """
+    labels = sealed.open()
+    if answers.ndim != 2 or answers.shape[1] != len(labels):
+        raise ValueError(
+            f"answers have shape {tuple(answers.shape)}, expected one per epoch and each of {len(labels)} images"
+        )
+    return answers == labels
 
 
 def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"]) -> dict[str, float]:
