@@ -54,7 +54,7 @@ def best_epochs(
                 continue
             kept = next((e for e in earlier.get(id, ()) if e.run == digest(record.identity)), None)
             answers = _answers(Store(results), record, on_message)
-            if answers:
+            if answers and measurement.images == len(data.test_labels) == len(next(iter(answers.values()))):
                 right = right_after_each_epoch(torch.from_numpy(np.stack(list(answers.values()))), data.test_labels)
                 of_runs.append(_best(record, measurement, list(answers), right.numpy()))
             elif kept is not None:
@@ -62,18 +62,19 @@ def best_epochs(
             else:
                 on_message(
                     f"{record.identity.method}, seed {record.identity.seed}: its best epoch is not known, "
-                    "because no answers after every epoch are stored; --force trains it again"
+                    "because no answers to these images after every epoch are stored; --force trains it again"
                 )
         found[id] = tuple(of_runs)
     return found
 
 
 def _answers(store: Store, record: Record, on_message: Callable[[str], None]) -> dict[int, "np.ndarray"]:  # type: ignore[type-arg]
-    """Return the stored answers of a run by epoch; empty if there are none of this run."""
+    """Return the stored answers of a run by epoch; empty if there are none of this run, or if they are no classes."""
     identity = record.identity
     file = EpochFile(store.answers_path(identity), "answers", ("answers",), identity, on_message)
     file.begin(identity.epochs)
-    return {epoch: entry["answers"] for epoch, entry in sorted(file.taken.items())}
+    answers = {epoch: entry["answers"] for epoch, entry in sorted(file.taken.items())}
+    return answers if all(array.ndim == 1 and array.dtype.kind == "i" for array in answers.values()) else {}
 
 
 def _best(record: Record, measurement: Measurement, epochs: list[int], right: "np.ndarray") -> BestEpoch:  # type: ignore[type-arg]
