@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bench.atomic import write_whole
 from bench.data.imagenette import titled
@@ -144,6 +145,7 @@ def epochs(figure: Figure, study: Study, runs: StudyRuns) -> tuple["Canvas", str
     if not axes.get_lines():
         raise CannotDraw("none of its systems has answers after every epoch")
     _label(axes, figure.title, "epoch", "percent")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, frameon=False, ncols=2)
     return (
         canvas,
