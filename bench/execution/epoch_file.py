@@ -68,6 +68,8 @@ class EpochFile:
         write_whole(self.path, self._write)
 
     def _write(self, path: Path) -> None:
-        columns = {name: np.stack([entry[name] for entry in self.taken.values()]) for name in self.arrays}
+        columns: dict[str, Any] = {
+            name: np.stack([entry[name] for entry in self.taken.values()]) for name in self.arrays
+        }
         with path.open("wb") as file:
             np.savez(file, epochs=np.array(list(self.taken)), identity=np.array(self.owner), **columns, **self.constant)

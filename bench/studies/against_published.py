@@ -42,7 +42,7 @@ def _best(published: PublishedScore, top1: float, rows: Sequence[Row]) -> Findin
 
 def _sides(published: PublishedScore, top1: float, rows: Sequence[Row]) -> Finding:
     """Return which rows are above and which are below a published score, whose own uncertainty is not counted."""
-    above, below, open_, unknown = [], [], [], []
+    above, below, open_, unknown = list[str](), list[str](), list[str](), list[str]()
     for row in rows:
         score = row.scores["top1"]
         if score.interval is None:

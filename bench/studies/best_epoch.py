@@ -68,7 +68,7 @@ def best_epochs(
     return found
 
 
-def _answers(store: Store, record: Record, on_message: Callable[[str], None]) -> dict[int, "np.ndarray"]:  # type: ignore[type-arg]
+def _answers(store: Store, record: Record, on_message: Callable[[str], None]) -> dict[int, "np.ndarray"]:
     """Return the stored answers of a run by epoch; empty if there are none of this run, or if they are no classes."""
     identity = record.identity
     file = EpochFile(store.answers_path(identity), "answers", ("answers",), identity, on_message)
@@ -77,7 +77,7 @@ def _answers(store: Store, record: Record, on_message: Callable[[str], None]) ->
     return answers if all(array.ndim == 1 and array.dtype.kind == "i" for array in answers.values()) else {}
 
 
-def _best(record: Record, measurement: Measurement, epochs: list[int], right: "np.ndarray") -> BestEpoch:  # type: ignore[type-arg]
+def _best(record: Record, measurement: Measurement, epochs: list[int], right: "np.ndarray") -> BestEpoch:
     """Return the best epoch; the answers after the last one are those of the record, which another arithmetic may have computed."""
     bits = np.frombuffer(base64.b64decode(measurement.correct[0]), np.uint8)
     last = np.unpackbits(bits, count=measurement.images).astype(bool)
