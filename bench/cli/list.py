@@ -188,6 +188,7 @@ def _studies() -> list[Row]:
             "budget": study.budget,
             "seeds": study.seeds,
             "rows": len(study.systems),
+            "measured": "no" if study.awaits else "yes",
         }
         for study in map(find, names())
     ]

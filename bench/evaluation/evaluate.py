@@ -75,9 +75,7 @@ class Evaluation:
         if equal is not None:
             return Measurement(version=entry.version, same_as=equal, plugin=content_of(name))
         started = time.monotonic()
-        with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            seeds.seed_everything(self.seed, "protocol", name)
-            predictions = _predictions(entry, catalogue.load(entry).predict(self.task(name)))
+        predictions = self.predict(name)
         scores = score(predictions, self.dataset.test_labels, self.dataset.traits.classes)
         if entry.metric is not None and entry.metric not in scores.metrics:
             raise ValueError(f"protocol '{name}' gives no '{entry.metric}', the metric that its entry names")
@@ -96,6 +94,13 @@ class Evaluation:
             seconds=time.monotonic() - started,
             plugin=content_of(name),
         )
+
+    def predict(self, name: str) -> Predictions:
+        """Run one protocol, by its id; its predictions are not compared with any label."""
+        entry = catalogue.resolve(name)
+        with exact_float32(), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            seeds.seed_everything(self.seed, "protocol", name)
+            return _predictions(entry, catalogue.load(entry).predict(self.task(name)))
 
     def collapse(self) -> str | None:
         """Return why the features have collapsed, or None if they have not.

@@ -79,6 +79,23 @@ def score(predictions: Predictions, sealed: SealedLabels, classes: int) -> Score
     )
 
 
+def right_after_each_epoch(answers: Int[Tensor, "epochs test"], sealed: SealedLabels) -> Bool[Tensor, "epochs test"]:
+    """Return which answers of a finished run were right after each epoch of its training; the labels are opened once.
+
+    Whoever chooses an epoch by this chooses on the test images. Only ``bench.studies.best_epoch`` calls it, to show what that adds to a
+    published table; nothing else in sslbench may.
+
+    Raises:
+        ValueError: The answers are to another number of images.
+    """
+    labels = sealed.open()
+    if answers.ndim != 2 or answers.shape[1] != len(labels):
+        raise ValueError(
+            f"answers have shape {tuple(answers.shape)}, expected one per epoch and each of {len(labels)} images"
+        )
+    return answers == labels
+
+
 def metrics(scores: Float[Tensor, "test classes"], labels: Int[Tensor, " test"]) -> dict[str, float]:
     """Return top-1, top-5 and mean per-class accuracy, all in [0, 1], and the negative log-likelihood in nats.
 

@@ -23,6 +23,7 @@ from bench.device import (
 )
 from bench.errors import DamagedFile, SslbenchError, Stopped
 from bench.evaluation.features import calibrate_batch_norm
+from bench.execution.answers import AnswerFile
 from bench.execution.peers import team_of
 from bench.execution.snapshots import SnapshotFile
 from bench.execution.watching import Watching
@@ -147,6 +148,9 @@ def _report_stored(identity: Identity, context: RunContext, log: RunLog, trainin
     options = context.options
     without = ["snapshots"] if options.snapshots and not context.store.snapshots_path(identity).exists() else []
     without += ["--watch"] if options.watch and not training.get("watched") else []
+    without += (
+        ["answers after every epoch"] if options.answers and not context.store.answers_path(identity).exists() else []
+    )
     if without:
         context.on_message(
             f"{identity.method}, seed {identity.seed}: already trained without {' and '.join(without)}; use --force to train it again"
@@ -203,10 +207,14 @@ def _train(
     if options.snapshots is not None:
         path = context.store.snapshots_path(identity)
         observers.append(SnapshotFile(path, options.snapshots, identity, dataset, device, context.on_message))
+    check_stop, folder = partial(_check_stop, context), context.store.root
     if options.watch is not None:
-        check_stop = partial(_check_stop, context)
-        folder = context.store.root
         observers.append(Watching(options.watch, identity, dataset, device, folder, check_stop, context.on_message))
+    if options.answers is not None:
+        path = context.store.answers_path(identity)
+        observers.append(
+            AnswerFile(path, options.answers, identity, dataset, device, folder, check_stop, context.on_message)
+        )
     checkpoint = context.store.checkpoint_path(identity)
     _undamaged(checkpoint, lambda: load_checkpoint(checkpoint, identity, mapped=True), context, log)
     job = TrainingJob(
@@ -239,5 +247,7 @@ def train_as_peer(run: PlannedRun, options: RunOptions, device: torch.device, jo
     dataset, identity = options.dataset.load(), run.identity
     seeds.seed_everything(identity.seed, "init")
     method = build_method(identity, dataset, run.origin).to(device)
-    context = RunContext(replace(options, snapshots=None, watch=None), Store(options.results), device, team=join())
+    context = RunContext(
+        replace(options, snapshots=None, watch=None, answers=None), Store(options.results), device, team=join()
+    )
     _train(method, run, dataset, context, lambda _: None)

@@ -67,7 +67,7 @@ def _lines(plan: Plan, details: bool) -> Iterator[str]:
 
 
 def print_runs_without(plan: Plan, options: RunOptions, console: "Console") -> None:
-    """Print one line per method that is recorded, but was trained without what ``--snapshots`` or ``--watch`` asks for."""
+    """Print one line per method that is recorded, but was trained without the snapshots, watched figures or answers asked for."""
     store = Store(options.results)
     trained = {run_key(r.identity): r for r in plan.records if r.cost.pretrain_s is not None}
     without: dict[tuple[str, str], list[int]] = {}
@@ -77,6 +77,7 @@ def print_runs_without(plan: Plan, options: RunOptions, console: "Console") -> N
             continue
         lacks = ["snapshots"] if options.snapshots and not store.snapshots_path(identity).exists() else []
         lacks += ["--watch"] if options.watch and not record.watched else []
+        lacks += ["answers after every epoch"] if options.answers and not store.answers_path(identity).exists() else []
         if lacks:
             name = f"{identity.method} {identity.backbone}"
             without.setdefault((name, " and ".join(lacks)), []).append(identity.seed)

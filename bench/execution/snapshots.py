@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from bench.atomic import write_whole
 from bench.data.dataset import Dataset
 from bench.data.splits import permutation
 from bench.errors import Diverged
 from bench.evaluation.features import extract
-from bench.records.digest import digest
+from bench.execution.epoch_file import EpochFile
 from bench.records.record import Identity
-from bench.records.stored_files import open_regular, set_aside
 from bench.views.prepare import prepare
 from methods.base import Method
 
@@ -24,7 +21,7 @@ LARGEST = float(np.finfo(np.float16).max)
 """Largest absolute value of a feature; larger ones are clamped."""
 
 
-class SnapshotFile:
+class SnapshotFile(EpochFile):
     """The snapshots of one run: ``epochs`` [S], ``features`` [S, images, dim] in float16, ``labels`` [images], ``loss`` [S].
 
     The images are at most 500 images of ``val``, the same for every run; test images are never used. Features are taken in eval mode, and every
@@ -48,31 +45,12 @@ class SnapshotFile:
         device: torch.device,
         on_message: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.every, self.device, self.on_message = path, every, device, on_message
-        self.owner = digest(identity)
+        super().__init__(path, "snapshots", ("features", "loss"), identity, on_message)
+        self.every, self.device = every, device
         chosen = dataset.val[np.sort(permutation(len(dataset.val), "snapshots")[:IMAGES])]
         self.images = dataset.train_images[chosen]
         self.labels = dataset.train_labels[chosen].numpy()
-        self.taken: dict[int, tuple[Any, float]] = {}
-
-    def begin(self, epoch: int) -> None:
-        """Keep the snapshots of this run up to an epoch; 0 keeps none. A damaged file is reported and renamed."""
-        self.taken = {}
-        if not epoch:
-            return
-        try:
-            with open_regular(self.path) as opened, np.load(opened) as file:
-                if str(file["identity"]) == self.owner:
-                    found = zip(file["epochs"].tolist(), file["features"], file["loss"].tolist(), strict=True)
-                    self.taken = {number: (features, loss) for number, features, loss in found if number <= epoch}
-        except FileNotFoundError:
-            return
-        except Exception as error:  # a damaged archive raises errors of many types
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            kept = set_aside(self.path, "damaged")
-            self.on_message(
-                f"snapshots {self.path} cannot be read ({line}): renamed to {kept}; earlier epochs are missing"
-            )
+        self.constant["labels"] = self.labels
 
     def take(self, method: Method, epoch: int, loss: float) -> Mapping[str, float]:
         """Add the features after an epoch and write the file; nothing is added if a feature is not finite. Return no figures.
@@ -89,17 +67,5 @@ class SnapshotFile:
         finally:
             for module, mode in modes:
                 module.training = mode
-        self.taken[epoch] = (features.clamp(-LARGEST, LARGEST).half().cpu().numpy(), loss)
-        write_whole(self.path, self._write)
+        self.add(epoch, {"features": features.clamp(-LARGEST, LARGEST).half().cpu().numpy(), "loss": loss})
         return {}
-
-    def _write(self, path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                epochs=np.array(list(self.taken)),
-                features=np.stack([features for features, _ in self.taken.values()]),
-                labels=self.labels,
-                loss=np.array([loss for _, loss in self.taken.values()]),
-                identity=np.array(self.owner),
-            )

@@ -9,13 +9,11 @@ from bench import seeds
 from bench.data.dataset import Dataset
 from bench.data.development import val_as_test
 from bench.errors import Diverged, Stopped
-from bench.evaluation.evaluate import Evaluation
-from bench.evaluation.features import calibrate_batch_norm, fresh_copy
 from bench.execution.failures import cause_of
+from bench.execution.measured import evaluation_now
 from bench.records.record import WATCHED, Identity
-from bench.views.prepare import prepare
-from methods.base import Encoder, Method
-from protocols.base import Images, NotFinite
+from methods.base import Method
+from protocols.base import NotFinite
 
 
 class Watching:
@@ -55,16 +53,8 @@ class Watching:
         """Return ``knn`` (top-1) and ``rankme``; nothing if a feature is not finite, if the user asked to stop, or after any other error."""
         with seeds.restored(self.device):
             try:
-                encoder = fresh_copy(method.encoder().to(self.device))
-                if encoder.lacks_statistics:
-                    calibrate_batch_norm(encoder, self.dataset.train_images, self._prepared(encoder))
-                evaluation = Evaluation(
-                    encoder,
-                    self.dataset,
-                    self.identity.backbone,
-                    self.identity.seed,
-                    check_stop=self.check_stop,
-                    folder=self.folder,
+                evaluation = evaluation_now(
+                    method, self.identity, self.dataset, self.device, self.folder, self.check_stop
                 )
                 metrics = {name: evaluation.measure(name).metrics for name in WATCHED}
             except (Diverged, NotFinite, Stopped):
@@ -75,10 +65,3 @@ class Watching:
                 )
                 return {}
         return {"knn": metrics["knn"]["top1"], "rankme": metrics["rankme"]["rankme"]}
-
-    def _prepared(self, encoder: Encoder) -> Callable[[Images], torch.Tensor]:
-        def prepared(images: Images) -> torch.Tensor:
-            self.check_stop()
-            return prepare(images, encoder.input, self.device)
-
-        return prepared

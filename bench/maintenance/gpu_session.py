@@ -1,7 +1,7 @@
 """Measurements on a GPU within a given time, the most important first: ``make gpu MINUTES=30``.
 
 First whether everything works there, then throughput, then tables from ten to 200 epochs, evaluation at scale, waits inside steps and several
-GPUs. Started again, it continues: recorded runs are skipped, and an interrupted run resumes from its checkpoint.
+GPUs, and lightly's published table. Started again, it continues: recorded runs are skipped, and an interrupted run resumes from its checkpoint.
 """
 
 import signal
@@ -88,6 +88,10 @@ def steps(results: Path, data_root: Path | None) -> list[Step]:
         *suite("evaluation at scale", results / "throughput" / "at-scale", scale),
         Step("waits inside a step, and the CPU's numbers", tests("tests/gpu_ready/test_steps_on_a_gpu.py")),
         *two,
+        Step(
+            "CIFAR-10, lightly's table",
+            ("-m", "bench.cli", "study", "cifar10-lightly", "--results", str(results), *data),
+        ),
     ]
 
 
@@ -124,9 +128,9 @@ def _run(step: Step, seconds: float) -> str:
 
 
 def archive(results: Path, path: Path) -> None:
-    """Pack the records, throughput files and logs of a results folder, without encoders and checkpoints."""
+    """Pack the records, answers, studies, throughput files and logs of a results folder, without encoders and checkpoints."""
     with tarfile.open(path, "w:gz") as packed:
-        for part in ("records", "throughput", "logs"):
+        for part in ("records", "answers", "studies", "throughput", "logs"):
             if (results / part).is_dir():
                 packed.add(results / part, arcname=part)
 

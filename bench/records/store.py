@@ -18,7 +18,7 @@ from bench.records.stored_files import open_regular, set_aside
 
 LARGEST_RECORD = 32 * 2**20
 """Largest size of a record's file in bytes, two hundred times that of a long one; a larger file is not read."""
-KINDS = ("records", "encoders", "checkpoints", "snapshots", "logs")
+KINDS = ("records", "encoders", "checkpoints", "snapshots", "answers", "logs")
 """Folders of a results folder; for the development task each has the ending ``-val``."""
 
 
@@ -34,7 +34,7 @@ class Problem:
 
 
 class Store:
-    """A results folder: records, encoders, checkpoints, logs and snapshots."""
+    """A results folder: records, encoders, checkpoints, logs, snapshots and answers."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -66,6 +66,10 @@ class Store:
     def snapshots_path(self, identity: Identity) -> Path:
         """Return the path of a run's snapshots."""
         return self._path("snapshots", identity, ".npz")
+
+    def answers_path(self, identity: Identity) -> Path:
+        """Return the path of a run's answers to the test images after every epoch, which only studies ask for."""
+        return self._path("answers", identity, ".npz")
 
     def _kind(self, kind: str, task: TaskName) -> Path:
         return self.root / (kind if task == "test" else f"{kind}-{task}")
@@ -128,13 +132,14 @@ class Store:
         return message
 
     def files(self, identity: Identity) -> list[Path]:
-        """Return the existing files of a run, sorted: record, encoder, checkpoints, snapshots and log, also damaged and unfinished ones."""
+        """Return the existing files of a run, sorted: record, encoder, checkpoints, snapshots, answers and log, also damaged and unfinished ones."""
         places = (
             self.record_path(identity),
             self.encoder_path(identity),
             self.checkpoint_path(identity),
             self.last_path(identity),
             self.snapshots_path(identity),
+            self.answers_path(identity),
             self.log_path(identity),
         )
         found = set()
@@ -153,7 +158,7 @@ class Store:
         return _delete(sorted(self.files(identity), key=lambda path: path == record))
 
     def remove_trained(self, identity: Identity) -> list[Path]:
-        """Delete what a run is continued from: encoder, checkpoints and snapshots; the record and the log stay."""
+        """Delete what a run is continued from: encoder, checkpoints, snapshots and answers; the record and the log stay."""
         kept = (self.record_path(identity).parent, self.log_path(identity).parent)
         return _delete([path for path in self.files(identity) if path.parent not in kept])
 

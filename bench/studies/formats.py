@@ -12,8 +12,9 @@ from bench.reports.numbers import NONE
 from bench.reports.wide_table import PrintedColumn, wide_table
 from bench.studies.conclusions import NAMES
 from bench.studies.manifest import Picture
+from bench.studies.rows import METRICS, Row, Score
 from bench.studies.study import Metric, Study
-from bench.studies.table import METRICS, Report, Row, Score
+from bench.studies.table import Report
 
 LONGEST_LINE = 10_000
 """Largest number of characters of a text that is shown whole."""

@@ -13,6 +13,7 @@ from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
 from bench.data.locate import expanded
 from bench.errors import SslbenchError, nearest, unknown
+from bench.studies.requests import pretrainings_of
 from bench.studies.study import Study, System
 from protocols.catalogue import resolve
 from protocols.variants import variant_id
@@ -186,6 +187,11 @@ def _check(study: Study) -> None:
             raise SslbenchError(f"two systems have the id {id!r}")
     for system in study.systems:
         _check_system(study, system)
+    for pretraining in pretrainings_of(study):
+        if len(asking := [system.id for system in pretraining.systems if system.best_epoch_on_test]) > 1:
+            raise SslbenchError(
+                f"systems {' and '.join(asking)} are one pretraining: best_epoch_on_test can be set for one of them"
+            )
     for comparison in study.comparisons:
         _check_id(comparison.first, ids)
         _check_id(comparison.second, ids)
@@ -199,6 +205,8 @@ def _check(study: Study) -> None:
     for published in study.other_published:
         _check_range(f"{published.name}: top1", published.top1, 0, 100)
         _check_range(f"{published.name}: top5", published.top5, 0, 100)
+        for id in published.systems:
+            _check_id(id, ids)
     if study.search is not None:
         if math.prod(len(values) for values in study.search.grid.values()) > MOST_VARIANTS:
             raise SslbenchError(f"the grid of the search has more than {MOST_VARIANTS:,} combinations")
@@ -215,7 +223,11 @@ def _check(study: Study) -> None:
 def _check_system(study: Study, system: System) -> None:
     backbones.find(system.backbone or study.backbone)
     datasets.epochs(study.dataset, system.budget or study.budget)
-    resolve(system.protocol)
+    protocol = resolve(system.protocol)
+    if system.best_epoch_on_test and (protocol.label_free or protocol.labels is not None):
+        raise SslbenchError(
+            f"system {system.id}: best_epoch_on_test needs a protocol that answers each test image once, such as knn-200-t01"
+        )
     if system.share is not None and not 0 < system.share <= 1:
         raise SslbenchError(f"system {system.id}: share {system.share} must be above 0 and at most 1")
     _check_range(f"system {system.id}: seeds", system.seeds, 1, MOST_SEEDS)

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.errors import SslbenchError
 from bench.records.record import Record
 from bench.records.store import Problem, Store
-from bench.studies.results import SearchResult, StudyResults, SystemResult
+from bench.studies.results import BestEpoch, SearchResult, StudyResults, SystemResult
 
 SCHEMA_VERSION = 1
 LARGEST_FILE = 10_000_000
@@ -52,6 +52,7 @@ class StudyRuns:
         tried: Result of the search, by system id.
         validated: Records on the development task, whose curves are drawn, by system id.
         fallback: Whether the fallback data set was used.
+        best_epochs: Best epoch of each run, chosen on the test images, by system id.
     """
 
     systems: Mapping[str, SystemRecords]
@@ -59,6 +60,7 @@ class StudyRuns:
     tried: Mapping[str, SearchResult]
     validated: Mapping[str, SystemRecords]
     fallback: bool
+    best_epochs: Mapping[str, tuple[BestEpoch, ...]] = field(default_factory=dict)
 
 
 def folder_of(results: Path, name: str) -> Path:
@@ -97,6 +99,10 @@ def read(results: Path, name: str) -> tuple[StudyRuns, list[Picture]]:
             tried={id: SearchResult(**result) for id, result in runs["tried"].items()},
             validated=_system_records(runs["validated"]),
             fallback=runs["fallback"],
+            best_epochs={
+                str(id): tuple(BestEpoch(**entry) for entry in entries)
+                for id, entries in runs.get("best_epochs", {}).items()
+            },
         ), [Picture(**picture) for picture in data["figures"]]
     except FileNotFoundError:
         raise SslbenchError(
@@ -112,7 +118,7 @@ def load_results(results: Path, runs: StudyRuns) -> StudyResults:
     def load(rows: Mapping[str, SystemRecords]) -> dict[str, SystemResult]:
         return {id: SystemResult(row.protocol, records_of(results, row)) for id, row in rows.items()}
 
-    return StudyResults(load(runs.systems), load(runs.searched), runs.tried, runs.fallback)
+    return StudyResults(load(runs.systems), load(runs.searched), runs.tried, runs.fallback, runs.best_epochs)
 
 
 def records_of(results: Path, row: SystemRecords) -> list[Record]:

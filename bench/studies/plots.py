@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from bench.atomic import write_whole
 from bench.data.imagenette import titled
@@ -65,6 +66,8 @@ def _draw(figure: Figure, study: Study, runs: StudyRuns, results: Path, dataset:
             return classifiers(figure, study, runs, results)
         case "snapshots":
             return snapshots(figure, study, runs, results, dataset)
+        case "epochs":
+            return epochs(figure, study, runs)
 
 
 def pretraining(figure: Figure, study: Study, runs: StudyRuns, results: Path) -> tuple["Canvas", str]:
@@ -128,6 +131,26 @@ def classifiers(figure: Figure, study: Study, runs: StudyRuns, results: Path) ->
     return (
         canvas,
         "Training on few labels, on the development task. Dotted: augmented training batches; solid: held-out val images.",
+    )
+
+
+def epochs(figure: Figure, study: Study, runs: StudyRuns) -> tuple["Canvas", str]:
+    """Draw the accuracy on the test images after every epoch, with a point at the epoch that is best on them; of each system the first run."""
+    canvas, axes = plt.subplots(figsize=(7.5, 4.8), layout="constrained")
+    colours = plt.get_cmap("tab20")(np.linspace(0, 1, max(len(figure.systems), 2)))
+    for id, colour in zip(figure.systems, colours, strict=False):
+        for run in runs.best_epochs.get(id, ())[:1]:
+            axes.plot(run.epochs, 100 * np.array(run.top1), color=colour, linewidth=1.3, label=study.system(id).name)
+            axes.plot(run.epoch, 100 * max(run.top1), "o", color=colour, markersize=5)
+    if not axes.get_lines():
+        raise CannotDraw("none of its systems has answers after every epoch")
+    _label(axes, figure.title, "epoch", "percent")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8, frameon=False, ncols=2)
+    return (
+        canvas,
+        "Accuracy on the test images after every epoch, of the first seed; the point is the epoch that is best on the test images. "
+        "Choosing it in this way is allowed nowhere else in sslbench.",
     )
 
 

@@ -104,9 +104,12 @@ class Pretraining:
         )
 
     def run_options(self, study: Study, options: RunOptions, task: TaskName) -> RunOptions:
-        """Return the options of its runs on ``task``: those of the command with this study's data set and snapshots."""
+        """Return the options of its runs on ``task``: those of the command with what this study adds to them."""
         dataset = replace(options.dataset, name=study.dataset, task=task)
-        return replace(options, dataset=dataset, snapshots=self.systems[0].snapshots if task == "test" else None)
+        if task == "val":
+            return replace(options, dataset=dataset, snapshots=None, answers=None)
+        answers = next((system.protocol for system in self.systems if system.best_epoch_on_test), None)
+        return replace(options, dataset=dataset, snapshots=self.systems[0].snapshots, answers=answers)
 
 
 def pretrainings_of(study: Study) -> list[Pretraining]:

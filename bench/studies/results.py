@@ -1,5 +1,6 @@
 """The results of a study's runs: the records of each row, and what the search found. Pure."""
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,30 @@ class SearchResult:
 
 
 @dataclass(frozen=True)
+class BestEpoch:
+    """The best epoch of one run, chosen on the test images.
+
+    Attributes:
+        run: Hash of the run's identity.
+        epochs: The epochs after which the run answered the test images; the last one is the run's last.
+        top1: Accuracy on the test images after each of them, in [0, 1].
+        epoch: The epoch with the highest accuracy; of equal ones the first.
+        correct: The right answers after that epoch, as in ``Measurement.correct``.
+    """
+
+    run: str
+    epochs: list[int]
+    top1: list[float]
+    epoch: int
+    correct: str
+
+    def __post_init__(self) -> None:
+        if len(self.epochs) != len(self.top1) or not self.top1 or not all(0 <= value <= 1 for value in self.top1):
+            raise ValueError("the accuracies after every epoch are not one per epoch, each in [0, 1]")
+        base64.b64decode(self.correct, validate=True)
+
+
+@dataclass(frozen=True)
 class StudyResults:
     """The results of all runs of a study.
 
@@ -47,12 +72,14 @@ class StudyResults:
         searched: Result on the test set of the protocol that the search chose, by system id.
         tried: Result of the search, by system id.
         fallback: Whether the fallback data set was used.
+        best_epochs: Best epoch of each run by system id, for the systems with ``best_epoch_on_test``.
     """
 
     systems: Mapping[str, SystemResult]
     searched: Mapping[str, SystemResult] = field(default_factory=dict)
     tried: Mapping[str, SearchResult] = field(default_factory=dict)
     fallback: bool = False
+    best_epochs: Mapping[str, Sequence[BestEpoch]] = field(default_factory=dict)
 
 
 def best_protocol(scores: Mapping[str, float]) -> str:

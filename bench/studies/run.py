@@ -1,6 +1,7 @@
 """Run a study: its pretrainings, its search, then write its table and figures."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from bench.records.record import Identity, TaskName
 from bench.records.store import Store
 from bench.studies.formats import screen, source_line, to_markdown, to_table
 from bench.studies.load import find, variants
-from bench.studies.manifest import StudyRuns, SystemRecords, folder_of, load_results, to_json
+from bench.studies.manifest import StudyRuns, SystemRecords, folder_of, load_results, read, to_json
 from bench.studies.outlook import Outlook, outlook_of, trials_of
 from bench.studies.requests import Pretraining, StudyOptions, apply_options, pretrainings_of, requests
-from bench.studies.results import SearchResult, best_protocol, mean_score
+from bench.studies.results import BestEpoch, SearchResult, best_protocol, mean_score
 from bench.studies.study import Study
 from bench.studies.table import build_report
 from bench.training.options import RunOptions
@@ -68,8 +69,28 @@ def run_study(
     runs = _run_all(adapted, fallback, Store(options.results), run, dry_run)
     if dry_run:
         return []
-    write_study(study, runs, options.results, DatasetSpec(adapted.dataset, data_root), console)
+    dataset = DatasetSpec(adapted.dataset, data_root)
+    runs = replace(runs, best_epochs=_best_epochs(adapted, runs, options.results, dataset, console))
+    write_study(study, runs, options.results, dataset, console)
     return failed
+
+
+def _best_epochs(
+    study: Study, runs: StudyRuns, results: Path, dataset: DatasetSpec, console: "Console"
+) -> Mapping[str, tuple[BestEpoch, ...]]:
+    """Return the best epochs of the systems that ask for them, now that all runs have ended."""
+    if not any(system.best_epoch_on_test for system in study.systems):
+        return {}
+    from bench.studies.best_epoch import best_epochs
+
+    try:
+        earlier = read(results, study.name)[0].best_epochs
+    except SslbenchError:  # no results yet, or they are written again
+        earlier = {}
+    return best_epochs(
+        study, runs.systems, earlier, results, dataset,
+        lambda line: console.print(printable(line), markup=False, highlight=False, soft_wrap=True),
+    )  # fmt: skip
 
 
 def _announce(study: Study, fallback: bool, outlook: Outlook, console: "Console") -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Metric = Literal["top1", "top5"]
-FigureKind = Literal["reconstructions", "predictions", "pretraining", "classifiers", "snapshots"]
+FigureKind = Literal["reconstructions", "predictions", "pretraining", "classifiers", "snapshots", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class System:
         batch: Images per step; None for the default.
         seeds: Number of seeds; None for the study's.
         snapshots: Epochs between two snapshots of the features; None for no snapshots.
-        published: Published scores by metric, in percent.
+        best_epoch_on_test: Whether a second row shows the run's best epoch, chosen on the test images, for a published table that does this.
+        published: Published scores by metric, in percent; with ``best_epoch_on_test`` they stand in that second row.
         note: Remark for the reader of the row.
     """
 
@@ -39,6 +40,7 @@ class System:
     batch: int | None = None
     seeds: int | None = None
     snapshots: int | None = None
+    best_epoch_on_test: bool = False
     published: Mapping[str, float] = field(default_factory=dict)
     note: str | None = None
 
@@ -51,11 +53,13 @@ class PublishedScore:
         name: What was measured, with the source.
         top1: Top-1 in percent.
         top5: Top-5 in percent.
+        systems: Ids of the systems that are compared with it; if there are none, the best row of the table is.
     """
 
     name: str
     top1: float | None = None
     top5: float | None = None
+    systems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,7 @@ class Study:
         search: Search over hyper-parameters, or None.
         figures: The figures to draw.
         fallback: Data set to use if the files of ``dataset`` are missing, or None.
+        awaits: What is missing for a complete measurement by sslbench; None if its results are in ``results/reference/studies``.
     """
 
     name: str
@@ -172,6 +177,7 @@ class Study:
     search: Search | None = None
     figures: tuple[Figure, ...] = ()
     fallback: Fallback | None = None
+    awaits: str | None = None
 
     def system(self, id: str) -> System:
         """Return the system with this id; it must exist."""

@@ -23,6 +23,7 @@ class RunOptions:
         checkpoint_seconds: Shortest time between two checkpoints of a run.
         snapshots: Epochs between two snapshots of the features, or None for no snapshots.
         watch: Epochs between two measurements of kNN on ``val`` and RankMe during training, or None for none.
+        answers: Id of the protocol whose answers to the test images are kept after every epoch, or None; only a study sets it.
         track: Names of the trackers that receive the figures of each run.
         plugins: Files and modules that define methods and protocols.
         jobs: Number of runs at the same time: ``auto`` or a number.
@@ -39,6 +40,7 @@ class RunOptions:
     checkpoint_seconds: float = 15.0
     snapshots: int | None = None
     watch: int | None = None
+    answers: str | None = None
     track: Sequence[str] = ()
     plugins: Sequence[str] = ()
     jobs: str = "auto"

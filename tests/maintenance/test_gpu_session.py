@@ -14,6 +14,8 @@ from bench.maintenance.gpu_session import Step, app, archive, run_steps, steps
 def test_all_runs_can_be_planned(tmp_path, sslbench):
     runs = [step.command for step in steps(tmp_path, None) if step.command[2:3] == ("run",)]
     assert len(runs) == 6
+    studies = [step.command for step in steps(tmp_path, None) if step.command[2:3] == ("study",)]
+    assert [words[3] for words in studies] == ["cifar10-lightly"]
     for words in runs:
         # Digits accept the same options and need no files.
         options = ["digits" if word in ("cifar10", "fashion_mnist") else word for word in words[2:]]
@@ -33,13 +35,13 @@ def test_a_step_is_interrupted_when_the_time_is_over_and_the_rest_is_not_started
 
 
 def test_the_archive_has_records_and_no_weights(tmp_path):
-    for name in ("records/a.json", "encoders/a.safetensors", "throughput/h.json"):
+    for name in ("records/a.json", "encoders/a.safetensors", "answers/a.npz", "throughput/h.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     archive(tmp_path, tmp_path / "out.tar.gz")
     with tarfile.open(tmp_path / "out.tar.gz") as packed:
         names = {member.name for member in packed if member.isfile()}
-    assert names == {"records/a.json", "throughput/h.json"}
+    assert names == {"records/a.json", "answers/a.npz", "throughput/h.json"}
 
 
 def test_without_a_gpu_the_command_fails_with_one_line(monkeypatch):

@@ -65,9 +65,12 @@ def test_all_ranked_rows_on_digits_have_all_columns(leaderboard):
 
 
 @pytest.mark.parametrize("name", names())
-def test_every_study_has_its_figures_and_all_its_rows(name):
-    runs, drawn = read(REFERENCE, name)
+def test_every_measured_study_has_its_figures_and_all_its_rows(name):
     study = find(name)
+    if study.awaits:
+        assert not folder_of(REFERENCE, name).exists(), f"{name} is measured: remove 'awaits' from its file"
+        return
+    runs, drawn = read(REFERENCE, name)
     assert len(drawn) == len(study.figures)
     assert all((folder_of(REFERENCE, name) / figure.file).is_file() for figure in drawn)
     for id, system in runs.systems.items():

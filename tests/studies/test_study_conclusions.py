@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from bench.leaderboard.significance import unpaired
+from bench.records.digest import digest
 from bench.records.record import Identity, Measurement, Record
 from bench.studies.load import read
-from bench.studies.results import SearchResult, StudyResults, SystemResult
+from bench.studies.results import BestEpoch, SearchResult, StudyResults, SystemResult
 from bench.studies.study import PublishedScore, Search
 from bench.studies.table import build_report
 
@@ -174,6 +175,64 @@ def test_the_best_row_is_compared_with_a_published_score_without_a_row(study):
     )
     assert sentences[0].endswith("Published: theirs, error 5.72 %: 94.28.")
     assert not any("no top-1" in one.sentence for one in found.findings)
+
+
+@pytest.mark.parametrize(("top1", "side"), [(20.0, "above it"), (99.9, "below it"), (None, "not distinguished")])
+def test_a_published_score_with_named_rows_says_on_which_side_of_it_each_of_them_is(study, top1, side):
+    found = study_results(0.8, 0.6)
+    mean = build_report(study, found).rows[1].scores["top1"].mean
+    theirs = PublishedScore("theirs", top1=mean if top1 is None else top1, systems=("old",))
+    sentences = [one.sentence for one in build_report(replace(study, other_published=(theirs,)), found).findings]
+    (sentence,) = [sentence for sentence in sentences if "theirs" in sentence]
+    assert f"{side}: the old one (" in sentence
+    assert "the new one" not in sentence
+    elsewhere = build_report(replace(study, dataset="mnist", other_published=(theirs,)), found)
+    assert not any("theirs" in one.sentence for one in elsewhere.findings)
+
+
+def at_best(record: Record, protocol: str, more: int) -> tuple[Record, BestEpoch]:
+    """Return a record with one draw, and a best epoch (2 of 3) that answers some more images rightly."""
+    whole = record.protocols[protocol]
+    right = np.unpackbits(np.frombuffer(base64.b64decode(whole.correct[0]), np.uint8), count=whole.images)
+    better = right.copy()
+    better[np.flatnonzero(right == 0)[:more]] = 1
+    packed = [base64.b64encode(np.packbits(bits).tobytes()).decode() for bits in (right, better)]
+    share = [float(bits.mean()) for bits in (right, better)]
+    last = replace(whole, metrics={"top1": share[0]}, draws=[{"top1": share[0]}], correct=packed[:1], label_sets=None)
+    single = replace(record, protocols={protocol: last})
+    return single, BestEpoch(digest(record.identity), [1, 2, 3], [0.1, share[1], share[0]], 2, packed[1])
+
+
+def test_what_choosing_on_test_adds_is_the_mean_over_rows_with_students_interval(study):
+    runs = {
+        "new": at_best(records(0.8, "lowshot-1pct-frozen", 1)[0], "lowshot-1pct-frozen", 20),
+        "old": at_best(records(0.5, "scratch-1pct", 2)[0], "scratch-1pct", 4),
+    }
+    asking = replace(
+        study, comparisons=(), systems=tuple(replace(system, best_epoch_on_test=True) for system in study.systems)
+    )
+    found = build_report(
+        asking,
+        StudyResults(
+            {id: SystemResult(asking.system(id).protocol, [record]) for id, (record, _) in runs.items()},
+            best_epochs={id: (best,) for id, (_, best) in runs.items()},
+        ),
+    )
+    assert [row.name for row in found.rows][1::2] == [
+        "the new one, best epoch on test",
+        "the old one, best epoch on test",
+    ]
+    last, best = found.rows[0].scores["top1"], found.rows[1].scores["top1"]
+    assert best.mean - last.mean == pytest.approx(5)
+    assert (last.published, best.published) == (None, 87.15)
+    of_new, of_old, table, _ = found.findings
+    assert (of_new.value, of_old.value, table.value) == pytest.approx((5, 1, 3))
+    assert of_new.interval[0] > 0 > of_old.interval[0]
+    assert "(2 of 2)" in of_new.sentence and "may not be better" in of_old.sentence
+    half = 12.7062 * np.std([5, 1], ddof=1) / np.sqrt(2)
+    assert table.interval == pytest.approx((3 - half, 3 + half), rel=1e-4)
+    assert "adds 3.00 points to these 2 rows on average" in table.sentence
+    assert "the order of 0 of 1 pairs" in table.sentence
 
 
 def test_a_loss_that_became_nan_is_reported(study):

@@ -60,6 +60,7 @@ MISTAKES = [
     (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "b"\n', "unknown system 'b'"),
     (WHOLE + '[[comparison]]\nfirst = "a"\nsecond = "a"\nmetric = "top3"\n', "did you mean 'top5'"),
     (WHOLE + '[[figure]]\nkind = "snapshot"\nsystems = ["a"]\ntitle = "F"\n', "did you mean 'snapshots'"),
+    (WHOLE + '[[beside]]\nname = "B"\ntop1 = 50\nsystems = ["b"]\n', "unknown system 'b'"),
     (WHOLE + "[system]\n", "not valid TOML"),
     (WHOLE.partition("[[")[0], "'system' is missing"),
     (
@@ -142,10 +143,6 @@ def test_a_study_is_a_small_regular_file(tmp_path):
             read(path)
     with pytest.raises(SslbenchError, match="rename it"):
         read(tmp_path / "...toml")
-
-
-def test_there_are_four_studies():
-    assert names() == ["autoencoder-mnist", "barlow-twins-stl10", "representations-fashion-mnist", "vae-imagenet96"]
 
 
 def test_systems_with_the_same_pretraining_share_it():

@@ -51,12 +51,13 @@ def perform(
     protocols: Sequence[str] = KNN,
     snapshots: int | None = None,
     watch: int | None = None,
+    answers: str | None = None,
     track: Sequence[str] = (),
     task: str = "test",
     **request: Any,
 ) -> Record:
     """Carry out one run on digits; with ``stop_at`` it stops after this number of steps in this session and raises Stopped."""
-    options = options_of(store.root, task=task, snapshots=snapshots, watch=watch, track=track)
+    options = options_of(store.root, task=task, snapshots=snapshots, watch=watch, answers=answers, track=track)
     (run,) = plan_runs(Request(methods=[method], protocols=protocols, **request), options).runs
     steps: list[int] = []
 
