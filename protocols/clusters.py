@@ -41,7 +41,7 @@ class Clusters(EvaluationProtocol):
         clusters = found.clusters.cpu()
         choices = {
             "clusters": task.classes,
-            "empty": task.classes - len(clusters.unique()),
+            "empty": task.classes - len(set(clusters.tolist())),
             "inertia": min(found.inertias),
             "worst_inertia": max(found.inertias),
             "iterations": found.iterations,

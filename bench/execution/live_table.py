@@ -75,4 +75,4 @@ def _score(name: str, metrics: Mapping[str, float] | None) -> str:
     if "top1" in metrics:
         return f"{100 * metrics['top1']:.1f}"
     measure = name if name in metrics else resolve(name).metric
-    return f"{metrics[measure]:.3g}" if measure in metrics else "–"
+    return f"{metrics[measure]:.3g}" if measure is not None and measure in metrics else "–"

@@ -158,8 +158,8 @@ def _protocol_versions(records: Sequence[Record], column: Column) -> set[int]:
 
 
 def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pair, str | None]:
-    found = [side.scores.get(column.id) for side in sides]
-    pair = Pair(column, *(score.mean if score else None for score in found))
+    first, second = (side.scores.get(column.id) for side in sides)
+    pair = Pair(column, first.mean if first else None, second.mean if second else None)
     answers = [side.answers.get(column.id) for side in sides]
     if answers[0] is None or answers[1] is None:
         return pair, None

@@ -88,7 +88,7 @@ def _by_image(
     pairs: list[float] = []
     inside: tuple[list[float], list[float], list[float]] = ([], [], [])
     first, second = np.triu_indices(len(rows), 1)
-    for a, b in zip(first, second, strict=True):
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
         of_draw = rows[a].by_draw * rows[b].by_draw
         if draws == 1:
             pairs.append(of_draw.mean())

@@ -90,7 +90,7 @@ def _score(record: Record, column: Column) -> str:
 
 def _conditions(records: Sequence[Record], columns: Sequence[Column]) -> dict[str, Facts]:
     """Return the top-1 in percent in each condition, mean over the seeds, for every protocol with fixed conditions."""
-    blocks = {}
+    blocks: dict[str, Facts] = {}
     for column in columns:
         found = [m for record in records if (m := column.of(record))] if column.fixed_conditions else []
         values: dict[str, list[float]] = {}
