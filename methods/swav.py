@@ -96,7 +96,7 @@ class SwAV(Method):
         "recipe.rate": RATE,
         "recipe.weight_decay": DECAY,
         "temperature": Between(0.05, 0.3, log=True),
-        "epsilon": Between(0.005, 0.1, log=True),
+        "epsilon": Between(0.012, 0.1, log=True),
     }
     Settings: ClassVar[type[Any]] = SwAVSettings
 

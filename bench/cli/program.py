@@ -25,6 +25,7 @@ from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.show import show
 from bench.cli.study import study
+from bench.cli.tune import tune
 from bench.errors import SslbenchError
 from bench.printable import printable
 
@@ -40,7 +41,7 @@ app = typer.Typer(
     help="Measure self-supervised methods on images under fixed protocols, and draw an honest leaderboard.",
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, report, study, show, drop, export, embed, inspect, check, doctor):
+for command in (run, leaderboard, compare, report, study, tune, show, drop, export, embed, inspect, check, doctor):
     app.command()(command)
 app.command("list")(list_)
 

@@ -12,6 +12,9 @@ from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Table, row_name
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
 
+GroupKey = tuple[str, str, str, str, int, str]
+"""Task, data set, backbone, budget, number of trials (0 for shipped recipes) and fingerprint of a table."""
+
 
 class EntryLike(Interface):
     """What the leaderboard needs of a protocol's entry in the catalogue."""
@@ -58,7 +61,7 @@ def current_versions() -> CurrentVersions:
 
 
 def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols: bool = False) -> Leaderboard:
-    """Return one table per data set, backbone and budget, sorted by these names.
+    """Return one table per data set, backbone and budget, sorted by these names, and another one per number of trials of ``sslbench tune``.
 
     Data sets with the same name but different content (fingerprint) get separate tables and are never compared. A row averages
     only seeds of the same method and backbone version, the highest, and of the same plugin content. Of two records of the same run
@@ -71,7 +74,7 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
         current: The current versions.
         all_protocols: Also show the columns that were measured on request, after the default set.
     """
-    groups: dict[tuple[str, ...], list[Record]] = {}
+    groups: dict[GroupKey, list[Record]] = {}
     stale: list[Stale] = []
     seen: set[tuple[str, ...]] = set()
     for record in records:
@@ -87,14 +90,18 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
         left_out = {entry.protocol for entry in outdated}
         kept = {name: m for name, m in record.protocols.items() if name not in left_out}
         identity = record.identity
-        key = (identity.task, identity.dataset, identity.backbone, identity.budget, identity.fingerprint)
-        groups.setdefault(key, []).append(replace(record, protocols=kept))
+        for tuned in tables_of(record):
+            key = (identity.task, identity.dataset, identity.backbone, identity.budget, tuned, identity.fingerprint)
+            groups.setdefault(key, []).append(replace(record, protocols=kept))
     for group_key, group in groups.items():
         groups[group_key], older = newest(group)
-        stale += older
+        stale += [entry for entry in older if entry not in stale]
+    groups = _with_untuned(groups)
     groups = _with_encoders_from_elsewhere(groups)
     names = [key[:-1] for key in groups]
-    tables = [_table(groups[key], current, all_protocols, names.count(key[:-1]) > 1) for key in sorted(groups)]
+    tables = [
+        _table(groups[key], current, all_protocols, names.count(key[:-1]) > 1, key[4] or None) for key in sorted(groups)
+    ]
     return Leaderboard(tuple(_linked(tables)), tuple(stale))
 
 
@@ -105,20 +112,38 @@ def _run_key(record: Record) -> tuple[str, ...]:
     return (i.task, i.dataset, i.fingerprint, i.backbone, i.budget, _row_name(record), versions, str(i.seed))
 
 
-def _with_encoders_from_elsewhere(
-    groups: Mapping[tuple[str, ...], list[Record]],
-) -> dict[tuple[str, ...], list[Record]]:
+def tables_of(record: Record) -> list[int]:
+    """Return the tables of a record: 0 for that of the shipped recipes, and the numbers of trials of searches that it won."""
+    shipped = not (record.tuned and record.identity.settings)
+    return [0, *record.tuned] if shipped else list(record.tuned)
+
+
+def _with_untuned(groups: Mapping[GroupKey, list[Record]]) -> dict[GroupKey, list[Record]]:
+    """Add the methods that are not trained, and so have nothing to tune, to the tables of tuned rows."""
+    joined = {key: list(group) for key, group in groups.items()}
+    for key, group in joined.items():
+        if key[4]:
+            shipped = groups.get((*key[:4], 0, key[5]), [])
+            group += [
+                r
+                for r in shipped
+                if r.cost.pretrain_s is None and r.status == "ok" and r.identity.budget != NO_BUDGET and not r.tuned
+            ]
+    return joined
+
+
+def _with_encoders_from_elsewhere(groups: Mapping[GroupKey, list[Record]]) -> dict[GroupKey, list[Record]]:
     """Add the encoders pretrained elsewhere to the tables of their data set; without such a table they keep a separate one."""
     joined = {key: list(group) for key, group in groups.items() if key[3] != NO_BUDGET}
     for key, group in groups.items():
-        task, dataset, backbone, budget, fingerprint = key
+        task, dataset, backbone, budget, _, fingerprint = key
         if budget != NO_BUDGET:
             continue
         matching = [
             other
             for other in joined
             if other[3] != NO_BUDGET
-            and (other[0], other[1], other[4]) == (task, dataset, fingerprint)
+            and (other[0], other[1], other[4], other[5]) == (task, dataset, 0, fingerprint)
             and backbone in (OWN_NETWORK, other[2])
         ]
         for other in matching:
@@ -130,7 +155,7 @@ def _with_encoders_from_elsewhere(
 
 def _linked(tables: Sequence[Table]) -> list[Table]:
     """Return the tables, each with the other backbones that have a table of the same images, task and budget."""
-    keys = [(table.dataset, table.fingerprint, table.task, table.budget) for table in tables]
+    keys = [(table.dataset, table.fingerprint, table.task, table.budget, table.tuned) for table in tables]
     return [
         replace(
             table,
@@ -202,14 +227,18 @@ def _stale(record: Record, current: CurrentVersions) -> list[Stale]:
 
 
 def _table(
-    records: Sequence[Record], current: CurrentVersions, all_protocols: bool, other_data_of_this_name: bool
+    records: Sequence[Record],
+    current: CurrentVersions,
+    all_protocols: bool,
+    other_data_of_this_name: bool,
+    tuned: int | None,
 ) -> Table:
     first = next((r.identity for r in records if r.identity.budget != NO_BUDGET), records[0].identity)
     columns = columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
         by_row.setdefault(_row_name(record), []).append(record)
-    rows = with_untrained([build_row(seeds, columns) for seeds in by_row.values()], columns)
+    rows = with_untrained([build_row(seeds, columns, tuned) for seeds in by_row.values()], columns)
     if first.task == "test":
         # A column that only unranked rows have must not leave every method without a rank.
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
@@ -230,6 +259,7 @@ def _table(
         columns=columns,
         rows=tuple(rows),
         largest_class=max(largest, default=None),
+        tuned=tuned,
     )
     duplicates = max((r.data.duplicates for r in records if r.data), default=0)
     return replace(table, notes=tuple(_notes(table, other_data_of_this_name, duplicates)))
@@ -288,6 +318,11 @@ def _unusual(kind: str, kinds: "Counter[str]") -> bool:
 
 def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list[str]:
     notes = []
+    if table.tuned is not None:
+        notes.append(
+            f"Tuned (sslbench tune): each method with the best of {table.tuned:,} settings on the development task, the shipped recipe "
+            "among them; methods that are not trained are the same as in the table of the shipped recipes."
+        )
     if table.task == "val":
         notes.append(
             "Development task (--on val): measured on val, a part of the training images that is kept for choices; never ranked."

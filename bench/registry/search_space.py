@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from bench.ranges import fits, out_of_range, type_name
-from methods.space import MOST_DIMENSIONS, Between, Dimension, OneOf, Times
+from methods.space import MOST_DIMENSIONS, Dimension, OneOf, Times
 
 if TYPE_CHECKING:
     from methods.base import Method, Recipe

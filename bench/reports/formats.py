@@ -43,6 +43,7 @@ def _table(table: Table) -> dict[str, Any]:
         "columns": [column.id for column in table.columns],
         "same_as": {column.id: column.same_as for column in table.columns if column.same_as},
         "protocol_plugins": {column.id: column.plugin for column in table.columns if column.plugin},
+        "tuned": table.tuned,
         "largest_class": _percent(table.largest_class),
         "rows": [_row(row, table) for row in table.rows],
         "notes": list(table.notes),
@@ -122,7 +123,7 @@ def to_csv(leaderboard: Leaderboard) -> str:
         for row in table.rows:
             flat = _row(row, table)
             line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
-            line |= {"largest_class": _percent(table.largest_class)}
+            line |= {"tuned": table.tuned, "largest_class": _percent(table.largest_class)}
             line |= {name: flat[name] for name in ("method", "group", "status", "cause", "rank")}
             line |= {
                 "settings": json.dumps(row.settings) if row.settings else None,

@@ -89,7 +89,7 @@ def rank(row: Row) -> str:
 def label(row: Row, table: Table) -> str:
     """Return the name of a row with its marks, the numbers of its notes, and a status other than ``ok``."""
     numbered = note_numbers(table)
-    text = row.label + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
+    text = row.name + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
     text += "".join(f" [{numbered[note]}]" for note in row.notes)
     return text + ("" if row.status == "ok" else f" ({row.status})")
 
@@ -100,11 +100,13 @@ def note_numbers(table: Table) -> dict[str, int]:
 
 
 def title(table: Table) -> str:
-    """Return the title of a table: data set, backbone, budget, task."""
+    """Return the title of a table: data set, backbone, budget, task, and whether its rows are tuned."""
     trained = [table.backbone, table.budget]
     if table.budget == NO_BUDGET:
         trained = ([] if table.backbone == OWN_NETWORK else [table.backbone]) + ["pretrained elsewhere"]
-    return ", ".join([table.dataset, *trained] + (["development task"] if table.task == "val" else []))
+    more = ["development task"] if table.task == "val" else []
+    more += [] if table.tuned is None else [f"tuned ({table.tuned:,} trials)"]
+    return ", ".join([table.dataset, *trained, *more])
 
 
 def tables_of_other_backbones(table: Table) -> list[Table]:

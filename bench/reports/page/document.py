@@ -22,7 +22,7 @@ def to_html(page: Page) -> str:
     title = f"sslbench: {page.folder}"
     taken = {view.id for view in page.tables} | {view.id for view in page.comparisons} | {ACROSS}
     studies = [(one, anchor(f"study-{one.name}", taken)) for one in page.studies]
-    entries = [*_entries(page), *(("Studies", one.name, id) for one, id in studies)]
+    entries = [*_entries(page), *((one.group, one.name, id) for one, id in studies)]
     sections = [table.section(view) for view in page.tables]
     if page.pictures:
         heading = tag("h2", "Pictures of all tables", id=f"{ACROSS}-title")
@@ -102,7 +102,7 @@ def _footer(page: Page) -> Html:
 
 
 def _scripts(page: Page) -> Iterator[Html]:
-    pictures = [*page.pictures, *(picture for view in page.tables for picture in view.pictures)]
+    pictures = [*page.pictures, *(picture for view in (*page.tables, *page.studies) for picture in view.pictures)]
     if page.script is not None and pictures:
         yield data({picture.id: picture.chart for picture in pictures}, id="charts")
         # Unpacked and run only when the first picture is drawn.

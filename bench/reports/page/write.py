@@ -56,7 +56,7 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
         folders.append(Folder(path, records))
         problems += found
     leaderboard = all_tables(folders[0])
-    drawn, notices = draw(leaderboard, folders[0])
+    drawn, notices = draw(leaderboard, folders[0], always=any(section.pictures for section in studies))
     if problems:
         notices.append(f"Files that are not records and were left out: {len(problems)}.")
     page = collect(folders, leaderboard, studies, drawn, notices)
@@ -64,8 +64,14 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
     return Written(target, problems, notices)
 
 
-def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[str]]:
-    """Return the pictures; without the libraries that make them, None and the line that says how to get them."""
+def draw(leaderboard: Leaderboard, folder: Folder, *, always: bool = False) -> tuple[Drawn | None, list[str]]:
+    """Return the pictures; without the libraries that make them, None and the line that says how to get them.
+
+    Args:
+        leaderboard: The tables.
+        folder: The results folder.
+        always: Whether the script is needed even if the tables have no picture.
+    """
     from bench.reports.pictures.runtime import available, script
 
     if not available():
@@ -73,4 +79,4 @@ def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[s
     from bench.reports.pictures.all_pictures import pictures_of
 
     pictures = pictures_of(leaderboard, folder.records, folder.path)
-    return (Drawn(pictures, script()) if pictures else None), []
+    return (Drawn(pictures, script()) if pictures or always else None), []
