@@ -43,7 +43,7 @@ def print_outlook(methods: Sequence[MethodTrials], parts: Sequence[Part], consol
     seconds, jobs, todo = _seconds(methods, parts)
     _print(
         console,
-        f"Trials left to run: {todo:,}; about {duration(seconds / jobs)} for everything with {jobs} runs at the same time (an estimate)",
+        f"Runs of trials left: {todo:,}; about {duration(seconds / jobs)} for everything with {jobs} runs at the same time (an estimate)",
     )
 
 
