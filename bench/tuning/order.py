@@ -63,11 +63,11 @@ class Order:
     def sentence(self) -> str:
         """Return the answer in a sentence."""
         pairs = self.methods * (self.methods - 1) // 2
-        swapped = "; ".join(f"{before} was above {after}" for before, after in self.swapped)
+        swapped = "; ".join(f"{before} was above {after}, now below" for before, after in self.swapped)
         verdict = f"surely swapped: {len(self.swapped)} ({swapped})" if self.swapped else "none is surely swapped"
         return (
             f"{self.column}: the orders of {self.methods} methods with shipped and with tuned settings have a rank correlation (Kendall's tau) "
-            f"of {self.tau:.2f}, certainly between {self.low:.2f} and {self.high:.2f} (95 %). Of {pairs} pairs, {self.kept} surely keep their "
+            f"of {self.tau:.2f}, between {self.low:.2f} and {self.high:.2f} (95 %). Of {pairs} pairs, {self.kept} surely keep their "
             f"order, {self.open} cannot be told apart, {verdict}."
         )
 
