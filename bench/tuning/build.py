@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.leaderboard.tables import Row, Table
-from bench.registry.methods import load_method
 from bench.tuning.best_of import curve
 from bench.tuning.order import gains, orders
 from bench.tuning.points import SEED
@@ -78,7 +77,7 @@ def _method(search: Searching, classes: int) -> MethodSummary:
     return MethodSummary(
         method=trials.method,
         plugin=trials.plugin,
-        version=load_method(trials.method).recipe.version,
+        version=trials.version,
         space=[axis.text() for axis in trials.axes],
         trials=[
             TrialSummary(dict(changed), o.status, o.cause, _accuracy([o]) if not o.failed else {}, score, o.seconds)

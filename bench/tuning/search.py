@@ -1,13 +1,12 @@
 """``sslbench tune``: the trials of all methods, the best ones with more seeds, and the winners on the test set."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from bench.backbones import catalogue as backbones
 from bench.errors import SslbenchError, StorageError
 from bench.execution.events import RunEnded
 from bench.execution.session import carry_out, prepare
@@ -17,7 +16,6 @@ from bench.planning.request import Request, check_names
 from bench.printable import printable
 from bench.records.record import Identity
 from bench.records.store import Store
-from bench.registry.methods import load_method
 from bench.training.options import RunOptions
 from bench.tuning import summary as summaries
 from bench.tuning.build import Searching, summary_of
@@ -35,19 +33,6 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 1000
 """Largest number of trials of a method."""
-
-
-@dataclass
-class Stage:
-    """What a search knows so far: the outcomes by trial and seed, and the winner of each method.
-
-    Attributes:
-        outcomes: Of each method: what came of (trial, seed).
-        failed: Runs that did not end well.
-    """
-
-    outcomes: list[dict[tuple[int, int], Outcome]]
-    failed: list[Identity] = field(default_factory=list)
 
 
 def tune(
@@ -79,8 +64,11 @@ def tune(
     prepare(options, dry_run=dry_run)
     parts = parts_of(request, options, download=not dry_run)
     methods, left_out = trials_of(parts[0], count)
+    of_reason: dict[str, list[str]] = {}
     for name, reason in (left_out | dict(parts[0].shipped.skipped)).items():
-        _print(console, f"left out {name}: {reason}")
+        of_reason.setdefault(reason, []).append(name)
+    for reason, names in of_reason.items():
+        _print(console, f"left out {', '.join(names)}: {reason}")
     if not methods:
         raise SslbenchError("no method that can be tuned is left; name others, or another --backbone")
     if dry_run:
@@ -90,7 +78,12 @@ def tune(
 
 
 class _Search:
-    """One search of several methods; see ``tune``."""
+    """One search of several methods; see ``tune``.
+
+    Attributes:
+        outcomes: Of each method: what came of (trial, seed).
+        failed: Runs that did not end well, those of trials with their first seed left out.
+    """
 
     def __init__(
         self,
@@ -103,7 +96,8 @@ class _Search:
     ) -> None:
         self.request, self.count, self.parts, self.methods, self.console = request, count, parts, methods, console
         self.on_test = replace(options, dataset=replace(options.dataset, task="test", fold=None))
-        self.stage = Stage([{} for _ in methods])
+        self.outcomes: list[dict[tuple[int, int], Outcome]] = [{} for _ in methods]
+        self.failed: list[Identity] = []
         self.journals = [Journal(self._folder(trials)) for trials in methods]
 
     def carry_out(self) -> list[Identity]:
@@ -127,7 +121,7 @@ class _Search:
             self.console.print()
             self.console.print(to_screen(found, self.console.width))
             _print(self.console, f"The search: {path} and {path.with_suffix('.md').name}")
-        return self.stage.failed
+        return self.failed
 
     def _heading(self, number: int, text: str) -> None:
         self.console.print()
@@ -152,10 +146,10 @@ class _Search:
             performed = carry_out(
                 plan, part.options, self.console, in_study=part is not self.parts[0], on_ended=on_ended
             )
-            self.stage.failed += [] if first else performed.failed
+            self.failed += [] if first else performed.failed
         for m, trial, seed in wanted:
             self._keep(m, trial, seed)
-            if (trial, seed) not in self.stage.outcomes[m]:
+            if (trial, seed) not in self.outcomes[m]:
                 name = self.methods[m].method
                 raise SslbenchError(f"trial {trial} of {name}, seed {seed}: has no record; run the command again")
         for m in dict.fromkeys(m for m, _, seed in wanted if seed == 0):
@@ -163,17 +157,17 @@ class _Search:
 
     def _keep(self, m: int, trial: int, seed: int) -> None:
         if (outcome := outcome_of(self.methods[m], trial, seed, self.parts)) is not None:
-            self.stage.outcomes[m][trial, seed] = outcome
+            self.outcomes[m][trial, seed] = outcome
 
     def _tell(self, m: int) -> None:
-        ended = {trial: outcome for (trial, seed), outcome in self.stage.outcomes[m].items() if seed == 0}
+        ended = {trial: outcome for (trial, seed), outcome in self.outcomes[m].items() if seed == 0}
         self.journals[m].tell(_searched(self.methods[m]), ended)
 
     def _of_seed(self, m: int, seed: int) -> list[Outcome]:
-        return [self.stage.outcomes[m][trial, seed] for trial in range(self.count)]
+        return [self.outcomes[m][trial, seed] for trial in range(self.count)]
 
     def _of_trial(self, m: int, trial: int) -> list[Outcome]:
-        return [self.stage.outcomes[m][trial, seed] for seed in REPEATED]
+        return [self.outcomes[m][trial, seed] for seed in REPEATED]
 
     def _test(self, winners: Sequence[int | None]) -> None:
         """Measure the shipped recipes and the winners on the test set, and mark the winners' records."""
@@ -186,7 +180,7 @@ class _Search:
         wanted = [(trials, found, seed) for trials, found in won for seed in TESTED]
         runs = {run_key(run.identity): run for run in [*shipped, *planned(part, wanted, tuple(protocols.DEFAULT))]}
         performed = carry_out(replace(plan, runs=list(runs.values()), skipped={}), self.on_test, self.console)
-        self.stage.failed += performed.failed
+        self.failed += performed.failed
         store = Store(self.on_test.results)
         for trials, found in won:
             of_method = planned(part, [(trials, found, seed) for seed in TESTED], tuple(protocols.DEFAULT))
@@ -228,11 +222,8 @@ class _Search:
 
 
 def _searched(trials: MethodTrials) -> Searched:
-    method = load_method(trials.method)
-    kind = backbones.find(trials.backbone).kind
-    recipe = method.transformer_recipe if kind == "transformer" and method.transformer_recipe else method.recipe
     name = trials.method + (f"@{trials.plugin}" if trials.plugin else "")
-    return Searched(name, recipe.version, trials.axes, trials.points)
+    return Searched(name, trials.version, trials.axes, trials.points)
 
 
 def _print(console: "Console", line: str, style: str = "") -> None:

@@ -50,6 +50,7 @@ class MethodTrials:
         method: The method's id.
         backbone: The backbone's name.
         plugin: Content of the plugin that defines it, or None.
+        version: ``recipe.version``.
         axes: Its search space.
         points: The settings of each trial; the first is the shipped recipe.
         changed: The same as a run's identity has them: without what equals the shipped recipe.
@@ -58,6 +59,7 @@ class MethodTrials:
     method: str
     backbone: str
     plugin: str | None
+    version: int
     axes: Sequence[Axis]
     points: Sequence[Point]
     changed: Sequence[Mapping[str, Any]]
@@ -127,7 +129,7 @@ def _trials(identity: Identity, count: int) -> MethodTrials:
         settings = typed_settings(name, method, kind, {key: repr(value) for key, value in point.items()})
         check_settings(name, method, kind, settings)
         changed.append(settings)
-    return MethodTrials(name, identity.backbone, identity.plugin, axes, tried, changed)
+    return MethodTrials(name, identity.backbone, identity.plugin, identity.method_version, axes, tried, changed)
 
 
 def planned(
