@@ -115,7 +115,8 @@ def _run_key(record: Record) -> tuple[str, ...]:
 def tables_of(record: Record) -> list[int]:
     """Return the tables of a record: 0 for that of the shipped recipes, and the numbers of trials of searches that it won."""
     shipped = not (record.tuned and record.identity.settings)
-    return [0, *record.tuned] if shipped else list(record.tuned)
+    searches = sorted(set(record.tuned))
+    return [0, *searches] if shipped else searches
 
 
 def _with_untuned(groups: Mapping[GroupKey, list[Record]]) -> dict[GroupKey, list[Record]]:

@@ -17,9 +17,9 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
         on: ``test``, or ``val`` for the development task.
 
     Returns:
-        A table with the columns ``dataset``, ``backbone``, ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``,
-        ``rank``, ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and ``high`` (95 % interval), ``could_be_best``,
-        ``gap``, ``pretrain_s`` and ``device``.
+        A table with the columns ``dataset``, ``backbone``, ``budget``, ``tuned`` (trials of ``sslbench tune``, None for the shipped recipes),
+        ``method`` (with changed settings), ``group``, ``status``, ``seeds``, ``rank``, ``protocol``, ``score`` (percent for an accuracy),
+        ``std``, ``low`` and ``high`` (95 % interval), ``could_be_best``, ``gap``, ``pretrain_s`` and ``device``.
 
     Raises:
         SslbenchError: pandas is not installed, or there are no records.
@@ -45,6 +45,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "dataset": table.dataset,
                         "backbone": table.backbone,
                         "budget": table.budget,
+                        "tuned": table.tuned,
                         "method": row.label,
                         "group": row.group,
                         "status": row.status,

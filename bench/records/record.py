@@ -212,7 +212,7 @@ class Record:
     data: DataFacts | None = None
     notes: Annotated[list[Text], MaxLen(1000)] = field(default_factory=list)
     watched: dict[Name, Curve] = field(default_factory=dict)
-    tuned: Annotated[list[Trials], MaxLen(1000)] = field(default_factory=list)
+    tuned: Annotated[list[Trials], MaxLen(20)] = field(default_factory=list)
     schema_version: Version = SCHEMA_VERSION
 
 

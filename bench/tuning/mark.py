@@ -6,6 +6,9 @@ from dataclasses import replace
 from bench.records.record import Identity, Record
 from bench.records.store import Store
 
+MOST = 20
+"""Largest number of searches that a record names; those with the most trials stay."""
+
 
 def mark(store: Store, winners: Collection[Identity], trials: int) -> None:
     """Mark the records of a method's winner, one per seed, as found by a search of this many trials, and no other record of the method.
@@ -37,4 +40,4 @@ def _write(store: Store, identity: Identity, tuned: Collection[int]) -> None:
     with store.claim(identity):
         record = store.read(identity)
         if record is not None and record.identity == identity and record.tuned != sorted(tuned):
-            store.write(replace(record, tuned=sorted(tuned)))
+            store.write(replace(record, tuned=sorted(tuned)[-MOST:]))
