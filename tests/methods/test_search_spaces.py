@@ -25,7 +25,7 @@ def backbone_of(cls: type[Method]) -> str:
 
 @functools.cache
 def sample() -> Sample:
-    return random_images(count=64, size=16, batch=32)
+    return random_images(count=64, size=8, channels=1, batch=64)
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from bench.tuning import outlook, search, trials
 from protocols import catalogue
 
 TRIALS = 2
-SEEDS = range(2)
+REPEATED, TESTED = range(2), range(1)
 
 
 @cache
@@ -79,8 +79,8 @@ def small(patch: pytest.MonkeyPatch, *, on_val: bool = True) -> None:
     """Make searches small; ``on_val``: measured on the 145 images of val of digits, although these are too few."""
     patch.setattr(session, "engine_of", InProcess)
     patch.setattr(outlook, "engine_of", InProcess)
-    patch.setattr(search, "REPEATED", SEEDS)
-    patch.setattr(search, "TESTED", SEEDS)
+    patch.setattr(search, "REPEATED", REPEATED)
+    patch.setattr(search, "TESTED", TESTED)
     patch.setattr(catalogue, "DEFAULT", ("knn", "linear"))
     if on_val:
         patch.setattr(trials, "ENOUGH", 100)
@@ -106,4 +106,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
+        patch.setattr(search, "REPEATED", range(1))
         tuned(Path(sys.argv[1]), *sys.argv[2:])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support.in_process import options_of
-from support.searching import SEEDS, TRIALS, dataset_of, small, tuned
+from support.searching import REPEATED, TRIALS, dataset_of, small, tuned
 
 from bench.data.dataset import SealedLabels
 from bench.errors import Diverged, SslbenchError
@@ -16,6 +16,7 @@ from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.planning.plan_runs import plan_runs
 from bench.planning.request import Request
 from bench.records.store import Store
+from bench.tuning import search
 from bench.tuning import summary as summaries
 from bench.tuning.score import SCORED
 
@@ -84,7 +85,7 @@ def test_winners_stand_in_a_table_of_their_own(searched):
     for table in (shipped, tuned_table):
         assert {row.method for row in table.rows} == set(METHODS)
         assert {row.group for row in table.rows} == {"methods"}
-        assert {row.seeds for row in table.rows} == {tuple(SEEDS)}
+        assert {row.seeds for row in table.rows} == {tuple(search.TESTED)}
     summary = summaries.read(summaries.path_of(results / FOLDER, TRIALS))
     for row in tuned_table.rows:
         (method,) = [m for m in summary.methods if m.method == row.method]
@@ -97,12 +98,14 @@ def test_the_summary_has_curves_costs_and_the_order(searched):
     for method in summary.methods:
         assert [entry.trials for entry in method.curve] == [1, TRIALS]
         assert method.curve[-1].low == method.curve[-1].high
-        assert method.runs == TRIALS + 2 * (len(SEEDS) - 1) and method.seconds > 0
+        assert method.runs == TRIALS + 2 * (len(REPEATED) - 1) and method.seconds > 0
         assert {gain.column for gain in method.gains} == {"knn", "linear"}
     assert {order.column for order in summary.orders} == {"knn", "linear"}
+    markdown = (results / FOLDER / f"trials-{TRIALS}.md").read_text()
     for order in summary.orders:
-        assert order.sentence() in printed
-        assert order.sentence().split(":")[0] in (results / FOLDER / f"trials-{TRIALS}.md").read_text()
+        assert order.sentence() in " ".join(printed.split())
+        assert f"- {order.column}: the orders of 2 methods" in markdown
+    assert "| 0 | shipped | ok |" in markdown
 
 
 def test_a_second_command_repeats_nothing_and_says_the_same(searched, monkeypatch):
@@ -166,6 +169,7 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(tmp_path, methods,
 
 def test_where_val_is_small_each_trial_is_measured_on_five_folds(tmp_path, monkeypatch):
     small(monkeypatch, on_val=False)
+    monkeypatch.setattr(search, "REPEATED", range(1))
     tuned(tmp_path, "rotation", count=1)
     records, _ = read_records(tmp_path, "val")
     assert {r.identity.dataset for r in records} == {f"digits-fold-{number}" for number in range(1, 6)}
