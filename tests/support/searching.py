@@ -75,15 +75,14 @@ class InProcess:
         pass
 
 
-def small(patch: pytest.MonkeyPatch, *, on_val: bool = True) -> None:
-    """Make searches small; ``on_val``: measured on the 145 images of val of digits, although these are too few."""
+def small(patch: pytest.MonkeyPatch) -> None:
+    """Make searches small: few seeds, two protocols, and the 145 images of val of digits, although these are too few."""
     patch.setattr(session, "engine_of", InProcess)
     patch.setattr(outlook, "engine_of", InProcess)
     patch.setattr(search, "REPEATED", REPEATED)
     patch.setattr(search, "TESTED", TESTED)
     patch.setattr(catalogue, "DEFAULT", ("knn", "linear"))
-    if on_val:
-        patch.setattr(trials, "ENOUGH", 100)
+    patch.setattr(trials, "ENOUGH", 100)
 
 
 def tuned(
@@ -106,5 +105,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
-        patch.setattr(search, "REPEATED", range(1))
         tuned(Path(sys.argv[1]), *sys.argv[2:])

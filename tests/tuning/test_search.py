@@ -1,13 +1,14 @@
 """A whole search on digits: what it runs, writes and shows, and that no test label is read before the winners are fixed."""
 
 import json
+from fractions import Fraction
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from support.in_process import options_of
-from support.searching import REPEATED, TRIALS, dataset_of, small, tuned
+from support.searching import REPEATED, TESTED, TRIALS, small, tuned
 
 from bench.data.dataset import SealedLabels
 from bench.errors import Diverged, SslbenchError
@@ -15,9 +16,10 @@ from bench.execution import encoder
 from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.planning.plan_runs import plan_runs
 from bench.planning.request import Request
+from bench.records.record import Measurement, Record
 from bench.records.store import Store
-from bench.tuning import search
 from bench.tuning import summary as summaries
+from bench.tuning import trials
 from bench.tuning.score import SCORED
 
 METHODS = ("autoencoder", "rotation")
@@ -85,7 +87,7 @@ def test_winners_stand_in_a_table_of_their_own(searched):
     for table in (shipped, tuned_table):
         assert {row.method for row in table.rows} == set(METHODS)
         assert {row.group for row in table.rows} == {"methods"}
-        assert {row.seeds for row in table.rows} == {tuple(search.TESTED)}
+        assert {row.seeds for row in table.rows} == {tuple(TESTED)}
     summary = summaries.read(summaries.path_of(results / FOLDER, TRIALS))
     for row in tuned_table.rows:
         (method,) = [m for m in summary.methods if m.method == row.method]
@@ -167,18 +169,23 @@ def test_what_cannot_be_tuned_is_refused_before_anything_runs(tmp_path, methods,
     assert not (tmp_path / "new").exists()
 
 
-def test_where_val_is_small_each_trial_is_measured_on_five_folds(tmp_path, monkeypatch):
-    small(monkeypatch, on_val=False)
-    monkeypatch.setattr(search, "REPEATED", range(1))
-    tuned(tmp_path, "rotation", count=1)
-    records, _ = read_records(tmp_path, "val")
-    assert {r.identity.dataset for r in records} == {f"digits-fold-{number}" for number in range(1, 6)}
-    summary = summaries.read(summaries.path_of(tmp_path / FOLDER, 1))
-    assert (summary.folds, summary.images) == (5, len(dataset_of(options_of(tmp_path).dataset).train_images))
-    right = sum(
-        round(r.protocols["knn"].metrics["top1"] * r.protocols["knn"].images) for r in records if not r.identity.seed
-    )
-    assert summary.methods[0].trials[0].accuracy["knn"] == pytest.approx(100 * right / summary.images)
+def test_where_val_is_small_each_trial_is_measured_on_five_folds(tmp_path):
+    request, options = Request(methods=["rotation"], budget="1ep", backbone="mlp"), options_of(tmp_path)
+    parts = trials.parts_of(request, options, download=True)
+    assert [part.shipped.runs[0].identity.dataset for part in parts] == [f"digits-fold-{n}" for n in range(1, 6)]
+    assert {part.options.dataset.task for part in parts} == {"val"}
+    assert sum(part.shipped.workload.test for part in parts) == len(options.dataset.load().train_images)
+    # A trial is scored by its right answers in all folds together, and has failed if one fold has.
+    (method,), _ = trials.trials_of(parts[0], TRIALS)
+    identities = [trials.planned(part, [(method, 1, 0)])[0].identity for part in parts]
+    assert len({Store(tmp_path).record_path(identity) for identity in identities}) == 5
+    records = [
+        Record(identity, "ok", protocols={name: Measurement(1, {"top1": k / 8}, images=8) for name in SCORED})
+        for k, identity in enumerate(identities)
+    ]
+    assert trials.combined(records).accuracy == dict.fromkeys(SCORED, Fraction(10, 40))
+    failed = trials.combined([*records[:4], Record(identities[4], "diverged", "loss is not finite")])
+    assert failed.failed and (failed.status, failed.cause) == ("diverged", "loss is not finite")
 
 
 def test_without_optuna_one_line_says_how_to_get_it(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.recorded_numbers import everything_in
+from support.searching import small, tuned
 from support.starting import clean_environment
 
 from bench.records.record import Record
@@ -42,36 +43,29 @@ def summary(results: Path) -> list[str]:
     return [line for line in text.splitlines() if '"seconds"' not in line]
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    results = tmp_path_factory.mktemp("together")
-    both = [start(results) for _ in range(2)]
-    outputs = [process.communicate(timeout=TIMEOUT_S)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
-    return results
-
-
-def test_two_processes_do_each_trial_once(together):
-    assert not list(together.rglob("*.damaged-*"))
-    # Whoever comes second finds the record and leaves the run out: its log ends once.
-    logs = [path.read_text() for path in together.rglob("*.log") if path.name.startswith("seed-")]
-    assert [text.count(" end: ok") for text in logs] == [1] * len(records(together))
-    journal = Journal(together / "tuning" / "digits-mlp-1ep")
-    assert [trial.state.name for trial in trials_of(journal, "rotation")] == ["COMPLETE", "COMPLETE"]
-
-
-def test_a_killed_search_goes_on_to_the_same_numbers(together, tmp_path):
-    process = start(tmp_path)
+def test_of_two_processes_one_is_killed_and_the_other_finishes_with_the_numbers_of_one_alone(tmp_path, monkeypatch):
+    results = tmp_path / "together"
+    killed, other = start(results), start(results)
     deadline = time.monotonic() + TIMEOUT_S
-    while not records(tmp_path):
-        assert process.poll() is None, process.communicate()
+    while len(records(results)) < 2:
+        assert killed.poll() is None, killed.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert len(records(tmp_path)) < len(records(together))
-    process = start(tmp_path)
-    output = process.communicate(timeout=TIMEOUT_S)[0]
-    assert process.returncode == 0, output
-    assert everything_in(tmp_path) == everything_in(together)
-    assert summary(tmp_path) == summary(together)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    output = other.communicate(timeout=TIMEOUT_S)[0]
+    assert other.returncode == 0, output
+    # Whoever comes second finds the record and leaves the run out: its log ends once.
+    logs = [path.read_text() for path in results.rglob("*.log") if path.name.startswith("seed-")]
+    assert len(logs) == len(records(results)) and all(text.count(" end: ok") <= 1 for text in logs)
+    journal = Journal(results / "tuning" / "digits-mlp-1ep")
+    assert [trial.state.name for trial in trials_of(journal, "rotation")] == ["COMPLETE", "COMPLETE"]
+    assert not list(results.rglob("*.damaged-*"))
+    # The same command again repeats nothing; the search of one process has the same numbers.
+    small(monkeypatch)
+    finished = [r.environment["finished"] for r in records(results)]
+    assert tuned(results, "rotation") == []
+    assert [r.environment["finished"] for r in records(results)] == finished
+    assert tuned(tmp_path / "alone", "rotation") == []
+    assert everything_in(tmp_path / "alone") == everything_in(results)
+    assert summary(tmp_path / "alone") == summary(results)
