@@ -130,6 +130,11 @@ class Journal:
                 elif outcome.status == "diverged":
                     study.tell(number, state=TrialState.FAIL)
 
+    def trials(self, name: str) -> "Sequence[optuna.trial.FrozenTrial]":
+        """Return Optuna's trials of a method, in order."""
+        with self._locked():
+            return self._study(name).get_trials()
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the journal, which the system releases if this process dies; Optuna's errors become one line."""
@@ -181,11 +186,6 @@ class Journal:
         return optuna.create_study(
             storage=self._open(), sampler=sampler(), study_name=name, directions=directions, load_if_exists=True
         )
-
-
-def trials_of(journal: Journal, name: str) -> list[Any]:
-    """Return Optuna's trials of a method, in order."""
-    return journal._study(name).get_trials()
 
 
 def _line(error: BaseException) -> str:

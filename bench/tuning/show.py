@@ -9,13 +9,13 @@ from rich.text import Text
 from bench.execution.time_left import duration
 from bench.filenames import settings_text
 from bench.printable import markdown
+from bench.reports.numbers import NONE
 from bench.reports.wide_table import PrintedColumn, name_text, text, wide_table
 from bench.tuning.best_of import shown
 from bench.tuning.order import Gain
 from bench.tuning.score import BEST
 from bench.tuning.summary import MethodSummary, Summary
 
-NONE = "–"
 SHIPPED = "shipped"
 
 

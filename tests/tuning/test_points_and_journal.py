@@ -7,7 +7,7 @@ import pytest
 from bench.errors import SslbenchError
 from bench.registry.methods import load_method
 from bench.registry.search_space import Axis, axes_of
-from bench.tuning.journal import Journal, Searched, trials_of
+from bench.tuning.journal import Journal, Searched
 from bench.tuning.points import points
 from bench.tuning.score import Outcome
 
@@ -50,7 +50,7 @@ def test_all_trials_are_asked_before_they_run_and_told_once(tmp_path):
     journal.tell(searched(2), {0: OK})
     journal.ask(searched(4))
     journal.tell(searched(4), {0: OK, 1: Outcome("diverged", "NaN"), 2: Outcome("failed", "out of memory")})
-    found = trials_of(journal, "example")
+    found = journal.trials("example")
     # A run that failed for a reason of the machine is tried again by the next command: its trial is still open.
     assert [trial.state.name for trial in found] == ["COMPLETE", "FAIL", "RUNNING", "RUNNING"]
     assert found[0].values == [0.5, 0.25]
@@ -67,7 +67,7 @@ def test_a_journal_of_another_space_or_version_is_refused(tmp_path, other):
         SslbenchError, match="the search of example was made with another search space or version; delete this file"
     ):
         journal.ask(other)
-    assert len(trials_of(journal, "example")) == 2
+    assert len(journal.trials("example")) == 2
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_damaged_journal_is_set_aside_and_written_again(tmp_path, damage):
     journal.path.write_text(journal.path.read_text() + damage)
     message = journal.ask(searched(2))
     assert "cannot be read" in message and "renamed to journal.log.damaged-1" in message
-    assert [trial.params for trial in trials_of(journal, "example")] == points(AXES, 2)
+    assert [trial.params for trial in journal.trials("example")] == points(AXES, 2)
 
 
 def test_what_is_no_file_is_never_opened_nor_replaced(tmp_path):

@@ -14,7 +14,7 @@ from support.starting import clean_environment
 
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.tuning.journal import Journal, trials_of
+from bench.tuning.journal import Journal
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_of_two_processes_one_is_killed_and_the_other_finishes_with_the_numbers_
     logs = [path.read_text() for path in results.rglob("*.log") if path.name.startswith("seed-")]
     assert len(logs) == len(records(results)) and all(text.count(" end: ok") <= 1 for text in logs)
     journal = Journal(results / "tuning" / "digits-mlp-1ep")
-    assert [trial.state.name for trial in trials_of(journal, "rotation")] == ["COMPLETE", "COMPLETE"]
+    assert [trial.state.name for trial in journal.trials("rotation")] == ["COMPLETE", "COMPLETE"]
     assert not list(results.rglob("*.damaged-*"))
     # The same command again repeats nothing; the search of one process has the same numbers.
     small(monkeypatch)
