@@ -182,9 +182,12 @@ class Journal:
     def _study(self, name: str) -> "optuna.Study":
         import optuna
 
-        directions = ["maximize"] * len(SCORED)
         return optuna.create_study(
-            storage=self._open(), sampler=sampler(), study_name=name, directions=directions, load_if_exists=True
+            storage=self._open(),
+            sampler=sampler(),
+            study_name=name,
+            directions=[optuna.study.StudyDirection.MAXIMIZE] * len(SCORED),
+            load_if_exists=True,
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from bench.atomic import write_text
 from bench.errors import SslbenchError, StorageError
 from bench.execution.events import RunEnded
 from bench.execution.session import carry_out, prepare
@@ -208,7 +209,7 @@ class _Search:
                         _print(self.console, f"{error}: written again, without the methods of other commands", "yellow")
                     new = summary_of(searching, self.parts, self.on_test.results, old)
                     summaries.write(path, new)
-                    summaries.write_text(path.with_suffix(".md"), to_markdown(new))
+                    write_text(path.with_suffix(".md"), to_markdown(new))
             except OSError as error:
                 raise StorageError(f"cannot write {path}: {error.strerror or error}; choose --results") from error
             found.append((path, new))

@@ -102,7 +102,8 @@ def _footer(page: Page) -> Html:
 
 
 def _scripts(page: Page) -> Iterator[Html]:
-    pictures = [*page.pictures, *(picture for view in (*page.tables, *page.studies) for picture in view.pictures)]
+    pictures = [*page.pictures, *(picture for view in page.tables for picture in view.pictures)]
+    pictures += [picture for one in page.studies for picture in one.pictures]
     if page.script is not None and pictures:
         yield data({picture.id: picture.chart for picture in pictures}, id="charts")
         # Unpacked and run only when the first picture is drawn.
