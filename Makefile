@@ -6,12 +6,14 @@ BIN := $(VENV)/bin
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 # The default protocols without fine-tuning, which takes half of the time.
 QUICK_PROTOCOLS := knn linear lowshot-1-frozen lowshot-10pct-frozen
+# One seed shows that everything runs; intervals of differences between methods need several: make run SEEDS=5
+SEEDS ?= 1
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .PHONY: run test quick lint readme throughput gpu clean
 
 run: $(VENV)/installed
-	$(BIN)/sslbench run --all --budget quick $(addprefix --protocol ,$(QUICK_PROTOCOLS))
+	$(BIN)/sslbench run --all --budget quick --seeds $(SEEDS) $(addprefix --protocol ,$(QUICK_PROTOCOLS))
 	$(BIN)/sslbench compare results results/reference --dataset digits --budget quick
 	$(BIN)/sslbench report --results results --results results/reference
 

@@ -36,6 +36,12 @@ def leaderboard(
             help="With or without times, speed, memory and size; by default table and markdown have them, latex has not.",
         ),
     ] = None,
+    gaps: Annotated[
+        bool,
+        typer.Option(
+            "--gaps", help="Also show how far each score is below the best of its column (CSV and JSON always do)."
+        ),
+    ] = False,
     results: shared.Results = Path("results"),
     plugin: shared.Plugins = None,
 ) -> None:
@@ -43,10 +49,12 @@ def leaderboard(
     if format not in ("table", *NAMES):
         raise unknown("format", format, ["table", *NAMES])
     from bench.leaderboard.read import Selection, read_leaderboard
-    from bench.reports.formats import COST_FORMATS, FORMATS, write_leaderboard
+    from bench.reports.formats import FORMATS, PRINTED_FORMATS, write_leaderboard
     from bench.reports.numbers import COST_COLUMNS, CostColumn
 
-    if costs is not None and format not in ("table", *COST_FORMATS):
+    if gaps and format not in ("table", *PRINTED_FORMATS):
+        raise SslbenchError(f"--format {format} always has the gaps: leave --gaps out")
+    if costs is not None and format not in ("table", *PRINTED_FORMATS):
         raise SslbenchError(f"--format {format} always has the costs: leave --{'' if costs else 'no-'}costs out")
     shared.load_plugins(plugin)
     selection = Selection(dataset, backbone, budget, on)
@@ -59,9 +67,9 @@ def leaderboard(
         from bench.reports.leaderboard import to_screen
 
         console = shared.console()
-        console.print(to_screen(tables, console.width, chosen))
-    elif format in COST_FORMATS:
-        typer.echo(COST_FORMATS[format](tables, chosen), nl=False)
+        console.print(to_screen(tables, console.width, chosen, gaps))
+    elif format in PRINTED_FORMATS:
+        typer.echo(PRINTED_FORMATS[format](tables, chosen, gaps), nl=False)
     else:
         typer.echo(FORMATS[format](tables), nl=False)
     if selection == Selection() and tables.tables and sort == "rank" and not all_protocols:

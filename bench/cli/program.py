@@ -18,6 +18,7 @@ from bench.cli.drop import drop
 from bench.cli.embed import embed
 from bench.cli.export import export
 from bench.cli.inspect import inspect
+from bench.cli.label_free import label_free
 from bench.cli.leaderboard import leaderboard
 from bench.cli.list import list_
 from bench.cli.old_spellings import translated
@@ -41,7 +42,22 @@ app = typer.Typer(
     help="Measure self-supervised methods on images under fixed protocols, and draw an honest leaderboard.",
     pretty_exceptions_enable=False,
 )
-for command in (run, leaderboard, compare, report, study, tune, show, drop, export, embed, inspect, check, doctor):
+for command in (
+    run,
+    leaderboard,
+    compare,
+    label_free,
+    report,
+    study,
+    tune,
+    show,
+    drop,
+    export,
+    embed,
+    inspect,
+    check,
+    doctor,
+):
     app.command()(command)
 app.command("list")(list_)
 

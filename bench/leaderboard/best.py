@@ -174,6 +174,8 @@ class _Model:
         count, self.draws, self.images = table.shape
         by_image, by_draw = table.mean(1), table.mean(2)
         self.score = by_draw.mean(1)
+        self.right = np.array([r.right for r in rows], dtype=object)
+        self.total = np.array([r.total for r in rows], dtype=object)
         # One right and one wrong image, half as often each for a difference, as in `difference`: half a one per row.
         added = self.images + 2
         total = by_image.sum(1)
@@ -196,7 +198,9 @@ class _Model:
         """Return difference, error, degrees of freedom and normal score of each pair: float64 [k, k] each."""
         import numpy as np
 
-        difference = self.score[None, :] - self.score[:, None]
+        # From whole numbers of right answers: equal shares differ by exactly 0.
+        right = np.outer(self.total, self.right)
+        difference = ((right - right.T) / np.outer(self.total, self.total)).astype(np.float64)
         if self.images < 2:
             nothing = np.zeros_like(difference)
             return difference, nothing + np.inf, nothing + 1, nothing

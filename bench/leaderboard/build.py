@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from bench import HARNESS_VERSION
-from bench.leaderboard.ranking import compared_columns, order, with_best, with_ranks, with_ties, with_untrained
+from bench.leaderboard.ranking import compared_columns, order, with_best, with_ranks, with_untrained
 from bench.leaderboard.rows import build_row
 from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Table, row_name
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
@@ -245,7 +245,7 @@ def _table(
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
         counted = [c for c in columns if c.id in current.default and c.id in measured]
         compared = compared_columns(rows, columns)
-        rows = with_ranks(with_best(with_ties(rows, columns), compared), counted, compared)
+        rows = with_ranks(with_best(rows, compared), counted, compared)
     rows = order(_marked(rows), "rank", columns)
     measured_on = [m for r in records for m in r.protocols.values() if m.images]
     largest = [m.largest_class for m in measured_on if m.largest_class is not None]
@@ -317,6 +317,20 @@ def _unusual(kind: str, kinds: "Counter[str]") -> bool:
     return " + " in kind or kind != max(kinds, key=lambda k: (kinds[k], k))
 
 
+def on_seeds(table: Table) -> list[str]:
+    """Return what rows of one seed lack, and how to get it."""
+    varying = [r for r in table.rows if r.scores and not r.deterministic]
+    single = [r for r in varying if len(r.seeds) == 1]
+    if not single:
+        return []
+    every = len(single) == len(varying)
+    names = "One seed per row" if every else f"One seed only ({', '.join(r.label for r in single)})"
+    missing = "the intervals do not include the variation between seeds"
+    if table.task == "test" and any(r.group == "methods" for r in single):
+        missing += f", and {'which rows' if every else 'whether these rows'} could be the best is unknown"
+    return [f"{names}: {missing}. `--seeds 5` of `sslbench run` adds the missing seeds."]
+
+
 def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list[str]:
     notes = []
     if table.tuned is not None:
@@ -340,11 +354,7 @@ def _notes(table: Table, other_data_of_this_name: bool, duplicates: int) -> list
     for column in table.columns:
         if column.same_as:
             notes.append(f"{column.id} uses the same label sets as {column.same_as} and is not counted twice.")
-    single = [r.label for r in table.rows if r.scores and len(r.seeds) == 1]
-    if single and len(single) == len([r for r in table.rows if r.scores]):
-        notes.append("One seed per row: the intervals do not include the variation between seeds.")
-    elif single:
-        notes.append(f"One seed only (the intervals do not include the variation between seeds): {', '.join(single)}.")
+    notes += on_seeds(table)
     for r in table.rows:
         if r.marked:
             notes.append(f"{r.label} ran on {r.device}" + (f", trained in {r.precision}." if r.precision else "."))

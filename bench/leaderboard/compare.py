@@ -1,4 +1,4 @@
-"""Compare two results folders: which rows differ by more than noise."""
+"""Compare two results folders: how far the scores of each row are apart, and which rows differ by more than noise."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +19,16 @@ class Pair:
         first: The score in the first folder: percent for an accuracy, otherwise the value itself; None if missing.
         second: The score in the second folder.
         p: p-value of no difference, corrected for all compared scores; None if the two cannot be tested against each other.
+        difference: The first minus the second, in percentage points; None if they cannot be tested.
+        interval: 95 % interval of this difference alone, in percentage points.
     """
 
     column: Column
     first: float | None
     second: float | None
     p: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def differs(self) -> bool:
@@ -163,7 +167,9 @@ def _pair(column: Column, sides: tuple[Row, Row], comparable: bool) -> tuple[Pai
         return pair, f"{column.id}: different versions or data, not tested"
     if not answers[0].paired(answers[1]):
         return pair, f"{column.id}: different label sets, not tested"
-    return replace(pair, p=difference(answers[0], answers[1]).p), None
+    found = difference(answers[0], answers[1])
+    low, high = found.interval
+    return replace(pair, p=found.p, difference=100 * found.value, interval=(100 * low, 100 * high)), None
 
 
 def _corrected(rows: Sequence[PairedRow]) -> Iterator[PairedRow]:

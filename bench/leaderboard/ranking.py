@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from bench.errors import unknown
 from bench.leaderboard.best import Comparisons, compare_all, rank_quantile
-from bench.leaderboard.significance import LEVEL, difference, holm, tied_with_best
+from bench.leaderboard.significance import LEVEL, difference, holm
 from bench.leaderboard.tables import GROUPS, NOISE, UNTRAINED, Column, Gap, Row
 from bench.records.record import Cost
 
@@ -32,9 +32,9 @@ class Compared:
 def compared_columns(rows: Sequence[Row], columns: Sequence[Column]) -> dict[str, Compared]:
     """Compare the rows of each column with each other; a column in which fewer than two can be compared is missing.
 
-    Compared are the ranked rows that are ``ok`` and have stored answers and several seeds: with one seed nobody knows how much a score
-    varies from one pretraining to the next. If rows have answers under other draws or to other images, the largest set of rows with the
-    same ones is compared (of equally large sets, the one with the highest score).
+    Compared are the ranked rows that are ``ok`` and have stored answers and several seeds, or that are deterministic: with one seed
+    nobody knows how much a score varies from one pretraining to the next. If rows have answers under other draws or to other images, the
+    largest set of rows with the same ones is compared (of equally large sets, the one with the highest score).
     """
     result = {}
     for column in columns:
@@ -62,25 +62,6 @@ def with_best(rows: Sequence[Row], compared: Mapping[str, Compared]) -> list[Row
             gap = Gap(100 * found.gap, (100 * found.interval[0], 100 * found.interval[1]))
             score = replace(rows[i].scores[name], could_be_best=found.could_be_best, gap=gap)
             rows[i] = replace(rows[i], scores=rows[i].scores | {name: score})
-    return rows
-
-
-def with_ties(rows: Sequence[Row], columns: Sequence[Column]) -> list[Row]:
-    """Return the rows with their ties: which scores do not differ from the best of their column by more than noise.
-
-    Only rows that can be ranked are compared, and only those with the same images and draws as the best.
-    """
-    rows = list(rows)
-    for column in columns:
-        scored = [i for i, r in enumerate(rows) if _can_be_ranked(r) and column.id in r.answers]
-        if not scored or not column.percent:
-            continue
-        best = max(scored, key=lambda i: rows[i].scores[column.id].mean)
-        comparable = [i for i in scored if rows[i].answers[column.id].paired(rows[best].answers[column.id])]
-        ties = tied_with_best([rows[i].answers[column.id] for i in comparable])
-        for i, tie in zip(comparable, ties, strict=True):
-            scores = rows[i].scores
-            rows[i] = replace(rows[i], scores=scores | {column.id: replace(scores[column.id], tied_with_best=tie)})
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bench.filenames import settings_text
@@ -16,7 +17,7 @@ ACCURACIES = ("top1", "top5", "mean_class")
 
 
 def build_row(records: Sequence[Record], columns: Sequence[Column], tuned: int | None = None) -> Row:
-    """Return the row of one method with its settings, still without rank and ties.
+    """Return the row of one method with its settings, still without rank and comparisons.
 
     Args:
         records: One per seed, in the order of the seeds; at least one.
@@ -27,14 +28,16 @@ def build_row(records: Sequence[Record], columns: Sequence[Column], tuned: int |
     worst = min(records, key=lambda r: WORST_FIRST.index(r.status))
     cause = worst.cause if len(records) == 1 or worst.cause is None else f"seed {worst.identity.seed}: {worst.cause}"
     scores, answers = {}, {}
+    fixed = _is_fixed(records)
     for column in columns:
         found = [m for r in records if (m := column.of(r)) and _value(m, column) is not None]
         if not found or column.same_as:
             continue
-        column_answers = answers_of(found)
+        deterministic = fixed and column.percent and _deterministic(found, identity.plugin)
+        column_answers = answers_of(found, deterministic)
         if column_answers is not None:
             answers[column.id] = column_answers
-        scores[column.id] = _score(found, column, column_answers)
+        scores[column.id] = _score(found, column, column_answers, deterministic)
     return Row(
         method=identity.method,
         settings=identity.settings,
@@ -98,14 +101,36 @@ def _value(measurement: Measurement, column: Column) -> float | None:
     return None if value is None or (column.percent and not math.isfinite(value)) else value
 
 
-def answers_of(found: Sequence[Measurement]) -> Answers | None:
-    """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ."""
+def _is_fixed(records: Sequence[Record]) -> bool:
+    """Return whether every seed has the same encoder: nothing was trained and there are no parameters to draw."""
+    return all(r.cost.pretrain_s is None and r.cost.parameters == 0 for r in records)
+
+
+def _deterministic(found: Sequence[Measurement], plugin: str | None) -> bool:
+    """Return whether every seed gives the same answers by construction, from the measurements of a fixed encoder.
+
+    Protocols that train a head draw numbers and have curves, and a plugin can draw numbers that are no parameters. So these need two
+    or more seeds that give the same answers.
+    """
+    if len(found) == 1:
+        return plugin is None and not found[0].curves
+    return all((m.correct, m.label_sets) == (found[0].correct, found[0].label_sets) for m in found)
+
+
+def answers_of(found: Sequence[Measurement], deterministic: bool = False) -> Answers | None:
+    """Return the answers under one protocol, from one measurement per seed; None if images or label sets differ.
+
+    Args:
+        found: The measurements.
+        deterministic: Whether every seed gives the same answers by construction.
+    """
     if len({(m.images, m.label_sets) for m in found}) > 1:
         return None
-    return unpack([m.correct for m in found], found[0].images, found[0].label_sets)
+    unpacked = unpack([m.correct for m in found], found[0].images, found[0].label_sets)
+    return replace(unpacked, deterministic=True) if unpacked is not None and deterministic else unpacked
 
 
-def _score(found: Sequence[Measurement], column: Column, answers: Answers | None) -> Score:
+def _score(found: Sequence[Measurement], column: Column, answers: Answers | None, deterministic: bool) -> Score:
     scale = 100.0 if column.percent else 1.0
     values = [value * scale for m in found if (value := _value(m, column)) is not None]
     draws = [[draw["top1"] * scale for draw in m.draws if "top1" in draw] for m in found] if column.percent else []
@@ -116,11 +141,12 @@ def _score(found: Sequence[Measurement], column: Column, answers: Answers | None
     others -= {"top1" if column.percent else column.protocol or column.id}
     return Score(
         mean=mean(values),
-        std=deviation(values),
+        std=None if deterministic else deviation(values),
         draw_std=deviation(draw_means),
         interval=(bounds[0] * 100, bounds[1] * 100) if bounds is not None else None,
         metrics={name: _mean_metric(found, name) for name in sorted(others)},
         seeds=len(found),
+        deterministic=deterministic,
     )
 
 

@@ -1,4 +1,4 @@
-"""Confidence intervals and ties from stored answers: how certain a score is, and whether two scores differ by more than noise.
+"""Confidence intervals and tests from stored answers: how certain a score is, and whether two scores differ by more than noise.
 
 A method answers every test image i under every draw d of labels with every seed s, correctly (1) or not (0). Images and draws are
 the same for all methods; each method has its own seeds. An answer is modelled as
@@ -17,9 +17,10 @@ estimated as
 
 each with its own n - 1. In expectation, V_i already contains every term that varies between images; V_d and V_s contain part of
 them again, and V_id and V_si are exactly these parts, so that only seed × draw is counted twice. It is too small to be estimated
-from few seeds and is left in both: V errs towards calling scores tied. This is the analysis of several readers and cases
+from few seeds and is left in both: V errs towards no difference. This is the analysis of several readers and cases
 (Dorfman, Berbaum & Metz 1992; Hillis 2007) with a nested third factor. With one draw or one seed its term is missing; if only one
-of two methods has several seeds, the other is assumed to vary as much between seeds.
+of two methods has several seeds, the other is assumed to vary as much between seeds. A method that is deterministic by construction
+has V_s = 0, with any number of seeds.
 
 Degrees of freedom are Welch's and Satterthwaite's, on the unreduced terms: V² / (V_i²/(I-1) + V_d²/(D-1) + sum of V_s²/(S-1)).
 V_i is estimated with two added images, one right and one wrong (half as often each for a difference, Agresti & Min 2005), so that
@@ -51,6 +52,7 @@ class Answers:
         label_sets: Hash of the label sets; draws with the same hash are paired.
         right: Number of right answers, over all seeds, draws and images.
         total: Number of answers.
+        deterministic: Whether every seed gives the same answers by construction.
     """
 
     by_draw: "NDArray[np.float64]"
@@ -58,6 +60,7 @@ class Answers:
     label_sets: str | None
     right: int
     total: int
+    deterministic: bool = False
 
     @property
     def mean(self) -> float:
@@ -66,7 +69,9 @@ class Answers:
 
     @cached_property
     def seeds(self) -> "_Part | None":
-        """The contribution of the seeds to the variance of the score; None for one seed."""
+        """The contribution of the seeds to the variance of the score; None if it is unknown, from one seed."""
+        if self.deterministic:
+            return _Part(0.0, 0.0, 1)
         return _crossed(self.by_seed) if len(self.by_seed) > 1 else None
 
     def paired(self, other: "Answers") -> bool:
@@ -233,37 +238,13 @@ def _of_means(means: Sequence[float]) -> _Part | None:
     return _Part(whole, whole, len(means) - 1)
 
 
-def holm(p_values: Sequence[float], hypotheses: int | None = None) -> list[float]:
-    """Return p-values corrected for testing several hypotheses at once (Holm 1979), in the order given.
-
-    Args:
-        p_values: p-values of the tested hypotheses.
-        hypotheses: How many could have been tested, if more than the number of p-values.
-    """
-    family = max(len(p_values), hypotheses or 0)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for testing several hypotheses at once (Holm 1979), in the order given."""
     corrected, least = [1.0] * len(p_values), 0.0
     for place, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        least = max(least, min(1.0, p_values[index] * (family - place)))
+        least = max(least, min(1.0, p_values[index] * (len(p_values) - place)))
         corrected[index] = least
     return corrected
-
-
-def tied_with_best(rows: Sequence[Answers]) -> list[bool]:
-    """Return for each row whether its score does not differ from the best one at 5 %.
-
-    The best row is itself chosen by its score, so any of the k (k - 1) / 2 pairs of rows could have been tested, and Holm's
-    correction counts them all. Correcting only for the k - 1 tests would too often find a difference between equal methods.
-
-    Raises:
-        ValueError: The images or draws of two rows differ.
-    """
-    if not rows:
-        return []
-    best = max(range(len(rows)), key=lambda i: rows[i].mean)
-    others = [i for i in range(len(rows)) if i != best]
-    p_values = [difference(rows[best], rows[i]).p for i in others]
-    corrected = dict(zip(others, holm(p_values, len(rows) * len(others) // 2), strict=True))
-    return [i == best or corrected[i] >= LEVEL for i in range(len(rows))]
 
 
 def _variance(table: "NDArray[np.float64]", seeds: Sequence[_Part | None], added: tuple[float, float]) -> _Variance:

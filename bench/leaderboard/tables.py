@@ -41,26 +41,26 @@ class Score:
         std: Standard deviation over seeds (n - 1); None for a single seed.
         draw_std: Standard deviation over draws (n - 1); None for a single draw.
         interval: 95 % interval over images, draws and seeds; None for a label-free metric.
-        tied_with_best: Whether it does not differ from the best score of the column; None if it was not compared.
-        could_be_best: Whether its method could be the best of the column (95 %); None if that was not computed.
-        gap: How far it is below the best score of the column; None if that was not computed.
+        could_be_best: Whether its method could be the best of the column (95 %); None if it was not compared.
+        gap: How far it is below the best score of the column; None if it was not compared.
         above_untrained: Whether it is higher than the score of ``random_init`` in the column; None if it was not compared.
         surely_above_untrained: Whether it is higher by more than noise; None if it was not tested.
         metrics: Means of the other metrics: ``top5`` and ``mean_class`` in percent, ``nll`` in nats.
         seeds: Number of seeds in the mean.
+        deterministic: Whether every seed gives the same score by construction; then there is no deviation over seeds.
     """
 
     mean: float
     std: float | None = None
     draw_std: float | None = None
     interval: tuple[float, float] | None = None
-    tied_with_best: bool | None = None
     could_be_best: bool | None = None
     gap: Gap | None = None
     above_untrained: bool | None = None
     surely_above_untrained: bool | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     seeds: int = 1
+    deterministic: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class Row:
         answers = self.answers.get(column)
         share = None if answers is None else Fraction(answers.right, answers.total)
         return share, round(self.scores[column].mean, NOISE)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether every seed has the same encoder, so that all scores are the same except where a protocol draws numbers."""
+        return any(score.deterministic for score in self.scores.values())
 
     @property
     def nothing_above_untrained(self) -> bool:

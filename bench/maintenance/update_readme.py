@@ -1,4 +1,4 @@
-"""Write the README's leaderboard and speeds from the committed records and figures: ``python -m bench.maintenance.update_readme``."""
+"""Write what is generated in README and notes from the committed records and figures: ``python -m bench.maintenance.update_readme``."""
 
 import re
 from collections.abc import Collection
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.atomic import write_text
 from bench.errors import SslbenchError, run_cli
+from bench.leaderboard.build import on_seeds
 from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.leaderboard.tables import Leaderboard, Table
 from bench.maintenance.throughput import read
@@ -14,6 +15,8 @@ from bench.maintenance.throughput_report import three_figures
 from bench.records.record import Record
 from bench.registry.methods import method_names
 from bench.reports.formats import to_markdown
+from bench.reports.label_free import answers
+from bench.reports.label_free import to_markdown as label_free_text
 from bench.reports.numbers import COST_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,9 @@ LEADERBOARD = re.compile(
 
 THROUGHPUT = re.compile(r"(<!-- throughput: (\S+) [^>]*-->\n).*?(<!-- end of throughput -->)", re.DOTALL)
 """A block from ``<!-- throughput: FILE (…) -->`` to its end mark; FILE is a name in ``results/throughput`` without suffix."""
+
+LABEL_FREE = re.compile(r"(<!-- label-free [^>]*-->\n).*?(<!-- end of label-free -->)", re.DOTALL)
+"""A block from ``<!-- label-free (…) -->`` to its end mark."""
 
 
 def with_leaderboards(text: str, results: Path) -> str:
@@ -66,8 +72,10 @@ def best_rows(table: Table, top: int) -> Table:
     columns = tuple(column for column in table.columns if column.id in COLUMNS)
     hidden = {row.label for row in table.rows} | {column.id for column in table.columns}
     hidden -= {row.label for row in rows} | {column.id for column in columns}
-    notes = tuple(note for note in table.notes if note.split()[0] not in hidden)
-    return replace(table, rows=rows, columns=columns, notes=notes, other_backbones=())
+    left_out = on_seeds(table)
+    notes = [note for note in table.notes if note.split()[0] not in hidden and note not in left_out]
+    shown = replace(table, rows=rows, columns=columns, other_backbones=())
+    return replace(shown, notes=(*notes, *on_seeds(shown)))
 
 
 def _catalogue_methods() -> set[str]:
@@ -94,13 +102,26 @@ def with_throughput(text: str, folder: Path) -> str:
     return THROUGHPUT.sub(block, text)
 
 
+def with_label_free(text: str, results: Path) -> str:
+    """Return the notes' text with new correlations of label-free figures and accuracies in its block."""
+
+    def block(match: "re.Match[str]") -> str:
+        records, _ = read_records(results)
+        tables = leaderboard_of(records, Selection(), all_protocols=True, folder=str(results))
+        return f"{match[1]}\n{label_free_text(answers(tables, records))}\n{match[2]}"
+
+    return LABEL_FREE.sub(block, text)
+
+
 def update() -> None:
-    """Write all blocks of README.md."""
+    """Write all blocks of README.md, and of the notes on the committed results."""
     readme, results = ROOT / "README.md", ROOT / "results"
     text = readme.read_text()
     if not LEADERBOARD.search(text):
         raise SslbenchError("README.md has no block '<!-- leaderboard: DATASET/BACKBONE/BUDGET top N (…) -->'; add one")
     write_text(readme, with_throughput(with_leaderboards(text, results / "reference"), results / "throughput"))
+    notes = results / "reference" / "NOTES.md"
+    write_text(notes, with_label_free(notes.read_text(), results / "reference"))
 
 
 if __name__ == "__main__":

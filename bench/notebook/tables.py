@@ -18,8 +18,9 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
 
     Returns:
         A table with the columns ``dataset``, ``backbone``, ``budget``, ``tuned`` (trials of ``sslbench tune``, None for the shipped recipes),
-        ``method`` (with changed settings), ``group``, ``status``, ``seeds``, ``rank``, ``protocol``, ``score`` (percent for an accuracy),
-        ``std``, ``low`` and ``high`` (95 % interval), ``could_be_best``, ``gap``, ``pretrain_s`` and ``device``.
+        ``method`` (with changed settings), ``group``, ``status``, ``seeds``, ``rank``, ``rank_low`` and ``rank_high`` (95 % interval),
+        ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and ``high``, ``could_be_best``, ``gap`` (in points), ``gap_low``
+        and ``gap_high``, ``pretrain_s`` and ``device``.
 
     Raises:
         SslbenchError: pandas is not installed, or there are no records.
@@ -40,6 +41,8 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                 if score is None:
                     continue
                 low, high = score.interval or (None, None)
+                rank_low, rank_high = row.rank_interval or (None, None)
+                gap_low, gap_high = score.gap.interval if score.gap else (None, None)
                 lines.append(
                     {
                         "dataset": table.dataset,
@@ -51,6 +54,8 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "status": row.status,
                         "seeds": len(row.seeds),
                         "rank": row.rank,
+                        "rank_low": rank_low,
+                        "rank_high": rank_high,
                         "protocol": column.id,
                         "score": score.mean,
                         "std": score.std,
@@ -58,6 +63,8 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "high": high,
                         "could_be_best": score.could_be_best,
                         "gap": None if score.gap is None else score.gap.value,
+                        "gap_low": gap_low,
+                        "gap_high": gap_high,
                         "pretrain_s": row.cost.pretrain_s,
                         "device": row.device,
                     }

@@ -28,7 +28,10 @@ def to_screen(comparison: Comparison, names: tuple[str, str], width: int) -> Ren
         for row in rows:
             parts += [text(f"{row.label}: {note}", "dim") for note in dict.fromkeys(row.notes)]
         parts.append(Text())
-    if any(pair.differs for row in comparison.rows for pair in row.pairs.values()):
+    pairs = [pair for row in comparison.rows for pair in row.pairs.values()]
+    if any(pair.interval for pair in pairs):
+        parts.append(text(numbers.DIFFERENCE, "dim"))
+    if any(pair.differs for pair in pairs):
         parts.append(Text("≠: differs by more than noise (5 % level, Holm-corrected over all compared scores).", "dim"))
     if any(row.differs is None for row in comparison.rows):
         parts.append(Text("untested: no score of the row can be compared; the lines below its table say why.", "dim"))
@@ -57,4 +60,7 @@ def _scores(row: PairedRow, column: Column) -> Text:
     if pair is None:
         return Text(numbers.NONE + " ")
     values = (numbers.NONE if value is None else numbers.number(value, column) for value in (pair.first, pair.second))
-    return Text(" | ".join(values) + ("≠" if pair.differs else " "), "red" if pair.differs else "")
+    shown = Text(" | ".join(values) + ("≠" if pair.differs else " "), "red" if pair.differs else "")
+    if (difference := numbers.difference(pair)) is not None:
+        shown.append(f"\n{difference} ", "dim")
+    return shown

@@ -3,14 +3,21 @@
 import math
 from dataclasses import dataclass, replace
 
-from bench.leaderboard.tables import GROUPS, UNTRAINED, Column, Row, Score, Table
+from bench.leaderboard.compare import Pair
+from bench.leaderboard.tables import GROUPS, UNTRAINED, Column, Gap, Row, Score, Table
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Cost
 
 NONE = "–"
 """Shown for a missing value."""
 
-TIED, NOT_ABOVE, UNUSUAL = "*", "‡", "†"
-"""Marks of a score that is tied with the best, of one that is not above ``random_init``, and of a row on another device."""
+BEST, NOT_ABOVE, UNUSUAL = "*", "‡", "†"
+"""Marks of a score that could be the best, of one that is not above ``random_init``, and of a row on another device."""
+ONE_SEED = "[low, high] after a score"
+"""Beginning of the sentence on the intervals that are shown where there is one seed."""
+DIFFERENCE = (
+    "Below two scores: the first minus the second in points, with the 95 % interval of this difference alone; if both are of one seed, it "
+    "does not include the variation between seeds."
+)
 
 _NOT_RANKED = {
     "changed settings": "changed settings (named after the +)",
@@ -50,7 +57,13 @@ def number(value: float, column: Column) -> str:
     return f"{value:.1f}" if column.percent else f"{value:.3g}"
 
 
-def score(found: Score | None, column: Column, between: str = " ± ", mean_class: str | None = None) -> str:
+def score(
+    found: Score | None,
+    column: Column,
+    between: str = " ± ",
+    mean_class: str | None = None,
+    interval: bool = True,
+) -> str:
     """Return a score as text, with its standard deviation over seeds if there is one.
 
     Args:
@@ -58,6 +71,7 @@ def score(found: Score | None, column: Column, between: str = " ± ", mean_class
         column: Its column.
         between: Sign between mean and standard deviation.
         mean_class: Sign before the mean class accuracy, or None to leave it out.
+        interval: Whether a score of one seed has its interval over images.
     """
     if column.same_as:
         return "="
@@ -66,6 +80,8 @@ def score(found: Score | None, column: Column, between: str = " ± ", mean_class
     text = number(found.mean, column)
     if found.std is not None:
         text += f"{between}{number(found.std, column)}"
+    elif interval and _of_one_seed(found):
+        text += " " + _brackets(found.interval, column)
     if mean_class is not None and "mean_class" in found.metrics and column.percent:
         text += f"{mean_class}{number(found.metrics['mean_class'], column)}"
     return text
@@ -81,16 +97,51 @@ def cost(costs: Cost, column: CostColumn) -> str:
     return f"{value / column.unit:,.{column.decimals}f}"
 
 
+def _brackets(ends: tuple[float, float] | None, column: Column) -> str:
+    return "" if ends is None else f"[{number(ends[0], column)}, {number(ends[1], column)}]"
+
+
+def _of_one_seed(found: Score) -> bool:
+    """Return whether a score says nothing on how much it varies between seeds, but has an interval over images."""
+    return found.seeds == 1 and not found.deterministic and found.interval is not None
+
+
+def gap(found: Gap) -> str:
+    """Return a gap to the best with its interval as text, in percentage points."""
+    return f"{found.value:.1f} [{found.interval[0]:.1f}, {found.interval[1]:.1f}]"
+
+
+def difference(pair: Pair) -> str | None:
+    """Return the difference of two scores with its interval as text, in percentage points; None if they were not compared."""
+    if pair.difference is None or pair.interval is None:
+        return None
+    value, low, high = (f"{round(value, 1) + 0.0:+.1f}" for value in (pair.difference, *pair.interval))
+    return f"{value} [{low}, {high}]"
+
+
 def rank(row: Row) -> str:
     """Return the mean rank as text; empty if the row has none."""
     return "" if row.rank is None else f"{row.rank:.1f}"
 
 
+def whole_rank(row: Row) -> str:
+    """Return the mean rank as text, with its interval, rounded outwards, if there is one."""
+    if row.rank is None or row.rank_interval is None:
+        return rank(row)
+    low, high = row.rank_interval
+    return f"{rank(row)} [{math.floor(low + _NOISE)}, {math.ceil(high - _NOISE)}]"
+
+
+_NOISE = 1e-9
+"""Larger than the rounding errors of a mean of ranks."""
+
+
 def label(row: Row, table: Table) -> str:
-    """Return the name of a row with its marks, the numbers of its notes, and a status other than ``ok``."""
+    """Return the name of a row with its marks, the numbers of its notes, whether it is deterministic, and a status other than ``ok``."""
     numbered = note_numbers(table)
     text = row.name + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
     text += "".join(f" [{numbered[note]}]" for note in row.notes)
+    text += " (deterministic)" if row.deterministic else ""
     return text + ("" if row.status == "ok" else f" ({row.status})")
 
 
@@ -114,9 +165,9 @@ def tables_of_other_backbones(table: Table) -> list[Table]:
     return [replace(table, backbone=backbone) for backbone in table.other_backbones]
 
 
-def legend(table: Table) -> list[str]:
-    """Return the sentences below a table: its metric, chance and marks, and what is particular to it."""
-    return explanations(table) + facts(table)
+def legend(table: Table, gaps: bool = False) -> list[str]:
+    """Return the sentences below a table, with or without gaps: its metric, chance and marks, and what is particular to it."""
+    return explanations(table, gaps) + facts(table)
 
 
 def facts(table: Table) -> list[str]:
@@ -128,8 +179,8 @@ def _sentence(note: str) -> str:
     return note if note.endswith(".") else note + "."
 
 
-def explanations(table: Table) -> list[str]:
-    """Return one sentence on the metric, and one for each mark that the table contains."""
+def explanations(table: Table, gaps: bool = False) -> list[str]:
+    """Return one sentence on the metric, and one for each mark that the table contains, with or without gaps."""
     scores = [found for row in table.rows for found in row.scores.values()]
     sentences = [_metric(table)]
     if table.unequal:
@@ -138,9 +189,13 @@ def explanations(table: Table) -> list[str]:
             f"After /: mean class accuracy, because the classes are unequal: always answering the largest class has "
             f"{100 * table.largest_class:.1f} top-1 and {100 / table.classes:.3g} mean class accuracy."
         )
-    if any(found.tied_with_best for found in scores):
+    if any(map(_of_one_seed, scores)):
+        sentences.append(f"{ONE_SEED}: its 95 % interval over test images (and draws of labels), from one seed.")
+    if any(found.could_be_best for found in scores):
+        sentences.append(f"{BEST}: could be the best of the column (95 %).")
+    if gaps and any(found.gap for found in scores):
         sentences.append(
-            f"{TIED}: not significantly different from the best method in the column (5 % level, Holm-corrected)."
+            "Below a score: how far it is below the best of the column, in points, with the 95 % interval."
         )
     if any(f.above_untrained is False for f in scores) or any(row.nothing_above_untrained for row in table.rows):
         sentence = f"{NOT_ABOVE} after a score: not higher than that of {UNTRAINED}, the network before training"
@@ -148,12 +203,17 @@ def explanations(table: Table) -> list[str]:
             sentence += "; after a name: in no column higher by more than noise (5 % level, Holm-corrected)"
         sentences.append(sentence + ".")
     if any(row.rank is not None for row in table.rows):
-        sentences.append("Rank: mean of the ranks on knn, linear and the low-shot family.")
+        ends = ", with its 95 % interval" if any(row.rank_interval for row in table.rows) else ""
+        sentences.append(f"Rank: mean of the ranks on knn, linear and the low-shot family{ends}.")
     unranked = [group for group in GROUPS[1:] if any(row.group == group for row in table.rows)]
     if unranked:
         sentences.append(f"Not ranked: {'; '.join(_NOT_RANKED[group] for group in unranked)}.")
     if any(row.marked for row in table.rows):
         sentences.append(f"{UNUSUAL}: ran on another device or in another precision than most rows.")
+    if any(row.deterministic for row in table.rows):
+        sentences.append(
+            "Deterministic: the encoder is neither drawn nor trained; a score has ± only if its protocol draws numbers."
+        )
     if any(column.same_as for column in table.columns):
         sentences.append("=: the same label sets as another column, which shows the result.")
     if any(row.plugin for row in table.rows) or any(column.plugin and "@" in column.id for column in table.columns):
@@ -162,12 +222,12 @@ def explanations(table: Table) -> list[str]:
 
 
 def _metric(table: Table) -> str:
-    seeds = sorted({len(row.seeds) for row in table.rows if row.scores}) or [0]
+    seeds = sorted({len(row.seeds) for row in table.rows if row.scores and not row.deterministic} - {1}) or [0]
     sentence = "Top-1 accuracy in percent"
     measured = "validation" if table.task == "val" else "test"
     sentence += f" on {table.images:,} {measured} images" if table.images else ""
     sentence += f", chance {100 / table.classes:.3g}" if table.classes else ""
-    if seeds[-1] > 1:
+    if seeds != [0]:
         over = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
         sentence += f"; ± standard deviation over {over} seeds"
     return sentence + "."

@@ -93,7 +93,6 @@ def _rich_table(
         table.add_column(
             Text(column.heading),
             justify="right" if index else "left",
-            vertical="bottom",
             no_wrap=index > 0,
             overflow="fold",
             max_width=None if index else LONGEST_NAME,

@@ -12,9 +12,9 @@ from bench.studies.load import find, names
 from bench.studies.manifest import Picture, folder_of, load_results, read
 from bench.studies.table import build_report
 
-WIDEST = 1500
+WIDEST = 1000
 """Largest width of a figure in pixels; wider ones are made smaller."""
-QUALITY = 82
+QUALITY = 30
 """Quality of the figures' WebP form."""
 LARGEST_IMAGE = 20_000_000
 """Largest number of bytes of a figure's file."""

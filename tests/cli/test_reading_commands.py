@@ -61,6 +61,20 @@ def test_latex_has_costs_on_request_and_formats_that_always_have_them_refuse_the
     assert isinstance(refused, SslbenchError) and "always has the costs" in str(refused)
 
 
+def test_gaps_are_shown_on_request_and_formats_that_always_have_them_refuse_the_option(
+    sslbench: Command, tmp_path: Path, campaign: Campaign
+) -> None:
+    records = campaign({"byol": 0.1, "simclr": 0.5}, seeds=(0, 1), images=40, columns=("knn",))
+    arguments = ("leaderboard", "--results", written(tmp_path / "results", records), "--format")
+    for name in ("table", "markdown", "latex"):
+        texts = [" ".join(sslbench(*arguments, name, *more).stdout.split()) for more in ((), ("--gaps",))]
+        assert ["how far it is below the best" in text for text in texts] == [False, True]
+        assert len(re.findall(r"\d\.\d \[\d+\.\d, \d+\.\d\]", texts[1])) == 2
+    assert "knn_gap_low" in sslbench(*arguments, "csv").stdout
+    refused = sslbench(*arguments, "json", "--gaps").exception
+    assert isinstance(refused, SslbenchError) and "always has the gaps" in str(refused)
+
+
 @pytest.mark.parametrize("name", ["My Birds", "my_birds.zip", "birds.v2"])
 def test_a_folder_is_selected_by_the_name_that_run_took(
     sslbench: Command, tmp_path: Path, campaign: Campaign, name: str

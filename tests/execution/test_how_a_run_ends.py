@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,11 +11,13 @@ from support.in_process import context_of, options_of, perform
 from bench.data import load
 from bench.errors import SslbenchError
 from bench.execution.run import execute
+from bench.execution.run_state import group_of
 from bench.planning.plan_runs import plan_runs
 from bench.planning.request import Request
 from bench.records.store import Store
 from methods.autoencoder import Autoencoder
-from methods.base import Encoder
+from methods.base import Encoder, Needs
+from methods.simclr import SimCLR
 from protocols.base import NotFinite, Predictions
 from protocols.knn import Knn
 
@@ -125,3 +128,12 @@ def test_a_record_says_what_was_used(tmp_path):
     untrained = perform(store, "random_init", budget="smoke")
     assert (untrained.group, list(untrained.recipe)) == ("floor and ceiling", ["settings"])
     assert perform(store, "supervised", budget="1ep").group == "floor and ceiling"
+
+
+def test_the_recorded_group_follows_what_a_method_declares_and_not_its_name(record):
+    class SimCLRWithLabels(SimCLR):
+        needs = Needs(labels=True)
+
+    identity = replace(record.identity, budget="smoke")
+    assert group_of(SimCLRWithLabels, replace(identity, method="simclr")) == "floor and ceiling"
+    assert group_of(SimCLR, replace(identity, method="supervised")) == "methods"

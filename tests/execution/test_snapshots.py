@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.in_process import perform, same, stopped
+from support.watched_run import CPU, STEPS, byol, watched_run
 
 from bench.data import load
 from bench.evaluation.features import extract
@@ -18,10 +19,7 @@ from bench.records.record import Identity
 from bench.records.store import Store
 from bench.views.prepare import prepare
 
-CPU = torch.device("cpu")
-STEPS = 5
-# BYOL has batch norm in two networks, one of them a teacher: features in train mode would change its state.
-RUN = {"method": "byol", "budget": "5ep", "protocols": ("knn", "lowshot-1-frozen")}
+RUN = byol("5ep")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +29,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("watched"))
-    return store, perform(store, **RUN, snapshots=2)
+    return watched_run(tmp_path_factory, RUN, snapshots=2)
 
 
 def test_a_run_with_snapshots_has_the_results_of_a_run_without_bit_for_bit(watched, tmp_path):

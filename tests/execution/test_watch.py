@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from support.in_process import context_of, options_of, perform, same, stopped
+from support.watched_run import CPU, STEPS, byol, watched_run
 
 from bench.cli.program import run_program
 from bench.data import load
@@ -24,10 +25,7 @@ from bench.records.checkpoints import load_checkpoint, save_checkpoint, stored_e
 from bench.records.record_json import from_json, to_json
 from bench.records.store import Store
 
-CPU = torch.device("cpu")
-STEPS = 5
-# BYOL has batch norm in two networks, one of them a teacher: features in train mode would change its state.
-RUN = {"method": "byol", "budget": "3ep", "protocols": ("knn", "lowshot-1-frozen")}
+RUN = byol("3ep")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +35,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    store = Store(tmp_path_factory.mktemp("watched"))
-    return store, perform(store, **RUN, watch=2, track=("tensorboard",))
+    return watched_run(tmp_path_factory, RUN, watch=2, track=("tensorboard",))
 
 
 def watching(dataset, identity, every=1, check_stop=lambda: None):

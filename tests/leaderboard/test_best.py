@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,6 +115,26 @@ def test_perfect_rows_that_one_image_separates_could_both_be_the_best() -> None:
     nearly = np.ones((3, 1, 360))
     nearly[:, 0, 0] = 0
     assert marks(compare_all([answers(np.ones((3, 1, 360))), answers(nearly)], "knn")) == [True, True]
+
+
+def test_equal_numbers_of_right_answers_have_no_gap_though_their_means_differ_by_rounding() -> None:
+    rng = np.random.default_rng(8)
+    rows = []
+    for counts in ((348, 349, 349), (346, 350, 350)):
+        right = np.stack([rng.permutation(359) < count for count in counts])[:, None, :]
+        rows.append(answers(right))
+    assert rows[0].right == rows[1].right
+    assert [standing.gap for standing in compare_all(rows, "knn").standings()] == [0.0, 0.0]
+
+
+def test_a_deterministic_row_is_compared_with_any_number_of_seeds() -> None:
+    rows = world(np.random.default_rng(9), [0.0, 0.1, -0.2], [0.1, 0.1, 0.1])
+    fixed = np.random.default_rng(10).random((1, 1, 300)) < 0.8
+    one, three = (replace(answers(np.repeat(fixed, n, 0)), deterministic=True) for n in (1, 3))
+    found = [compare_all([*rows, row], "knn").standings() for row in (one, three)]
+    for alone, copied in zip(*found, strict=True):
+        assert (alone.could_be_best, alone.gap) == (copied.could_be_best, copied.gap)
+        assert alone.interval == pytest.approx(copied.interval, abs=0.01)
 
 
 def test_single_seeds_and_other_draws_are_refused() -> None:

@@ -46,12 +46,12 @@ def changed(record: Record, **identity: object) -> Record:
 def test_methods_are_sorted_by_rank_and_floor_and_ceiling_follow_without_rank(
     campaign: Campaign, current: CurrentVersions
 ) -> None:
-    table = only(campaign(METHODS), current)
+    table = only(campaign(METHODS, seeds=(0, 1)), current)
     assert [row.method for row in table.rows][:3] == ["simclr", "byol", "vae"]
     assert {row.method for row in table.rows[3:]} == {"pixels", "random_init", "supervised"}
     assert [row.rank is None for row in table.rows] == [False] * 3 + [True] * 3
-    ties = {row.method: {score.tied_with_best for score in row.scores.values()} for row in table.rows[3:]}
-    assert all(found == {None} for found in ties.values())
+    assert {score.could_be_best for row in table.rows[3:] for score in row.scores.values()} == {None}
+    assert all(score.could_be_best for score in table.rows[0].scores.values())
 
 
 def test_the_rank_is_the_mean_of_knn_linear_and_the_mean_of_the_low_shot_columns(current: CurrentVersions) -> None:
@@ -96,8 +96,46 @@ def test_one_seed_has_no_deviation_but_an_interval_and_the_table_says_so(
 ) -> None:
     table = only(campaign(METHODS), current)
     assert all(score.std is None and score.interval for row in table.rows for score in row.scores.values())
-    assert any("variation between seeds" in note for note in table.notes)
+    assert {score.could_be_best for row in table.rows for score in row.scores.values()} == {None}
+    (note,) = (note for note in table.notes if "variation between seeds" in note)
+    assert note.startswith("One seed per row: ") and "could be the best is unknown" in note and "--seeds 5" in note
     assert not any("variation between seeds" in note for note in only(campaign(METHODS, seeds=(0, 1)), current).notes)
+
+
+def test_rows_of_one_seed_are_named_and_the_others_are_still_compared(
+    campaign: Campaign, current: CurrentVersions
+) -> None:
+    table = only(
+        campaign({"simclr": 0.5, "byol": 0.4}, seeds=(0, 1)) + campaign({"moco": 0.3, "pixels": -1.0}), current
+    )
+    (note,) = (note for note in table.notes if "variation between seeds" in note)
+    assert note.startswith("One seed only (moco): ") and "pixels" not in note
+    rows = by_method(table)
+    assert [rows[m].scores["knn"].could_be_best is None for m in ("simclr", "byol", "moco")] == [False, False, True]
+
+
+def test_pixels_are_deterministic_with_any_number_of_seeds_and_a_plugin_only_if_its_seeds_agree(
+    campaign: Campaign, current: CurrentVersions
+) -> None:
+    (pixels,) = campaign({"pixels": 0.0})
+    plugin = changed(pixels, method="drawn", plugin="ab" * 32)
+    other = replace(changed(plugin, seed=1), protocols=campaign({"byol": 0.0}, luck=1)[0].protocols)
+    simclr = campaign({"simclr": 0.5}, seeds=(0, 1))
+
+    def deterministic(*records: Record) -> bool:
+        rows = only([*records, *simclr], current).rows
+        return next(row for row in rows if row.method in ("pixels", "drawn")).deterministic
+
+    assert deterministic(pixels)
+    assert deterministic(pixels, changed(pixels, seed=1))
+    assert deterministic(plugin, changed(plugin, seed=1))
+    assert not deterministic(plugin)
+    assert not deterministic(plugin, other)
+    row = only([pixels, changed(pixels, seed=1), *simclr], current).rows[-1]
+    assert {score.std for score in row.scores.values()} == {None}
+    knn = replace(pixels.protocols["knn"], curves={"loss": [1.0]})
+    trained_head = only([replace(pixels, protocols=pixels.protocols | {"knn": knn})], current).rows[0].scores
+    assert (trained_head["knn"].deterministic, trained_head["linear"].deterministic) == (False, True)
 
 
 def test_equal_label_sets_count_once_in_the_ranks_even_if_only_one_run_recorded_that_they_are_equal(
@@ -120,7 +158,7 @@ def test_changed_settings_and_encoders_from_elsewhere_are_marked_rows_without_ra
     assert [row.label for row in table.rows] == ["simclr", "simclr+temperature=0.2", table.rows[2].label]
     assert [row.group for row in table.rows] == ["methods", "changed settings", "elsewhere"]
     assert [row.rank for row in table.rows] == [1.0, None, None]
-    assert table.rows[0].scores["linear"].tied_with_best is True
+    assert all(row.rank_interval is None for row in table.rows[1:])
 
 
 def test_an_encoder_from_elsewhere_is_in_every_table_of_its_data_set_and_backbone(
@@ -161,7 +199,7 @@ def test_a_failed_row_shows_its_cause_and_has_no_rank(campaign: Campaign, curren
     row = by_method(table)["simclr"]
     assert (row.status, row.cause, row.rank) == ("diverged", "seed 1: loss is not finite at step 3", None)
     assert row.scores["linear"].seeds == 1
-    assert all(score.tied_with_best is None for score in row.scores.values())
+    assert all(score.could_be_best is None for score in row.scores.values())
     assert any("loss is not finite at step 3" in note for note in table.notes)
     assert by_method(table)["byol"].rank == 1.0
 

@@ -82,5 +82,8 @@ def test_both_scores_are_shown_next_to_each_other(campaign: Campaign, current: C
     text = console.file.getvalue()  # type: ignore[attr-defined]
     tops = [100 * r[0].protocols["linear"].metrics["top1"] for r in (first, second)]
     assert f"{tops[0]:.1f} | {tops[1]:.1f}≠" in text
+    pair = compare(first, second, current).rows[1].pairs["linear"]
+    assert pair.interval is not None and pair.difference == pytest.approx(tops[0] - tops[1])
+    assert f"{pair.difference:+.1f} [{pair.interval[0]:+.1f}, {pair.interval[1]:+.1f}]" in text
     assert "reproduced within noise: 1 of 2 (not: simclr)" in text
     assert max(len(line) for line in text.splitlines()) <= width

@@ -6,7 +6,7 @@ import pytest
 
 from bench.leaderboard.read import Selection, leaderboard_of, read_records
 from bench.leaderboard.significance import difference
-from bench.maintenance.update_readme import ROOT, with_leaderboards, with_throughput
+from bench.maintenance.update_readme import ROOT, with_label_free, with_leaderboards, with_throughput
 from bench.studies.load import find, names
 from bench.studies.manifest import folder_of, read, records_of
 
@@ -94,7 +94,9 @@ def test_no_method_is_significantly_above_the_ceiling(leaderboard):
 
 
 @pytest.mark.usefixtures("only_the_catalogue")
-def test_the_readme_shows_the_committed_records_and_speeds():
+def test_readme_and_notes_show_the_committed_records_and_speeds():
     readme = (ROOT / "README.md").read_text()
     assert with_leaderboards(readme, REFERENCE) == readme, "run `make readme`"
     assert with_throughput(readme, ROOT / "results" / "throughput") == readme, "run `make readme`"
+    notes = (REFERENCE / "NOTES.md").read_text()
+    assert with_label_free(notes, REFERENCE) == notes, "run `make readme`"

@@ -72,11 +72,12 @@ def test_methods_without_a_record_are_named(results, monkeypatch):
 
 
 def test_notes_about_hidden_rows_and_columns_are_left_out(campaign, current):
-    (table,) = build(campaign({"best": 2.0, "second": 1.0, "third": 0.0}), current).tables
-    notes = ("third diverged: NaN", "best ran on a GPU.", "One seed per row.")
-    short = best_rows(replace(table, notes=notes), 2)
+    records = campaign({"best": 2.0}, seeds=(0, 1)) + campaign({"second": 1.0, "third": 0.0})
+    (table,) = build(records, current).tables
+    assert "(second, third)" in table.notes[-1]
+    short = best_rows(replace(table, notes=("third diverged: NaN", "best ran on a GPU.", *table.notes)), 2)
     assert [row.method for row in short.rows] == ["best", "second"]
-    assert short.notes == ("best ran on a GPU.", "One seed per row.")
+    assert short.notes == ("best ran on a GPU.", table.notes[-1].replace("second, third", "second"))
     assert {column.id for column in short.columns} <= set(update_readme.COLUMNS)
 
 

@@ -14,6 +14,7 @@ from bench.leaderboard.tables import Leaderboard
 from bench.records.record import Measurement, Record
 from bench.reports.formats import to_csv, to_json, to_latex, to_markdown, write_leaderboard
 from bench.reports.leaderboard import to_screen
+from bench.reports.numbers import whole_rank
 
 Campaign = Callable[..., list[Record]]
 
@@ -61,7 +62,10 @@ def test_every_score_is_shown_at_any_terminal_width(leaderboard: Leaderboard, wi
         own = " ".join(line for line in lines if line.startswith(row.label[:12]))
         for column, score in row.scores.items():
             shown = f"{score.mean:.1f}" + (f"±{score.std:.1f}" if score.std is not None else "")
-            assert shown + ("*" if score.tied_with_best else "") in own, (row.label, column)
+            if score.seeds == 1 and not row.deterministic:
+                assert score.interval is not None
+                shown += f" [{score.interval[0]:.1f}, {score.interval[1]:.1f}]"
+            assert shown + ("*" if score.could_be_best else "") in own, (row.label, column)
 
 
 def test_the_terminal_shows_failures_stale_records_and_rows_of_a_single_seed(leaderboard: Leaderboard) -> None:
@@ -85,7 +89,7 @@ def test_json_has_the_documented_entries_and_no_nan(leaderboard: Leaderboard) ->
         assert {"method", "settings", "seeds", "status", "rank", "scores", "cost"} <= row.keys()
         assert set(row["scores"]) == set(table["columns"])
         for score in row["scores"].values():
-            assert {"mean", "std", "draw_std", "interval", "tied_with_best"} <= score.keys()
+            assert {"mean", "std", "draw_std", "interval", "could_be_best", "gap"} <= score.keys()
         assert {"pretrain_s", "images_per_s", "peak_memory_mb", "parameters"} <= row["cost"].keys()
     simclr = next(row for row in table["rows"] if row["method"] == "simclr" and not row["settings"])
     assert simclr["seeds"] == [0, 1, 2] and simclr["rank"] == 1
@@ -93,6 +97,9 @@ def test_json_has_the_documented_entries_and_no_nan(leaderboard: Leaderboard) ->
     low, high = simclr["scores"]["linear"]["interval"]
     assert low < simclr["scores"]["linear"]["mean"] < high
     assert simclr["scores"]["lowshot-1pct"]["mean"] is None and table["same_as"] == {"lowshot-1pct": "lowshot-1"}
+    assert simclr["rank_interval"][0] == 1 and simclr["scores"]["linear"]["could_be_best"] is True
+    other = next(row for row in table["rows"] if row["method"] == "barlow_twins")["scores"]["linear"]["gap"]
+    assert 0 <= other["interval"][0] <= other["value"] <= other["interval"][1]
     assert all(row["rank"] is None for row in table["rows"] if row["method"] in ("pixels", "supervised", "vae"))
 
 
@@ -112,6 +119,18 @@ def test_csv_has_one_line_per_row_and_reads_back(leaderboard: Leaderboard) -> No
     for line, row in zip(lines, rows, strict=True):
         for column, score in row.scores.items():
             assert float(line[column]) == pytest.approx(score.mean, abs=1e-3)
+            ends = [line[f"{column}_gap{end}"] for end in ("", "_low", "_high")]
+            if score.gap is None:
+                assert ends == ["", "", ""] and line[f"{column}_could_be_best"] == ""
+            else:
+                assert [float(end) for end in ends] == pytest.approx([score.gap.value, *score.gap.interval], abs=1e-3)
+                assert line[f"{column}_could_be_best"] == ("yes" if score.could_be_best else "no")
+        ends = [line["rank_low"], line["rank_high"]]
+        assert (
+            ends == ["", ""]
+            if row.rank_interval is None
+            else pytest.approx(row.rank_interval) == list(map(float, ends))
+        )
     assert lines[-1]["lowshot-1"] == ""
     assert to_csv(Leaderboard(())) == ""
 
@@ -121,6 +140,34 @@ def test_all_lines_of_a_markdown_table_have_the_same_number_of_columns(leaderboa
     counts = [line.replace("\\|", "").count("|") for line in lines]
     assert len(set(counts)) == 1 and len(lines) == 2 + len(leaderboard.tables[0].rows)
     assert "**" in next(line for line in lines if "simclr" in line)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_gaps_are_below_the_scores_on_request(leaderboard: Leaderboard, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    console.print(to_screen(leaderboard, width, gaps=True))
+    screen = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, screen.splitlines())) <= width
+    gaps = [s.gap for row in leaderboard.tables[0].rows for s in row.scores.values() if s.gap]
+    assert gaps
+    for found in gaps:
+        shown = f"{found.value:.1f} [{found.interval[0]:.1f}, {found.interval[1]:.1f}]"
+        assert shown in screen and f"<br>{shown}" in to_markdown(leaderboard, gaps=True)
+        assert rf"\\{shown}}}" in to_latex(leaderboard, gaps=True)
+    assert "<br>" not in to_markdown(leaderboard) and "shortstack" not in to_latex(leaderboard)
+    for text in (screen, to_markdown(leaderboard, gaps=True), to_latex(leaderboard, gaps=True)):
+        assert "how far it is below the best" in " ".join(text.split())
+
+
+def test_a_rank_has_its_interval_rounded_outwards_and_pixels_are_called_deterministic(leaderboard: Leaderboard) -> None:
+    row = next(row for row in leaderboard.tables[0].rows if row.rank_interval)
+    assert whole_rank(replace(row, rank=1.25, rank_interval=(1.0, 12.2))) == "1.2 [1, 13]"
+    assert whole_rank(replace(row, rank=4.0, rank_interval=(2.9, 5.0))) == "4.0 [2, 5]"
+    assert whole_rank(replace(row, rank_interval=None)) == f"{row.rank:.1f}"
+    for text in (to_markdown(leaderboard), to_latex(leaderboard), "\n".join(printed(leaderboard, 200))):
+        assert "pixels (deterministic)" in text
+    line = next(line for line in to_markdown(leaderboard).splitlines() if "pixels" in line)
+    assert "±" not in line and "[" not in line
 
 
 def test_latex_escapes_names_and_balances_its_columns(leaderboard: Leaderboard) -> None:

@@ -82,7 +82,7 @@ def test_the_page_has_table_failed_trials_and_curve_and_escapes_names(folder, tm
     records = campaign({"simclr": 0.5, "byol": 0.2})
     results = Folder(tmp_path, records)
     leaderboard = all_tables(results)
-    drawn, _ = draw(leaderboard, results, always=True)
+    drawn, _ = draw(leaderboard, results, found)
     html = to_html(collect([results], leaderboard, found, drawn))
     assert "digits, mlp, 1ep: 2 trials of each method" in html
     assert "byol, trial 1 (recipe.rate=0.3): diverged, loss is not finite at step 3" in html

@@ -1,9 +1,10 @@
 """Records of results folders -> the page's data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from bench.leaderboard.build import current_versions
 from bench.leaderboard.read import Selection, comparison_of, leaderboard_of
@@ -13,7 +14,7 @@ from bench.reports import numbers
 from bench.reports.formats import FORMATS
 from bench.reports.page.markup import anchor
 from bench.reports.page.model import ComparisonView, Page, Section, TableView
-from bench.reports.page.opened_row import opened
+from bench.reports.page.opened_row import opened, without_shared
 from bench.reports.pictures.picture import Picture
 from bench.reports.row_records import by_row, current
 
@@ -37,10 +38,12 @@ class Drawn:
 
     Attributes:
         pictures: The pictures.
+        charts: Their plots as Vega specifications, by the picture's id.
         script: The script that draws them.
     """
 
     pictures: Sequence[Picture]
+    charts: Mapping[str, dict[str, Any]]
     script: str
 
 
@@ -82,6 +85,7 @@ def collect(
         comparisons=tuple(_compared(first, other, taken) for other in others),
         studies=tuple(studies),
         pictures=tuple(picture for picture in pictures if picture.table is None),
+        charts=drawn.charts if drawn else {},
         script=drawn.script if drawn else None,
         notices=(*outdated, *notices),
     )
@@ -100,20 +104,16 @@ def _table(
     standard = frozenset(column.id for column in shown if column.protocol in default)
     alone = Leaderboard((replace(table, other_backbones=()),))
     of_row = by_row(table, folder.records)
+    whole = [
+        opened(row, table, of_row[row.label], anchor(f"{id}-{row.label}", taken), default, folder.path)
+        for row in table.rows
+    ]
+    rows, shared_facts = without_shared(whole)
     return TableView(
         id=id,
         table=table,
-        rows=tuple(
-            opened(
-                row,
-                table,
-                of_row[row.label],
-                anchor(f"{id}-{row.label}", taken),
-                default,
-                folder.path,
-            )
-            for row in table.rows
-        ),
+        rows=rows,
+        shared=shared_facts,
         first_shown=standard or frozenset(column.id for column in shown),
         downloads={name: write(alone) for name, write in FORMATS.items()},
         pictures=tuple(picture for picture in pictures if picture.table == numbers.title(table)),

@@ -21,7 +21,10 @@ def section(view: ComparisonView) -> Html:
         tag("p", f"{comparison.summary[:1].upper()}{comparison.summary[1:]}.", class_="lead"),
         *(_table(view, table) for table in tables),
     ]
-    if any(pair.differs for row in comparison.rows for pair in row.pairs.values()):
+    pairs = [pair for row in comparison.rows for pair in row.pairs.values()]
+    if any(pair.interval for pair in pairs):
+        parts.append(tag("p", numbers.DIFFERENCE))
+    if any(pair.differs for pair in pairs):
         parts.append(tag("p", "≠: differs by more than noise (5 % level, Holm-corrected over all compared scores)."))
     if any(row.differs is None for row in comparison.rows):
         parts.append(tag("p", "Untested: no score of the row can be compared; the remarks below its table say why."))
@@ -71,9 +74,11 @@ def _cell(row: PairedRow, column: Column) -> Html:
         return tag("td", numbers.NONE, class_="none")
     values = [numbers.NONE if v is None else numbers.number(v, column) for v in (pair.first, pair.second)]
     known = [value for value in (pair.second, pair.first) if value is not None]
+    difference = numbers.difference(pair)
     return tag(
         "td",
         " | ".join(values) + (" ≠" if pair.differs else ""),
+        *([] if difference is None else [tag("small", difference)]),
         data_value=f"{known[0]:.6g}" if known else None,
         class_="differs" if pair.differs else None,
     )

@@ -5,7 +5,7 @@ from importlib.resources import files
 from itertools import groupby
 
 from bench.reports import numbers
-from bench.reports.page import comparison, study, table
+from bench.reports.page import comparison, methods, study, table
 from bench.reports.page.markup import Html, anchor, data, tag
 from bench.reports.page.model import Page, TableView
 from bench.reports.page.pictures import figures
@@ -20,9 +20,11 @@ Entry = tuple[str, str, str]
 def to_html(page: Page) -> str:
     """Return the document."""
     title = f"sslbench: {page.folder}"
-    taken = {view.id for view in page.tables} | {view.id for view in page.comparisons} | {ACROSS}
+    taken = {view.id for view in page.tables} | {view.id for view in page.comparisons} | {ACROSS, methods.ID}
     studies = [(one, anchor(f"study-{one.name}", taken)) for one in page.studies]
+    described = methods.described(page.tables)
     entries = [*_entries(page), *((one.group, one.name, id) for one, id in studies)]
+    entries += [("Methods", "ideas and recipes", methods.ID)] if described else []
     sections = [table.section(view) for view in page.tables]
     if page.pictures:
         heading = tag("h2", "Pictures of all tables", id=f"{ACROSS}-title")
@@ -30,6 +32,7 @@ def to_html(page: Page) -> str:
         sections.append(tag("section", heading, shown, id=ACROSS, class_="view", aria_labelledby=f"{ACROSS}-title"))
     sections += [comparison.section(view) for view in page.comparisons]
     sections += [study.section(one, id) for one, id in studies]
+    sections += [methods.section(described)] if described else []
     body = tag(
         "body",
         tag("a", "Skip to the tables", href="#content", class_="skip"),
@@ -102,10 +105,8 @@ def _footer(page: Page) -> Html:
 
 
 def _scripts(page: Page) -> Iterator[Html]:
-    pictures = [*page.pictures, *(picture for view in page.tables for picture in view.pictures)]
-    pictures += [picture for one in page.studies for picture in one.pictures]
-    if page.script is not None and pictures:
-        yield data({picture.id: picture.chart for picture in pictures}, id="charts")
+    if page.script is not None:
+        yield data(dict(page.charts), id="charts")
         # Unpacked and run only when the first picture is drawn.
         yield data(page.script, id="drawing")
     yield tag("script", _own("page.js"))

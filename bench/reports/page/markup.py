@@ -12,6 +12,8 @@ from bench.printable import printable, printable_lines
 
 VOID = ("br", "img", "input", "meta")
 """Elements without an end tag."""
+ENDED_BY_NEXT = ("td", "th", "tr", "thead", "tbody", "li", "dt", "dd", "option")
+"""Elements whose end tag is left out: their next sibling or the end of their parent ends them (HTML, section 13.1.2.4)."""
 
 
 class Html(str):
@@ -32,7 +34,8 @@ def tag(name: str, /, *children: str, **attributes: str | bool | None) -> Html:
     written = "".join(
         _attribute(key, value) for key, value in attributes.items() if value is not None and value is not False
     )
-    return Html(f"<{name}{written}>" + ("" if name in VOID else f"{joined(children)}</{name}>"))
+    end = "" if name in VOID or name in ENDED_BY_NEXT else f"</{name}>"
+    return Html(f"<{name}{written}>{joined(children)}{end}")
 
 
 def joined(children: Iterable[str]) -> Html:

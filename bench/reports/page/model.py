@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.leaderboard.compare import Comparison
 from bench.leaderboard.tables import Row, Table
@@ -16,16 +17,23 @@ class About:
     """What a method of sslbench says about itself.
 
     Attributes:
+        method: Its name.
         title: Its name in tables.
         paper: Link to its paper.
         family: Its group in listings.
         paragraphs: The documentation of its file: idea, recipe, deviations from the paper.
     """
 
+    method: str
     title: str
     paper: str
     family: str
     paragraphs: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """Id of its text in the page; no other id has a colon."""
+        return f"method:{self.method}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class OpenedRow:
         row: The row.
         about: What the method says about itself; None for one that is not of sslbench.
         seeds: The scores of each seed.
-        facts: Facts of the runs by subject: run, recipe and settings, cost, environment.
+        facts: Facts of the runs by subject: run, recipe and settings, cost, environment; those that the table's rows share are left out.
         command: The lines that repeat the runs.
         placeholders: What must be replaced in the command, one sentence each.
         log: The end of a log; None if there is none.
@@ -93,6 +101,7 @@ class TableView:
         id: Unique within the page.
         table: The table.
         rows: One per row, in the same order.
+        shared: Facts by subject that are the same in every row, which the rows do not repeat.
         first_shown: Ids of the columns of scores that are shown at first.
         downloads: The table as text, by format.
         pictures: The pictures of this table.
@@ -101,9 +110,15 @@ class TableView:
     id: str
     table: Table
     rows: tuple[OpenedRow, ...]
+    shared: Mapping[str, Facts]
     first_shown: frozenset[str]
     downloads: Mapping[str, str]
     pictures: tuple[Picture, ...] = ()
+
+    @property
+    def shared_id(self) -> str:
+        """Id of the shared facts in the page; no other id has a colon."""
+        return f"{self.id}:shared"
 
 
 @dataclass(frozen=True)
@@ -188,6 +203,7 @@ class Page:
         comparisons: Comparisons with other folders.
         studies: The studies.
         pictures: The pictures that belong to no single table.
+        charts: The plots of all pictures as Vega specifications, by the picture's id.
         script: The script that draws the pictures; None without pictures.
         notices: What the reader must know about the page as a whole, one line each.
     """
@@ -200,5 +216,6 @@ class Page:
     comparisons: tuple[ComparisonView, ...] = ()
     studies: tuple[Section, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    charts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     script: str | None = None
     notices: tuple[str, ...] = field(default=())

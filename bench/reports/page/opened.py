@@ -1,12 +1,13 @@
-"""A row in full as HTML: scores of each seed, method, settings, environment, command, log."""
+"""A row in full as HTML: scores of each seed, link to the method, settings, environment, command, log."""
 
 from collections.abc import Iterator
 
 from bench.leaderboard.tables import Column, Score
 from bench.reports import numbers
-from bench.reports.page.markup import Html, joined, lines, tag, with_code
+from bench.reports.page.markup import Html, joined, lines, tag
 from bench.reports.page.model import About, Facts, OpenedRow, TableView
 
+SHARED = "The same in every row"
 METRICS = {"top5": "top-5", "mean_class": "mean class", "nll": "nll"}
 
 
@@ -20,20 +21,19 @@ def full_row(opened: OpenedRow, view: TableView) -> Html:
     parts.append(_scores(opened, view))
     blocks = [_about(opened.about)] if opened.about else []
     blocks.append(_command(opened))
-    blocks += [_facts(title, facts) for title, facts in opened.facts.items() if facts]
+    blocks += [_block(title, listed(facts)) for title, facts in opened.facts.items() if facts]
+    if view.shared:
+        blocks.append(_block(SHARED, _link(", ".join(view.shared).lower(), view.shared_id)))
     parts.append(tag("div", *blocks, class_="blocks"))
     if opened.log is not None:
         title = f"Log of seed {opened.log.seed}{'' if opened.log.whole else ', its end'}"
-        parts.append(tag("div", tag("h4", title), _pre(lines(opened.log.text), title), class_="block"))
-    return tag("article", *parts, id=opened.id, class_="full", aria_label=f"{row.label} in full")
-
-
-def _pre(text: Html, label: str) -> Html:
-    return tag("pre", text, tabindex="0", role="region", aria_label=label)
+        log = tag("pre", lines(opened.log.text), tabindex="0", role="region", aria_label=title)
+        parts.append(tag("div", tag("h4", title), log, class_="block"))
+    return tag("article", *parts, id=opened.id, class_="full")
 
 
 def _scores(opened: OpenedRow, view: TableView) -> Html:
-    """Return one line per protocol: mean, intervals, deviations, other metrics, and the score of each seed."""
+    """Return one line per protocol: mean, intervals, deviations, other metrics, and the score of each seed; only seeds have empty columns."""
     row = opened.row
     others = [name for name in METRICS if any(name in score.metrics for score in row.scores.values())]
     headings = [
@@ -47,21 +47,17 @@ def _scores(opened: OpenedRow, view: TableView) -> Html:
     ]
     headings += [f"seed {seed.seed}{'' if seed.status == 'ok' else f' ({seed.status})'}" for seed in opened.seeds]
     body = [
-        tag(
-            "tr",
-            tag("th", column.id, scope="row"),
-            *(tag("td", text) for text in _line(opened, number, column, others)),
-        )
+        [column.id, *_line(opened, number, column, others)]
         for number, column in enumerate(view.table.columns)
         if column.id in row.scores or any(seed.scores[number] != numbers.NONE for seed in opened.seeds)
     ]
     empty = [""] * (len(headings) - 1 - len(opened.seeds))
-    times = [*empty, *(seed.pretrain_s for seed in opened.seeds)]
-    body.append(tag("tr", tag("th", "pretraining, s", scope="row"), *(tag("td", text) for text in times)))
+    body.append(["pretraining, s", *empty, *(seed.pretrain_s for seed in opened.seeds)])
+    filled = [at for at in range(len(headings)) if at > len(empty) or {line[at] for line in body} - {"", numbers.NONE}]
     table = tag(
         "table",
-        tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings))),
-        tag("tbody", *body),
+        tag("thead", tag("tr", *(tag("th", headings[at]) for at in filled))),
+        tag("tbody", *(tag("tr", tag("th", line[0]), *(tag("td", line[at]) for at in filled[1:])) for line in body)),
         class_="plain",
     )
     return tag("div", table, class_="scroll", tabindex="0", role="region", aria_label=f"Scores of {row.label}")
@@ -96,20 +92,22 @@ def _gap(score: Score) -> str:
 
 
 def _about(about: About) -> Html:
-    paper = [tag("p", "Paper: ", tag("a", about.paper, href=about.paper))] if about.paper.startswith("https://") else []
-    facts = [tag("p", f"{about.title}; {about.family}")]
-    return _block("Method", *facts, *paper, *(tag("p", with_code(paragraph)) for paragraph in about.paragraphs))
+    return _block("Method", _link(f"{about.title}; {about.family}", about.id))
+
+
+def _link(text: str, id: str) -> Html:
+    """Return the link to something that several rows share; the script replaces it by a copy."""
+    return tag("p", tag("a", text, href=f"#{id}", class_="shared"))
 
 
 def _command(opened: OpenedRow) -> Html:
     notes = [tag("p", sentence) for sentence in opened.placeholders]
-    copy = tag("button", "Copy", type="button", class_="copy", hidden=True)
-    return _block("Repeat it", _pre(lines(opened.command), "Command"), copy, *notes)
+    return _block("Repeat it", tag("pre", lines(opened.command), class_="command"), *notes)
 
 
-def _facts(title: str, facts: Facts) -> Html:
-    pairs = joined(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items())
-    return _block(title, tag("dl", pairs))
+def listed(facts: Facts) -> Html:
+    """Return facts as a list of names and values."""
+    return tag("dl", *(joined([tag("dt", name), tag("dd", value)]) for name, value in facts.items()))
 
 
 def _block(title: str, *content: Html) -> Html:

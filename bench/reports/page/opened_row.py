@@ -1,6 +1,7 @@
 """A row of a table in full, from its records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.leaderboard.tables import Column, Row, Table
@@ -45,10 +46,27 @@ def opened(
     )
 
 
+def without_shared(rows: Sequence[OpenedRow]) -> tuple[tuple[OpenedRow, ...], Mapping[str, Facts]]:
+    """Return the rows without the facts that are the same in all of them, and these facts by subject; a single row keeps its own."""
+    if len(rows) < 2:
+        return tuple(rows), {}
+    pairs = [{(subject, *fact) for subject, facts in row.facts.items() for fact in facts.items()} for row in rows]
+    shared = set.intersection(*pairs)
+
+    def chosen(row: OpenedRow, common: bool) -> dict[str, Facts]:
+        return {
+            subject: {name: text for name, text in facts.items() if ((subject, name, text) in shared) is common}
+            for subject, facts in row.facts.items()
+        }
+
+    left = tuple(replace(row, facts=chosen(row, False)) for row in rows)
+    return left, {subject: facts for subject, facts in chosen(rows[0], True).items() if facts}
+
+
 def about(method: str) -> About | None:
     """Return what a method of sslbench says about itself; None for any other."""
     found = declared_in_source(method)
-    return None if found is None else About(found.title, found.paper, found.family, documentation(method))
+    return None if found is None else About(method, found.title, found.paper, found.family, documentation(method))
 
 
 def _seed(record: Record, columns: Sequence[Column]) -> SeedScores:

@@ -52,6 +52,7 @@
   function open(row, wanted) {
     if (wanted === Boolean(row.opened)) return;
     const full = byId(row.dataset.row);
+    complete(full);
     row.cells[0].firstElementChild.setAttribute("aria-expanded", String(wanted));
     if (!wanted) {
       row.closest(".view").querySelector(".in-full").append(full);
@@ -67,6 +68,14 @@
     row.after(row.opened);
   }
 
+  // What several rows share is in the page once: a row that is opened gets a copy in place of each link to it.
+  function complete(full) {
+    for (const link of all("a.shared", full)) {
+      const shared = byId(decodeURIComponent(link.hash.slice(1))).cloneNode(true);
+      link.parentNode.replaceWith(...all(":scope > :not(h3)", shared));
+    }
+  }
+
   for (const link of all("tr[data-row] > th > a")) {
     const button = document.createElement("button");
     button.type = "button";
@@ -78,6 +87,16 @@
       open(row, !row.opened);
       save();
     });
+  }
+
+  for (const form of all(".tools")) {
+    for (const th of headings(form.closest(".view").querySelector(".board")).slice(1)) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      Object.assign(box, { type: "checkbox", name: "column", value: th.dataset.key, defaultChecked: th.dataset.shown === "yes" });
+      label.append(box, th.dataset.key);
+      form.querySelector(".columns").append(label);
+    }
   }
 
   // Search, filters and columns: the form is the state, and the table follows it.
@@ -206,10 +225,14 @@
     }
   }
 
-  for (const button of all(".copy")) {
-    button.hidden = !navigator.clipboard;
+  for (const command of navigator.clipboard ? all(".command") : []) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    command.after(button);
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.parentNode.querySelector("pre").textContent);
+      await navigator.clipboard.writeText(command.textContent);
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = "Copy"; }, 2000);
     });
@@ -244,9 +267,29 @@
       return;
     }
     const sheet = document.createElement("div");
-    sheet.className = "vega-embed";
     place.append(sheet);
-    await window.vegaEmbed(sheet, chart, { renderer: "svg", actions: false });
+    const view = new window.vega.View(window.vega.parse(chart), { renderer: "svg", tooltip: explainMark });
+    await view.initialize(sheet).runAsync();
+  }
+
+  // The values of the mark below the pointer.
+  const hint = document.createElement("table");
+  hint.className = "hint";
+  hint.hidden = true;
+  document.body.append(hint);
+
+  function explainMark(handler, event, item, values) {
+    hint.hidden = values === null || typeof values !== "object";
+    if (hint.hidden) return;
+    hint.replaceChildren(...Object.entries(values).map(([name, value]) => {
+      const row = document.createElement("tr");
+      row.append(document.createElement("th"), document.createElement("td"));
+      row.cells[0].textContent = name;
+      row.cells[1].textContent = value;
+      return row;
+    }));
+    hint.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - hint.offsetWidth - 4))}px`;
+    hint.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - hint.offsetHeight - 4))}px`;
   }
 
   const sight = new IntersectionObserver((entries) => {

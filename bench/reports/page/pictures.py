@@ -23,8 +23,8 @@ def figure(picture: Picture) -> Html:
     """Return a picture; the script draws the plot."""
     table = tag(
         "table",
-        tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in picture.headings))),
-        tag("tbody", *(tag("tr", *map(_cell, row)) for row in picture.rows)),
+        tag("thead", tag("tr", *(tag("th", heading) for heading in picture.headings))),
+        tag("tbody", *(tag("tr", tag("th", str(row[0])), *map(_cell, row[1:])) for row in picture.rows)),
         class_="plain",
     )
     name = f"Table behind: {picture.title}"

@@ -7,7 +7,7 @@ from bench.records.record import Cost
 from bench.reports import numbers
 from bench.reports.page.markup import Html, data, tag
 from bench.reports.page.model import OpenedRow, TableView
-from bench.reports.page.opened import full_row
+from bench.reports.page.opened import SHARED, full_row, listed
 from bench.reports.page.pictures import figures
 
 HEADINGS: dict[Group, str] = {
@@ -49,6 +49,7 @@ def section(view: TableView) -> Html:
         tag(
             "details",
             tag("summary", "Every row in full"),
+            *_shared(view),
             *(full_row(row, view) for row in view.rows),
             class_="in-full",
         ),
@@ -59,16 +60,20 @@ def section(view: TableView) -> Html:
     )
 
 
+def _shared(view: TableView) -> Iterator[Html]:
+    if view.shared:
+        yield tag("div", tag("h3", SHARED), *map(listed, view.shared.values()), id=view.shared_id, class_="same")
+
+
 def _legend(table: Table) -> list[str]:
     """Return the sentences below the table, with those on what only the page shows."""
     scores = [found for row in table.rows for found in row.scores.values()]
-    sentences = [sentence for sentence in numbers.explanations(table)[1:] if not sentence.startswith(numbers.TIED)]
+    hidden = (numbers.BEST, numbers.ONE_SEED)
+    sentences = [sentence for sentence in numbers.explanations(table)[1:] if not sentence.startswith(hidden)]
     if any(found.could_be_best for found in scores):
         sentences.insert(0, COULD_BE_BEST)
     if any(found.gap for found in scores):
         sentences.insert(0, GAP)
-    if any(row.rank_interval for row in table.rows):
-        sentences.append("Under a rank: its 95 % interval.")
     others = [f"Same images, another backbone: {', '.join(table.other_backbones)}."] if table.other_backbones else []
     return [*sentences, *numbers.facts(table), *others]
 
@@ -94,8 +99,8 @@ def _tools(view: TableView) -> Html:
     if len(groups) > 1:
         boxes = (_box("group", group, HEADINGS[group].partition(",")[0], True) for group in groups)
         parts.append(tag("details", tag("summary", "Rows"), tag("div", *boxes), class_="menu"))
-    columns = (_box("column", key, key, shown) for key, _, shown in _columns(view))
-    parts.append(tag("details", tag("summary", "Columns"), tag("div", *columns), class_="menu"))
+    # The script fills it from the headings.
+    parts.append(tag("details", tag("summary", "Columns"), tag("div", class_="columns"), class_="menu"))
     buttons = (
         tag("button", NAMES[name], type="button", data_format=name, data_file=f"{view.id}.{SUFFIXES[name]}")
         for name in view.downloads
@@ -181,7 +186,7 @@ def _rank(row: Row) -> Html:
 
 
 def _score(score: Score | None, column: Column, table: Table) -> Html:
-    text = numbers.score(score, column, mean_class=" / " if table.unequal else None)
+    text = numbers.score(score, column, mean_class=" / " if table.unequal else None, interval=False)
     if score is None:
         return tag("td", text, class_="none")
     parts: list[str] = [text + (numbers.NOT_ABOVE if score.above_untrained is False else "")]

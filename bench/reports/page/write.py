@@ -56,7 +56,7 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
         folders.append(Folder(path, records))
         problems += found
     leaderboard = all_tables(folders[0])
-    drawn, notices = draw(leaderboard, folders[0], always=any(section.pictures for section in studies))
+    drawn, notices = draw(leaderboard, folders[0], studies)
     if problems:
         notices.append(f"Files that are not records and were left out: {len(problems)}.")
     page = collect(folders, leaderboard, studies, drawn, notices)
@@ -64,19 +64,15 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
     return Written(target, problems, notices)
 
 
-def draw(leaderboard: Leaderboard, folder: Folder, *, always: bool = False) -> tuple[Drawn | None, list[str]]:
-    """Return the pictures; without the libraries that make them, None and the line that says how to get them.
-
-    Args:
-        leaderboard: The tables.
-        folder: The results folder.
-        always: Whether the script is needed even if the tables have no picture.
-    """
-    from bench.reports.pictures.runtime import available, script
+def draw(leaderboard: Leaderboard, folder: Folder, sections: Sequence[Section] = ()) -> tuple[Drawn | None, list[str]]:
+    """Return the pictures of the tables, with the plots of the sections; without the libraries, None and the line that says how to get them."""
+    from bench.reports.pictures.runtime import available, compiled, script
 
     if not available():
         return None, [NO_PICTURES]
     from bench.reports.pictures.all_pictures import pictures_of
 
     pictures = pictures_of(leaderboard, folder.records, folder.path)
-    return (Drawn(pictures, script()) if pictures or always else None), []
+    of_sections = [picture for section in sections for picture in section.pictures]
+    charts = {picture.id: compiled(picture.chart) for picture in [*pictures, *of_sections]}
+    return (Drawn(pictures, charts, script()) if charts else None), []

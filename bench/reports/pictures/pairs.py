@@ -105,9 +105,16 @@ def _picture(table: Table, column: str) -> Picture | None:
         f"Which pairs differ in {column}",
         caption,
         finished(chart, height=18 * len(rows) + 10),
-        ("row", "compared with", "difference in points", "from", "to", "p, corrected", "verdict"),
-        tuple(
-            (v["a"], v["b"], round(pair.points, 2), v["l"], v["h"], round(pair.p, 4), v["v"])
-            for v, pair in zip(values, pairs, strict=True)
-        ),
+        ("row", *(f"{verdict}: points above (95 % interval; corrected p)" for verdict in (DIFFER, SAME))),
+        tuple((name, *_listed(values, name)) for name in names[:-1]),
     )
+
+
+def _listed(values: Sequence[Values], name: str) -> list[str]:
+    """Return the rows below a row with the differences, those that differ and those that are not told apart."""
+    below = [value for value in values if value["a"] == name]
+    return [
+        ", ".join(f"{v['b']} {v['d']} ({v['l']} to {v['h']}; {v['p']:.3g})" for v in below if v["v"] == verdict)
+        or numbers.NONE
+        for verdict in (DIFFER, SAME)
+    ]

@@ -104,6 +104,7 @@ def test_rows_are_found_filtered_and_opened_with_the_keyboard(open_page: Open) -
     full = page.locator(f"#{TABLE} .opened article")
     assert "Deviations:" in full.inner_text() and "seed 1" in full.inner_text()
     assert full.locator("a[href='https://arxiv.org/abs/2002.05709']").count() == 1
+    assert "fingerprint" in full.inner_text() and full.locator("a.shared").count() == 0
     assert "sslbench run simclr --dataset digits --backbone resnet9_slim --budget quick" in full.inner_text()
     page.keyboard.press("Space")
     assert page.locator(f"#{TABLE} .opened").count() == 0
@@ -165,7 +166,15 @@ def test_without_javascript_every_table_and_every_row_can_be_read(open_page: Ope
     assert page.locator(f"#{TABLE} tr[data-row]").first.is_visible()
     assert page.locator(".tools:visible, button:visible").count() == page.locator("thead button").count() == 0
     page.locator(f"#{TABLE} .in-full > summary").click()
-    assert page.locator(f"#{TABLE}-simclr").is_visible()
+    row = page.locator(f"#{TABLE}-simclr")
+    assert row.is_visible()
+    # What several rows share is behind links.
+    assert row.locator("a.shared").evaluate_all("links => links.map(link => link.hash)") == [
+        "#method:simclr",
+        f"#{TABLE}:shared",
+    ]
+    assert "Deviations:" in page.locator("[id='method:simclr']").inner_text()
+    assert "fingerprint" in page.locator(f"[id='{TABLE}:shared']").inner_text()
 
 
 def test_dark_mode_has_a_dark_page_and_print_is_black_on_white(open_page: Open) -> None:
@@ -207,6 +216,17 @@ def test_every_picture_is_drawn_with_its_caption_and_table(open_page: Open) -> N
         figure.locator("summary").click()
         assert figure.locator("tbody tr:visible").count() > 0
     assert not wide(page)
+
+
+def test_a_mark_of_a_picture_shows_its_values_below_the_pointer(open_page: Open) -> None:
+    page = open_page(f"#{TABLE}")
+    page.locator("figure:visible .chart").first.scroll_into_view_if_needed()
+    mark = page.locator("figure:visible .chart svg .mark-symbol path").first
+    mark.hover(force=True)
+    shown = page.locator(".hint:visible").inner_text()
+    assert "row" in shown and any(name in shown for name in methods(page))
+    page.mouse.move(0, 0)
+    assert page.locator(".hint").is_hidden()
 
 
 def test_a_comparison_shows_what_is_shared_and_what_only_one_folder_has(open_page: Open) -> None:

@@ -1,7 +1,6 @@
 """Pictures of the page: their numbers are those of the records, and every plot can be drawn."""
 
 import json
-import math
 import re
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 import altair
 import numpy as np
 import pytest
-import scipy.stats
 import vl_convert
 
 from bench.leaderboard.build import build, current_versions
@@ -22,7 +20,7 @@ from bench.records.digest import digest
 from bench.records.record import Record
 from bench.records.store import Store
 from bench.reports import numbers
-from bench.reports.pictures import chart, cost, label_free, maps, pairs
+from bench.reports.pictures import chart, cost, maps, pairs
 from bench.reports.pictures.all_pictures import pictures_of
 from bench.reports.pictures.maps import principal_components
 from bench.reports.pictures.picture import Picture
@@ -30,7 +28,7 @@ from bench.reports.pictures.runtime import available, script
 
 ROOT = Path(__file__).parents[3] / "results" / "reference"
 DIGITS = "digits, resnet9_slim, standard"
-KINDS = ("cost-seconds", "cost-images", "labels", "ranks", "pairs", "curve-loss", "label-free")
+KINDS = ("cost-seconds", "cost-images", "labels", "ranks", "pairs", "curve-loss")
 
 
 def reference(budget: str) -> list[Record]:
@@ -71,7 +69,6 @@ def test_there_is_a_picture_of_every_kind_with_caption_and_table(pictures: list[
         "ranks",
         "pairs-knn",
         "curve-loss",
-        "label-free-loss",
     )
     for start in starts:
         picture = of(pictures, start)
@@ -81,9 +78,7 @@ def test_there_is_a_picture_of_every_kind_with_caption_and_table(pictures: list[
     assert all(re.fullmatch(r"[a-z0-9-]+", p.id) for p in pictures)
 
 
-@pytest.mark.parametrize(
-    "start", ["cost-seconds-knn", "labels-frozen", "ranks", "pairs-linear", "curve-loss", "label-free-loss"]
-)
+@pytest.mark.parametrize("start", ["cost-seconds-knn", "labels-frozen", "ranks", "pairs-linear", "curve-loss"])
 def test_a_plot_is_valid_and_can_be_drawn(pictures: list[Picture], start: str) -> None:
     plot = of(pictures, start).chart
     (altair.LayerChart if "layer" in plot else altair.Chart).from_dict(plot, validate=True)
@@ -112,24 +107,6 @@ def test_pareto_front_equals_brute_force() -> None:
             equal_on_front = any(points[i] == (price, score) for i in front)
             assert equal_on_front is not beaten
             assert not (at in front and beaten)
-
-
-def test_spearman_equals_scipy_with_ties() -> None:
-    generator = np.random.default_rng(1)
-    for _ in range(20):
-        x, y = generator.integers(0, 6, (2, 15)).astype(float)
-        assert float(label_free.spearman(x, y)) == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
-    assert math.isnan(label_free.spearman(np.ones(3), np.arange(3.0)))
-
-
-def test_interval_of_spearman_equals_scipys_percentile_bootstrap() -> None:
-    generator = np.random.default_rng(1)
-    x = generator.normal(size=40)
-    y = x + generator.normal(size=40)
-    reference = scipy.stats.bootstrap(
-        (x, y), lambda a, b: scipy.stats.spearmanr(a, b).statistic, paired=True, vectorized=False, n_resamples=1000, method="percentile"
-    ).confidence_interval  # fmt: skip
-    assert label_free.interval(x, y) == pytest.approx((reference.low, reference.high), abs=0.05)
 
 
 def test_pairs_are_tested_like_two_scores(board: Leaderboard) -> None:
@@ -284,7 +261,7 @@ def test_watched_figures_become_curves(records: list[Record]) -> None:
 def test_the_script_is_whole_and_needs_no_network() -> None:
     assert available()
     text = script()
-    assert "window.vegaEmbed=" in text and "<script src" not in text and len(text) < 1.2e6
+    assert "window.vega=" in text and "<script src" not in text and len(text) < 7e5
 
 
 def test_pictures_do_not_import_torch() -> None:
