@@ -34,6 +34,7 @@ from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
 from methods.parts.rows import by_rows
 from methods.ranges import Multiple, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -62,6 +63,12 @@ class AIM(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=1.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "depth": Between(0.25, 1.0),
+        "min_scale": Between(0.2, 0.8),
+    }
     Settings: ClassVar[type[Any]] = AIMSettings
 
     def __init__(self, backbone: Backbone | None, settings: AIMSettings, traits: Traits) -> None:

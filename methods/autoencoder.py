@@ -21,6 +21,7 @@ from methods.parts.decoder import Decoder, MirroredDecoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
 from methods.ranges import Count
+from methods.space import DECAY_FROM_NONE, Between, OneOf, Space
 from methods.traits import Traits
 
 
@@ -46,6 +47,12 @@ class Autoencoder(Method):
     paper: ClassVar[str] = "https://doi.org/10.1126/science.1127647"
     family: ClassVar[Family] = "reconstruction"
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
+    space: ClassVar[Space] = {
+        "recipe.rate": Between(1e-5, 1e-2, log=True),
+        "recipe.weight_decay": DECAY_FROM_NONE,
+        "recipe.schedule": OneOf(("constant", "cosine")),
+        "dim": OneOf((64, 128, 256, 512)),
+    }
     Settings: ClassVar[type[Any]] = AutoencoderSettings
 
     def __init__(self, backbone: Backbone | None, settings: AutoencoderSettings, traits: Traits) -> None:

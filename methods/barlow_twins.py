@@ -31,6 +31,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Multiple, NotNegative, Positive, PositiveFraction
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -63,6 +64,12 @@ class BarlowTwins(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "redundancy": Between(0.001, 0.05, log=True),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = BarlowTwinsSettings
 
     def __init__(self, backbone: Backbone | None, settings: BarlowTwinsSettings, traits: Traits) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from methods.ranges import BelowOne, Count, Fraction, NotNegative, Positive
+from methods.space import Space
 from methods.traits import Traits
 
 Pooling = Literal["average", "class", "patches", "none"]
@@ -214,6 +216,7 @@ class Method(nn.Module):
         needs: Requirements: labels, training, kind of backbone.
         recipe: How it is optimised.
         transformer_recipe: Recipe on a transformer if another one is published, with the same version as ``recipe``.
+        space: What ``sslbench tune`` may change, at most four settings; a method without one cannot be tuned.
         Settings: Frozen dataclass of the method's own settings, and the only place of their defaults. The option
             ``--set`` changes a field.
     """
@@ -224,6 +227,7 @@ class Method(nn.Module):
     needs: ClassVar[Needs] = Needs()
     recipe: ClassVar[Recipe]
     transformer_recipe: ClassVar[Recipe | None] = None
+    space: ClassVar[Space] = MappingProxyType({})
     Settings: ClassVar[type[Any]] = NoSettings
 
     def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:

@@ -39,6 +39,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Count, Fraction, Multiple, PositiveFraction
+from methods.space import CROP, DECAY, RATE, TEACHER, Space
 from methods.traits import Traits
 
 
@@ -69,6 +70,12 @@ class BYOL(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "momentum": TEACHER,
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = BYOLSettings
 
     def __init__(self, backbone: Backbone | None, settings: BYOLSettings, traits: Traits) -> None:

@@ -44,6 +44,7 @@ from methods.parts.precision import in_float32
 from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Count, Fraction, Part, Positive, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 CLUSTERING_RATE = 2.0
@@ -85,6 +86,12 @@ class CAPI(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.1, betas=(0.9, 0.95), warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "masked": Between(0.4, 0.85),
+        "teacher_temperature": Between(0.03, 0.12, log=True),
+    }
     Settings: ClassVar[type[Any]] = CAPISettings
 
     def __init__(self, backbone: Backbone | None, settings: CAPISettings, traits: Traits) -> None:

@@ -16,6 +16,7 @@ from methods.base import Backbone
 from methods.parts.contrastive import DCLLoss
 from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
+from methods.space import CROP, DECAY, RATE, TEMPERATURE, Space
 from methods.traits import Traits
 
 
@@ -31,6 +32,12 @@ class DCL(SimCLR):
 
     title: ClassVar[str] = "DCL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = DCLSettings
 
     def __init__(self, backbone: Backbone | None, settings: DCLSettings, traits: Traits) -> None:

@@ -20,6 +20,7 @@ from methods.base import Backbone
 from methods.parts.contrastive import DCLLoss
 from methods.ranges import Positive
 from methods.simclr import SimCLR, SimCLRSettings
+from methods.space import DECAY, RATE, TEMPERATURE, Between, Space
 from methods.traits import Traits
 
 
@@ -40,6 +41,12 @@ class DCLW(SimCLR):
 
     title: ClassVar[str] = "DCLW"
     paper: ClassVar[str] = "https://arxiv.org/abs/2110.06848"
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "sigma": Between(0.25, 1.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = DCLWSettings
 
     def __init__(self, backbone: Backbone | None, settings: DCLWSettings, traits: Traits) -> None:

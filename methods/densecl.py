@@ -34,6 +34,7 @@ from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
 from methods.parts.teacher import follow, teacher_of
 from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction
+from methods.space import DECAY, RATE, TEMPERATURE, Between, Space
 from methods.traits import Traits
 
 LocalFeatures = Float[Tensor, "batch positions dim"]
@@ -72,6 +73,12 @@ class DenseCL(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "dense": Between(0.1, 0.9),
+    }
     Settings: ClassVar[type[Any]] = DenseCLSettings
 
     def __init__(self, backbone: Backbone | None, settings: DenseCLSettings, traits: Traits) -> None:

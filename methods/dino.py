@@ -45,6 +45,7 @@ from methods.parts.multi_crop import multi_crop
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
+from methods.space import DECAY, RATE, TEACHER, Between, Space
 from methods.traits import Traits
 
 
@@ -95,6 +96,12 @@ class DINO(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "teacher_temperature": Between(0.02, 0.08, log=True),
+        "momentum": TEACHER,
+    }
     Settings: ClassVar[type[Any]] = DINOSettings
 
     def __init__(self, backbone: Backbone | None, settings: DINOSettings, traits: Traits) -> None:

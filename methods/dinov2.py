@@ -20,6 +20,7 @@ from methods.ibot import IBOT, IBOTSettings
 from methods.parts.masked import vit_of
 from methods.parts.precision import in_float32
 from methods.ranges import Fraction, NotNegative, Positive, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -48,6 +49,12 @@ class DINOv2(IBOT):
     recipe: ClassVar[Recipe] = Recipe(
         version=2, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "teacher_temperature": Between(0.04, 0.09),
+        "koleo": Between(0.01, 1.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = DINOv2Settings
 
     def __init__(self, backbone: Backbone | None, settings: DINOv2Settings, traits: Traits) -> None:

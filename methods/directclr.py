@@ -24,6 +24,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.contrastive import DirectCLRLoss
 from methods.parts.precision import in_float32
 from methods.ranges import Positive, PositiveFraction, Strength
+from methods.space import DECAY, RATE, TEMPERATURE, Between, Space
 from methods.traits import Traits
 
 
@@ -54,6 +55,12 @@ class DirectCLR(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "kept": Between(0.05, 0.5, log=True),
+    }
     Settings: ClassVar[type[Any]] = DirectCLRSettings
 
     def __init__(self, backbone: Backbone | None, settings: DirectCLRSettings, traits: Traits) -> None:

@@ -36,6 +36,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Multiple, NotNegative, Positive, PositiveFraction, Views
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -70,6 +71,12 @@ class EMPSSL(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "similarity": Between(20.0, 2000.0, log=True),
+        "scale": Between(0.1, 0.6),
+    }
     Settings: ClassVar[type[Any]] = EMPSSLSettings
 
     def __init__(self, backbone: Backbone | None, settings: EMPSSLSettings, traits: Traits) -> None:

@@ -20,6 +20,7 @@ from methods.base import Recipe
 from methods.parts.augmentation import allowed
 from methods.ranges import PositiveFraction, Views
 from methods.simsiam import SimSiam, SimSiamSettings
+from methods.space import CROP, DECAY, RATE, OneOf, Space
 from methods.traits import Traits
 
 
@@ -45,6 +46,12 @@ class FastSiam(SimSiam):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "view_count": OneOf((3, 4, 5)),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = FastSiamSettings
 
     @classmethod

@@ -32,6 +32,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.redundancy import FroSSLLoss
 from methods.ranges import Multiple, NotNegative, PositiveFraction, Strength
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -64,6 +65,12 @@ class FroSSL(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "invariance": Between(0.1, 10.0, log=True),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = FroSSLSettings
 
     def __init__(self, backbone: Backbone | None, settings: FroSSLSettings, traits: Traits) -> None:

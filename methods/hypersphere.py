@@ -28,6 +28,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Multiple, NotNegative, Positive, PositiveFraction, Strength
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -62,6 +63,12 @@ class Hypersphere(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "t": Between(1.0, 8.0, log=True),
+        "uniformity": Between(0.25, 4.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = HypersphereSettings
 
     def __init__(self, backbone: Backbone | None, settings: HypersphereSettings, traits: Traits) -> None:

@@ -34,6 +34,7 @@ from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.parts.temperature import temperature_at
 from methods.ranges import Fraction, LocalViews, Multiple, Positive, PositiveFraction, check_order
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 SMALLEST_BLOCK = 4
@@ -96,6 +97,12 @@ class IBOT(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.04, final_weight_decay=0.4, clip=3.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "teacher_temperature": Between(0.04, 0.09),
+        "most_masked": Between(0.2, 0.7),
+    }
     Settings: ClassVar[type[Any]] = IBOTSettings
 
     def __init__(self, backbone: Backbone | None, settings: IBOTSettings, traits: Traits) -> None:

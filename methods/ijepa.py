@@ -40,6 +40,7 @@ from methods.parts.precision import in_float32
 from methods.parts.rows import by_rows
 from methods.parts.teacher import follow, teacher_of
 from methods.ranges import Fraction, PositiveFraction
+from methods.space import DECAY, RATE, TEACHER, OneOf, Space
 from methods.traits import Traits
 
 
@@ -72,6 +73,12 @@ class IJEPA(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=5e-4, weight_decay=0.04, final_weight_decay=0.4, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "momentum": TEACHER,
+        "targets": OneOf((1, 2, 4, 6)),
+    }
     Settings: ClassVar[type[Any]] = IJEPASettings
 
     def __init__(self, backbone: Backbone | None, settings: IJEPASettings, traits: Traits) -> None:

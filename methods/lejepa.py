@@ -30,6 +30,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -66,6 +67,12 @@ class LeJEPA(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "gaussian": Between(0.005, 0.2, log=True),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = LeJEPASettings
 
     def __init__(self, backbone: Backbone | None, settings: LeJEPASettings, traits: Traits) -> None:

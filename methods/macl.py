@@ -16,6 +16,7 @@ from methods.base import Backbone
 from methods.parts.contrastive import MACLLoss
 from methods.ranges import Fraction, Positive
 from methods.simclr import SimCLR, SimCLRSettings
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -39,6 +40,12 @@ class MACL(SimCLR):
 
     title: ClassVar[str] = "MACL"
     paper: ClassVar[str] = "https://arxiv.org/abs/2207.07874"
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "alpha": Between(0.0, 1.0),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = MACLSettings
 
     def __init__(self, backbone: Backbone | None, settings: MACLSettings, traits: Traits) -> None:

@@ -31,6 +31,7 @@ from methods.parts.masked import encode_kept, random_patches, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
 from methods.ranges import Multiple, Part, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 HEAD_WIDTH = 32
@@ -63,6 +64,12 @@ class MAE(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, betas=(0.9, 0.95), warmup=0.05
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "masked": Between(0.5, 0.9),
+        "min_scale": Between(0.1, 0.8),
+    }
     Settings: ClassVar[type[Any]] = MAESettings
 
     def __init__(self, backbone: Backbone | None, settings: MAESettings, traits: Traits) -> None:

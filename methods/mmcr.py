@@ -30,6 +30,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Multiple, PositiveFraction, Strength, Views
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -62,6 +63,12 @@ class MMCR(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "min_scale": CROP,
+        "jitter": Between(0.25, 1.0),
+    }
     Settings: ClassVar[type[Any]] = MMCRSettings
 
     def __init__(self, backbone: Backbone | None, settings: MMCRSettings, traits: Traits) -> None:

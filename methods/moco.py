@@ -33,6 +33,7 @@ from methods.parts.precision import in_float32
 from methods.parts.queue import QueueLoss, queue_length
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction
+from methods.space import DECAY, RATE, TEACHER, TEMPERATURE, Space
 from methods.traits import Traits
 
 
@@ -69,6 +70,12 @@ class MoCo(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "momentum": TEACHER,
+    }
     Settings: ClassVar[type[Any]] = MoCoSettings
 
     def __init__(self, backbone: Backbone | None, settings: MoCoSettings, traits: Traits) -> None:

@@ -47,6 +47,7 @@ from methods.ranges import (
     Strength,
     check_order,
 )
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 SMALLEST_PROBABILITY = 1e-8
@@ -102,6 +103,12 @@ class MSN(Method):
     recipe: ClassVar[Recipe] = Recipe(
         version=1, optimizer="adamw", rate=1e-3, weight_decay=0.05, betas=(0.9, 0.95), clip=3.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "masked": Between(0.1, 0.7),
+        "prior": Between(0.25, 5.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = MSNSettings
 
     def __init__(self, backbone: Backbone | None, settings: MSNSettings, traits: Traits) -> None:

@@ -27,6 +27,7 @@ from methods.parts.contrastive import NTXentLoss
 from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
 from methods.ranges import Count, Multiple, Positive, PositiveFraction
+from methods.space import CROP, DECAY, RATE, TEMPERATURE, Space
 from methods.traits import Traits
 
 
@@ -59,6 +60,12 @@ class NNCLR(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = NNCLRSettings
 
     def __init__(self, backbone: Backbone | None, settings: NNCLRSettings, traits: Traits) -> None:

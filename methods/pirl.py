@@ -35,6 +35,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.memory import Memory
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Fraction, Positive, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 SMALLEST_WITH_NINE_TILES = 24
@@ -74,6 +75,12 @@ class PIRL(Method):
     family: ClassVar[Family] = "contrastive"
     needs: ClassVar[Needs] = Needs(backbone="convolutional")
     recipe: ClassVar[Recipe] = Recipe(version=2, optimizer="sgd", rate=0.03, weight_decay=1e-4, warmup=0.1)
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": Between(0.03, 0.5, log=True),
+        "jigsaw": Between(0.1, 0.9),
+    }
     Settings: ClassVar[type[Any]] = PIRLSettings
 
     def __init__(self, backbone: Backbone | None, settings: PIRLSettings, traits: Traits) -> None:

@@ -20,6 +20,7 @@ from torch.nn.functional import kl_div
 
 from methods.base import Backbone, Recipe
 from methods.msn import MSN, MSNSettings
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -40,6 +41,12 @@ class PMSN(MSN):
     title: ClassVar[str] = "PMSN"
     paper: ClassVar[str] = "https://arxiv.org/abs/2210.07277"
     recipe: ClassVar[Recipe] = replace(MSN.recipe, version=2)
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "masked": Between(0.1, 0.7),
+        "exponent": Between(0.0, 1.0),
+    }
     Settings: ClassVar[type[Any]] = PMSNSettings
 
     power_law: Tensor

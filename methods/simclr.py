@@ -29,6 +29,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.contrastive import NTXentLoss
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Multiple, Positive, PositiveFraction, Strength
+from methods.space import DECAY, RATE, TEMPERATURE, Between, Space
 from methods.traits import Traits
 
 
@@ -61,6 +62,12 @@ class SimCLR(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "jitter": Between(0.25, 1.0),
+    }
     Settings: ClassVar[type[Any]] = SimCLRSettings
 
     def __init__(self, backbone: Backbone | None, settings: SimCLRSettings, traits: Traits) -> None:

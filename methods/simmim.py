@@ -31,6 +31,7 @@ from methods.parts.masked import drawing_from, encode_masked, vit_of
 from methods.parts.patches import patch_pixels, patches_per_side
 from methods.parts.precision import in_float32
 from methods.ranges import Part, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 FINE_GRID = 12
@@ -58,6 +59,12 @@ class SimMIM(Method):
     family: ClassVar[Family] = "reconstruction"
     needs: ClassVar[Needs] = Needs(backbone="transformer")
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, clip=5.0, warmup=0.1)
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "masked": Between(0.3, 0.9),
+        "min_scale": Between(0.2, 0.9),
+    }
     Settings: ClassVar[type[Any]] = SimMIMSettings
 
     def __init__(self, backbone: Backbone | None, settings: SimMIMSettings, traits: Traits) -> None:

@@ -36,6 +36,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Multiple, PositiveFraction
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -64,6 +65,12 @@ class SimSiam(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "recipe.warmup": Between(0.0, 0.3),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = SimSiamSettings
 
     def __init__(self, backbone: Backbone | None, settings: SimSiamSettings, traits: Traits) -> None:

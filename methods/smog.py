@@ -40,6 +40,7 @@ from methods.parts.precision import in_float32
 from methods.parts.queue import Queue, queue_length
 from methods.parts.teacher import follow, teacher_of
 from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction, Whole
+from methods.space import DECAY, RATE, TEMPERATURE, OneOf, Space
 from methods.traits import Traits
 
 FEWEST_GROUPS = 32
@@ -83,6 +84,12 @@ class SMoG(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": TEMPERATURE,
+        "groups": OneOf((100, 200, 300, 1000)),
+    }
     Settings: ClassVar[type[Any]] = SMoGSettings
 
     def __init__(self, backbone: Backbone | None, settings: SMoGSettings, traits: Traits) -> None:

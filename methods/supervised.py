@@ -28,6 +28,7 @@ from torch import nn
 from methods.base import Backbone, Batch, Family, Loss, Method, Needs, Recipe
 from methods.parts.precision import in_float32
 from methods.parts.shifted import shifted_view
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -44,6 +45,11 @@ class Supervised(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=1e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "recipe.warmup": Between(0.0, 0.3),
+    }
 
     def __init__(self, backbone: Backbone | None, settings: Any, traits: Traits) -> None:
         super().__init__(backbone, settings, traits)

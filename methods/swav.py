@@ -48,6 +48,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Fraction, Multiple, Positive, PositiveFraction, Strength
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 FEWEST_PROTOTYPES = 64
@@ -91,6 +92,12 @@ class SwAV(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "temperature": Between(0.05, 0.3, log=True),
+        "epsilon": Between(0.012, 0.1, log=True),
+    }
     Settings: ClassVar[type[Any]] = SwAVSettings
 
     def __init__(self, backbone: Backbone | None, settings: SwAVSettings, traits: Traits) -> None:

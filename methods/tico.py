@@ -36,6 +36,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.teacher import follow, momentum_at, teacher_of
 from methods.ranges import Count, Fraction, Multiple, NotNegative, PositiveFraction
+from methods.space import DECAY, RATE, Between, OneOf, Space
 from methods.traits import Traits
 
 
@@ -70,6 +71,12 @@ class TiCo(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "beta": OneOf((0.5, 0.8, 0.9, 0.95, 0.99)),
+        "rho": Between(1.0, 50.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = TiCoSettings
     covariance: Float[Tensor, "dim dim"]
 

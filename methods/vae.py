@@ -24,6 +24,7 @@ from methods.parts.decoder import Decoder
 from methods.parts.plain import plain_view
 from methods.parts.precision import in_float32
 from methods.ranges import Count, NotNegative
+from methods.space import DECAY_FROM_NONE, Between, OneOf, Space
 from methods.traits import Traits
 
 LEAST_VARIANCE = 1e-6
@@ -52,6 +53,12 @@ class VAE(Method):
     paper: ClassVar[str] = "https://arxiv.org/abs/1312.6114"
     family: ClassVar[Family] = "reconstruction"
     recipe: ClassVar[Recipe] = Recipe(version=1, optimizer="adam", rate=1e-4, schedule="constant")
+    space: ClassVar[Space] = {
+        "recipe.rate": Between(1e-5, 1e-2, log=True),
+        "recipe.weight_decay": DECAY_FROM_NONE,
+        "divergence": Between(0.001, 4.0, log=True),
+        "dim": OneOf((64, 128, 256, 512)),
+    }
     Settings: ClassVar[type[Any]] = VAESettings
 
     def __init__(self, backbone: Backbone | None, settings: VAESettings, traits: Traits) -> None:

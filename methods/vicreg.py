@@ -27,6 +27,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.redundancy import VICRegLoss
 from methods.ranges import Multiple, NotNegative, PositiveFraction
+from methods.space import DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -59,6 +60,12 @@ class VICReg(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "variance": Between(5.0, 200.0, log=True),
+        "covariance": Between(0.1, 10.0, log=True),
+    }
     Settings: ClassVar[type[Any]] = VICRegSettings
 
     def __init__(self, backbone: Backbone | None, settings: VICRegSettings, traits: Traits) -> None:

@@ -32,6 +32,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.redundancy import VICRegLLoss
 from methods.ranges import Count, Fraction, Multiple, PositiveFraction
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -66,6 +67,12 @@ class VICRegL(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=2, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "alpha": Between(0.25, 0.95),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = VICRegLSettings
 
     def __init__(self, backbone: Backbone | None, settings: VICRegLSettings, traits: Traits) -> None:

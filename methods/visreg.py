@@ -27,6 +27,7 @@ from methods.base import Backbone, Batch, Family, Loss, Method, Recipe
 from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.ranges import Count, Fraction, Multiple, PositiveFraction, Strength, Views
+from methods.space import CROP, DECAY, RATE, Between, Space
 from methods.traits import Traits
 
 
@@ -63,6 +64,12 @@ class VISReg(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, clip=1.0, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "regularisation": Between(0.2, 0.95),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = VISRegSettings
 
     def __init__(self, backbone: Backbone | None, settings: VISRegSettings, traits: Traits) -> None:

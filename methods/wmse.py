@@ -31,6 +31,7 @@ from methods.parts.augmentation import allowed
 from methods.parts.precision import in_float32
 from methods.parts.redundancy import Whitening2d
 from methods.ranges import Count, Multiple, PositiveFraction, Strength
+from methods.space import CROP, DECAY, RATE, OneOf, Space
 from methods.traits import Traits
 
 
@@ -65,6 +66,12 @@ class WMSE(Method):
     transformer_recipe: ClassVar[Recipe | None] = Recipe(
         version=1, optimizer="adamw", rate=2e-3, weight_decay=0.05, warmup=0.1
     )
+    space: ClassVar[Space] = {
+        "recipe.rate": RATE,
+        "recipe.weight_decay": DECAY,
+        "sub_batch": OneOf((64, 128, 256)),
+        "min_scale": CROP,
+    }
     Settings: ClassVar[type[Any]] = WMSESettings
 
     def __init__(self, backbone: Backbone | None, settings: WMSESettings, traits: Traits) -> None:

@@ -26,6 +26,7 @@ from bench.cli.report import report
 from bench.cli.run import run
 from bench.cli.show import show
 from bench.cli.study import study
+from bench.cli.tune import tune
 from bench.errors import SslbenchError
 from bench.printable import printable
 
@@ -48,6 +49,7 @@ for command in (
     label_free,
     report,
     study,
+    tune,
     show,
     drop,
     export,

@@ -23,11 +23,14 @@ def report(
     """Write one HTML file with everything in a results folder: tables, rows in full, pictures, studies, comparison."""
     from bench.reports.page.write import write_report
     from bench.studies.sections import sections
+    from bench.tuning.sections import sections as searches
 
     shared.load_plugins(plugin)
     folders = results or [Path("results")]
     studies, missing = sections(folders[0])
-    written = write_report(folders, out, studies)
+    tuned, unreadable = searches(folders[0])
+    missing += unreadable
+    written = write_report(folders, out, [*studies, *tuned])
     shared.report_problems(written.problems)
     for line in (*missing, *written.notices):
         typer.echo(f"sslbench: {printable(line)}", err=True)

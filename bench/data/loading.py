@@ -9,6 +9,7 @@ from bench.data.assemble import assemble
 from bench.data.catalogue import FOLDER, Entry, location, resolve
 from bench.data.dataset import Dataset
 from bench.data.development import development as development_task
+from bench.data.development import fold_as_test
 from bench.data.download import download
 from bench.data.locate import find, own_path, roots
 from bench.data.raw import RawData
@@ -27,6 +28,7 @@ def load(
     image_size: int | None = None,
     flip: bool | None = None,
     development: bool = False,
+    fold: int | None = None,
 ) -> Dataset:
     """Return a data set.
 
@@ -39,6 +41,7 @@ def load(
         image_size: Side in pixels, only for data sets that are resized; None for their default.
         flip: Whether a mirrored image keeps its class, only for own images; None for yes.
         development: Return the development task instead.
+        fold: Return the development task on this fold of ``train`` instead of ``val``, from 1; see ``fold_as_test``.
 
     Raises:
         SslbenchError: The name is unknown, an option does not apply to it, or its files are missing, corrupt or too few.
@@ -62,7 +65,8 @@ def load(
         raise SslbenchError(
             printable(f"{name}: {cause.filename} cannot be read ({cause.strerror}): check the path and its permissions")
         ) from cause
-    dataset = development_task(dataset) if development else dataset
+    if development:
+        dataset = development_task(dataset) if fold is None else fold_as_test(dataset, fold)
     return replace(dataset, traits=replace(dataset.traits, taken_from=entry.taken_from))
 
 

@@ -18,6 +18,7 @@ class DatasetSpec:
         image_size: Side of the images in pixels, for data sets that are resized; None for the default.
         flip: Whether a mirrored image keeps its class, for a user's own images; None for the default.
         task: ``test``, or ``val`` for the development task.
+        fold: With ``val``: number of the fold of ``train`` that is measured on instead of ``val``, from 1; None for ``val`` itself.
     """
 
     name: str
@@ -25,6 +26,7 @@ class DatasetSpec:
     image_size: int | None = None
     flip: bool | None = None
     task: Literal["test", "val"] = "test"
+    fold: int | None = None
 
     def load(self) -> "Dataset":
         """Load the data set; images that were decoded before come from the cache."""
@@ -36,4 +38,5 @@ class DatasetSpec:
             image_size=self.image_size,
             flip=self.flip,
             development=self.task == "val",
+            fold=self.fold,
         )

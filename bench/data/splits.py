@@ -42,6 +42,31 @@ def stratified(labels: Labels, part: Fraction, purpose: str, class_names: Sequen
     return np.flatnonzero(~taken), np.flatnonzero(taken)
 
 
+def folds(labels: Labels, count: int, class_names: Sequence[str]) -> Labels:
+    """Return the fold of each position, from 0: class by class, each fold gets the same number of images up to one.
+
+    Args:
+        labels: int64 N.
+        count: Number of folds.
+        class_names: Class names; a label is an index into them.
+
+    Raises:
+        SslbenchError: A class has fewer images than there are folds.
+    """
+    result = np.zeros(len(labels), np.int64)
+    placed = 0
+    for label, name in enumerate(class_names):
+        positions = np.flatnonzero(labels == label)
+        if len(positions) < count:
+            raise SslbenchError(
+                f"class {name} has {len(positions)} training images, fewer than {count} folds: add images of it"
+            )
+        # The next class goes on where this one ended, so that the folds have the same size.
+        result[positions[permutation(len(positions), "folds", label)]] = (placed + np.arange(len(positions))) % count
+        placed += len(positions)
+    return result
+
+
 def at_least_one(count: int, part: Fraction) -> int:
     """Return a part of a count, rounded half up, at least one."""
     return max(1, int(count * part + Fraction(1, 2)))

@@ -32,7 +32,7 @@ def calibration_error(
             f"confidences from {float(confidence.min()):g} to {float(confidence.max()):g}; they are 0 to 1"
         )
     right = (found.predicted.detach().cpu() == labels).double()
-    _, bins = found.bins.detach().cpu().unique(return_inverse=True)
+    _, bins = torch.unique(found.bins.detach().cpu(), return_inverse=True)
     counts = torch.bincount(bins).double()
     confidences, accuracies = (torch.bincount(bins, weights=values) / counts for values in (confidence, right))
     ece = ((confidences - accuracies).abs() * counts).sum() / len(labels)

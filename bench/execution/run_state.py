@@ -52,6 +52,7 @@ class RunState:
         recipe: What the training uses; empty until the method is loaded.
         evaluate_s: Seconds of evaluation, summed over all sessions.
         peak_memory_mb: Peak memory in MB of earlier sessions.
+        tuned: See ``Record.tuned``.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class RunState:
         self.recipe: dict[str, Any] = {}
         self.evaluate_s = 0.0
         self.peak_memory_mb = 0.0
+        self.tuned = old.tuned if old is not None and old.identity == run.identity else []
         if old is not None and old.identity == run.identity and run.reason != "forced":
             self.protocols = {name: m for name, m in old.protocols.items() if name not in run.protocols}
             self.evaluate_s = old.cost.evaluate_s or 0.0
@@ -131,6 +133,7 @@ class RunState:
             recipe=self.recipe,
             data=_facts(self.dataset),
             notes=[str(note) for note in getattr(encoder.network, "notes", ())] if encoder else [],
+            tuned=self.tuned,
         )
 
 

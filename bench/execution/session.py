@@ -1,11 +1,11 @@
 """Carry out a request: plan its runs, print the plan, run them and show their progress."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bench.execution.engine import Engine, run_all
-from bench.execution.events import RunEnded
+from bench.execution.events import RunEnded, RunUpdate
 from bench.execution.live_table import LiveTable
 from bench.execution.plan_summary import print_estimate, print_plan, print_runs_without
 from bench.execution.pool import LocalPool
@@ -54,8 +54,34 @@ def perform(
         SslbenchError: Invalid input, or a results folder that cannot be written.
         KeyboardInterrupt: The user stopped.
     """
-    store = Store(options.results)
     plan = plan_runs(request, options, lambda: prepare(options, dry_run=dry_run), download=not dry_run)
+    return carry_out(plan, options, console, dry_run=dry_run, in_study=in_study)
+
+
+def carry_out(
+    plan: Plan,
+    options: RunOptions,
+    console: "Console",
+    *,
+    dry_run: bool = False,
+    in_study: bool = False,
+    on_ended: Callable[[RunEnded], None] = lambda _: None,
+) -> Performed:
+    """Print a plan and carry out the runs that have no valid record; ``prepare`` was called before.
+
+    Args:
+        plan: The plan.
+        options: Options of the runs.
+        console: Where the plan and the progress are printed.
+        dry_run: Only print the plan, with recipes and protocols.
+        in_study: Whether the plan is a part of a study, which has printed the data set and the estimate itself.
+        on_ended: Called after each run.
+
+    Raises:
+        SslbenchError: The results folder cannot be written, or the engine cannot carry out runs.
+        KeyboardInterrupt: The user stopped.
+    """
+    store = Store(options.results)
     print_plan(plan, console, details=dry_run, dataset=not in_study)
     print_runs_without(plan, options, console)
     failed = [run.identity for run in plan.runs if run.done and run.status == "diverged"]
@@ -80,7 +106,13 @@ def perform(
         return f"{line}\n  log: {log}" if event.status in ("failed", "diverged") and log not in line else line
 
     with RunProgress(console, len(plan.todo), line_of, time_left) as progress:
-        ended = run_all(plan.todo, engine, jobs, progress)
+
+        def on_event(event: RunUpdate | RunEnded) -> None:
+            progress(event)
+            if isinstance(event, RunEnded):
+                on_ended(event)
+
+        ended = run_all(plan.todo, engine, jobs, on_event)
     return Performed(plan.runs, [run.identity for run in ended if run.status not in ("ok", "collapsed")] + failed)
 
 

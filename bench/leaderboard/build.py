@@ -13,6 +13,9 @@ from bench.leaderboard.tables import DIGITS, Column, Leaderboard, Row, Stale, Ta
 from bench.leaderboard.transfers import Target, columns_on, facts_of, measured_on, target_of, targets_of
 from bench.records.record import NO_BUDGET, OWN_NETWORK, Record
 
+GroupKey = tuple[str, str, str, str, int, str]
+"""Task, data set, backbone, budget, number of trials (0 for shipped recipes) and fingerprint of a table."""
+
 
 class EntryLike(Interface):
     """What the leaderboard needs of a protocol's entry in the catalogue."""
@@ -67,7 +70,7 @@ def current_versions() -> CurrentVersions:
 
 
 def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols: bool = False) -> Leaderboard:
-    """Return one table per data set, backbone and budget, sorted by these names.
+    """Return one table per data set, backbone and budget, sorted by these names, and another one per number of trials of ``sslbench tune``.
 
     Data sets with the same name but different content (fingerprint) get separate tables and are never compared. A row averages
     only seeds of the same method and backbone version, the highest, and of the same plugin content. Of two records of the same run
@@ -80,7 +83,7 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
         current: The current versions.
         all_protocols: Also show the columns that were measured on request, after the default set.
     """
-    groups: dict[tuple[str, ...], list[Record]] = {}
+    groups: dict[GroupKey, list[Record]] = {}
     stale: list[Stale] = []
     seen: set[tuple[str, ...]] = set()
     for record in records:
@@ -96,17 +99,21 @@ def build(records: Iterable[Record], current: CurrentVersions, *, all_protocols:
         left_out = {entry.protocol for entry in outdated}
         kept = {name: m for name, m in record.protocols.items() if name not in left_out}
         identity = record.identity
-        key = (identity.task, identity.dataset, identity.backbone, identity.budget, identity.fingerprint)
-        groups.setdefault(key, []).append(replace(record, protocols=kept))
+        for tuned in tables_of(record):
+            key = (identity.task, identity.dataset, identity.backbone, identity.budget, tuned, identity.fingerprint)
+            groups.setdefault(key, []).append(replace(record, protocols=kept))
     for group_key, group in groups.items():
         groups[group_key], older = newest(group)
-        stale += older
+        stale += [entry for entry in older if entry not in stale]
+    groups = _with_untuned(groups)
     groups = _with_encoders_from_elsewhere(groups)
     names = [key[:-1] for key in groups]
-    tables = [_table(groups[key], current, all_protocols, names.count(key[:-1]) > 1) for key in sorted(groups)]
-    transfers = [
-        table for key in sorted(groups) for table in _transfers(groups[key], current, names.count(key[:-1]) > 1)
-    ]
+    tables: list[Table] = []
+    transfers: list[Table] = []
+    for of_table in sorted(groups):
+        shared_name, trials = names.count(of_table[:-1]) > 1, of_table[4] or None
+        tables.append(_table(groups[of_table], current, all_protocols, shared_name, tuned=trials))
+        transfers += _transfers(groups[of_table], current, shared_name, trials)
     return Leaderboard(tuple(_linked(tables)), tuple(stale), tuple(_linked(transfers)))
 
 
@@ -117,20 +124,39 @@ def _run_key(record: Record) -> tuple[str, ...]:
     return (i.task, i.dataset, i.fingerprint, i.backbone, i.budget, _row_name(record), versions, str(i.seed))
 
 
-def _with_encoders_from_elsewhere(
-    groups: Mapping[tuple[str, ...], list[Record]],
-) -> dict[tuple[str, ...], list[Record]]:
+def tables_of(record: Record) -> list[int]:
+    """Return the tables of a record: 0 for that of the shipped recipes, and the numbers of trials of searches that it won."""
+    shipped = not (record.tuned and record.identity.settings)
+    searches = sorted(set(record.tuned))
+    return [0, *searches] if shipped else searches
+
+
+def _with_untuned(groups: Mapping[GroupKey, list[Record]]) -> dict[GroupKey, list[Record]]:
+    """Add the methods that are not trained, and so have nothing to tune, to the tables of tuned rows."""
+    joined = {key: list(group) for key, group in groups.items()}
+    for key, group in joined.items():
+        if key[4]:
+            shipped = groups.get((*key[:4], 0, key[5]), [])
+            group += [
+                r
+                for r in shipped
+                if r.cost.pretrain_s is None and r.status == "ok" and r.identity.budget != NO_BUDGET and not r.tuned
+            ]
+    return joined
+
+
+def _with_encoders_from_elsewhere(groups: Mapping[GroupKey, list[Record]]) -> dict[GroupKey, list[Record]]:
     """Add the encoders pretrained elsewhere to the tables of their data set; without such a table they keep a separate one."""
     joined = {key: list(group) for key, group in groups.items() if key[3] != NO_BUDGET}
     for key, group in groups.items():
-        task, dataset, backbone, budget, fingerprint = key
+        task, dataset, backbone, budget, _, fingerprint = key
         if budget != NO_BUDGET:
             continue
         matching = [
             other
             for other in joined
             if other[3] != NO_BUDGET
-            and (other[0], other[1], other[4]) == (task, dataset, fingerprint)
+            and (other[0], other[1], other[4], other[5]) == (task, dataset, 0, fingerprint)
             and backbone in (OWN_NETWORK, other[2])
         ]
         for other in matching:
@@ -142,7 +168,9 @@ def _with_encoders_from_elsewhere(
 
 def _linked(tables: Sequence[Table]) -> list[Table]:
     """Return the tables, each with the other backbones that have a table of the same images, task and budget."""
-    keys = [(t.dataset, t.fingerprint, t.task, t.budget, t.measured_on, t.measured_on_fingerprint) for t in tables]
+    keys = [
+        (t.dataset, t.fingerprint, t.task, t.budget, t.tuned, t.measured_on, t.measured_on_fingerprint) for t in tables
+    ]
     return [
         replace(
             table,
@@ -219,13 +247,14 @@ def _table(
     all_protocols: bool,
     other_data_of_this_name: bool,
     target: Target | None = None,
+    tuned: int | None = None,
 ) -> Table:
     first = next((r.identity for r in records if r.identity.budget != NO_BUDGET), records[0].identity)
     columns = columns_on(records, target) if target else columns_of(records, current, all_protocols)
     by_row: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda r: r.identity.seed):
         by_row.setdefault(_row_name(record), []).append(record)
-    rows = with_untrained([build_row(seeds, columns) for seeds in by_row.values()], columns)
+    rows = with_untrained([build_row(seeds, columns, tuned) for seeds in by_row.values()], columns)
     if first.task == "test":
         # A column that only unranked rows have must not leave every method without a rank.
         measured = {name for r in rows if r.group == "methods" for name in r.scores}
@@ -251,19 +280,22 @@ def _table(
         largest_class=max(largest, default=None),
         measured_on=target.dataset if target else None,
         measured_on_fingerprint=target.fingerprint if target else None,
+        tuned=tuned,
     )
     data = [f.data for f in facts] if target else [r.data for r in records if r.data]
     duplicates, seen = max((d.duplicates for d in data), default=0), max((f.seen for f in facts), default=0)
     return replace(table, notes=tuple(_notes(table, other_data_of_this_name, duplicates, seen)))
 
 
-def _transfers(records: Sequence[Record], current: CurrentVersions, other_data_of_this_name: bool) -> Iterator[Table]:
+def _transfers(
+    records: Sequence[Record], current: CurrentVersions, other_data_of_this_name: bool, tuned: int | None
+) -> Iterator[Table]:
     """Yield the tables of the encoders of one table that were measured on other data sets."""
     targets = targets_of(records)
     names = [target.dataset for target in targets]
     for target in targets:
         found = [record for record in records if measured_on(record, target)]
-        table = _table(found, current, False, other_data_of_this_name, target)
+        table = _table(found, current, False, other_data_of_this_name, target, tuned)
         if names.count(target.dataset) > 1:
             note = f"There are different data sets named {target.dataset}; this table is for fingerprint {target.fingerprint[:8]}."
             table = replace(table, notes=(note, *table.notes))
@@ -346,6 +378,11 @@ def on_seeds(table: Table) -> list[str]:
 
 def _notes(table: Table, other_data_of_this_name: bool, duplicates: int, seen: int) -> list[str]:
     notes = []
+    if table.tuned is not None:
+        notes.append(
+            f"Tuned (sslbench tune): each method with the best of {table.tuned:,} settings on the development task, the shipped recipe "
+            "among them; methods that are not trained are the same as in the table of the shipped recipes."
+        )
     if table.task == "val":
         notes.append(
             "Development task (--on val): measured on val, a part of the training images that is kept for choices; never ranked."

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bench.filenames import settings_text
 from bench.leaderboard.significance import Answers, interval, unpack
 from bench.leaderboard.tables import Column, Group, Row, Score
 from bench.records.record import NO_BUDGET, Cost, Measurement, Record, Status
@@ -15,12 +16,13 @@ WORST_FIRST: tuple[Status, ...] = ("failed", "diverged", "interrupted", "collaps
 ACCURACIES = ("top1", "top5", "mean_class")
 
 
-def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
+def build_row(records: Sequence[Record], columns: Sequence[Column], tuned: int | None = None) -> Row:
     """Return the row of one method with its settings, still without rank and comparisons.
 
     Args:
         records: One per seed, in the order of the seeds; at least one.
         columns: The columns to fill.
+        tuned: Number of trials of the search that found the settings, which then do not change the row's group; None for no search.
     """
     identity = records[0].identity
     worst = min(records, key=lambda r: WORST_FIRST.index(r.status))
@@ -39,7 +41,7 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
     return Row(
         method=identity.method,
         settings=identity.settings,
-        group=_group(records),
+        group=_group(records, tuned is not None),
         seeds=tuple(r.identity.seed for r in records),
         status=worst.status,
         cause=cause,
@@ -51,7 +53,8 @@ def build_row(records: Sequence[Record], columns: Sequence[Column]) -> Row:
         # Precision belongs to pretraining; features are float32 everywhere.
         precision=_joined(str(r.environment.get("precision", "unknown")) for r in records if r.cost.pretrain_s) or None,
         plugin=identity.plugin,
-        notes=_notes(records),
+        notes=(*_notes(records), *_found_by(records[0], tuned)),
+        tuned=tuned,
     )
 
 
@@ -61,12 +64,12 @@ def declared_groups(records: Sequence[Record]) -> dict[int, Group]:
     return {r.identity.seed: r.group or by_name for r in records}
 
 
-def _group(records: Sequence[Record]) -> Group:
+def _group(records: Sequence[Record], tuned: bool) -> Group:
     """Return the group of a row; if its seeds declared different ones, one that is not ranked."""
     identity, declared = records[0].identity, set(declared_groups(records).values())
     if identity.budget == NO_BUDGET or "elsewhere" in declared:
         return "elsewhere"
-    if identity.settings:
+    if identity.settings and not tuned:
         return "changed settings"
     if "floor and ceiling" in declared or identity.method in FLOOR_AND_CEILING:
         return "floor and ceiling"
@@ -81,6 +84,15 @@ def _notes(records: Sequence[Record]) -> tuple[str, ...]:
         groups = ", ".join(f"seed {seed}: {group}" for seed, group in declared.items())
         notes.append(f"the seeds declare different groups ({groups}), so the row is not ranked")
     return tuple(notes)
+
+
+def _found_by(record: Record, tuned: int | None) -> list[str]:
+    """Return the note of a tuned row: its settings."""
+    if tuned is None or tuned not in record.tuned:
+        return []
+    identity = record.identity
+    found = settings_text(identity.settings) or "the shipped recipe"
+    return [f"{identity.method}, best of {tuned:,} trials: {found}"]
 
 
 def _value(measurement: Measurement, column: Column) -> float | None:

@@ -84,6 +84,7 @@ class Row:
         marked: Whether it ran on another device, or in another precision, than most rows of its table.
         plugin: Hash of the content of the plugin that defines the method; None for a method of sslbench.
         notes: What a reader must know about the row, one line each.
+        tuned: Number of trials of the search that found its settings; None in a table of shipped recipes.
     """
 
     method: str
@@ -102,6 +103,12 @@ class Row:
     plugin: str | None = None
     notes: tuple[str, ...] = ()
     rank_interval: tuple[float, float] | None = None
+    tuned: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The label as shown: a tuned row has its settings in its notes."""
+        return self.label if self.tuned is None else row_name(self.method, {}, self.plugin)
 
     @property
     def label(self) -> str:
@@ -184,6 +191,7 @@ class Table:
         largest_class: Share of the largest class among the test images, in [0, 1]; None if no record has it.
         measured_on: The data set that was measured on if it is not that of pretraining; else None.
         measured_on_fingerprint: Its fingerprint.
+        tuned: Number of trials of each row's search (``sslbench tune``); None for a table of shipped recipes.
     """
 
     dataset: str
@@ -200,6 +208,7 @@ class Table:
     largest_class: float | None = None
     measured_on: str | None = None
     measured_on_fingerprint: str | None = None
+    tuned: int | None = None
 
     @property
     def unequal(self) -> bool:

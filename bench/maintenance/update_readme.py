@@ -46,7 +46,8 @@ def with_leaderboards(text: str, results: Path) -> str:
 
     def block(match: "re.Match[str]") -> str:
         start, dataset, backbone, budget, top, end = match.groups()
-        (table,) = leaderboard_of(records, Selection(dataset, backbone, budget), folder=str(results)).tables
+        found = leaderboard_of(records, Selection(dataset, backbone, budget), folder=str(results)).tables
+        (table,) = (table for table in found if table.tuned is None)
         shown = best_rows(table, int(top))
         counts = [sum(row.group == "methods" for row in rows) for rows in (shown.rows, table.rows)]
         lines = [

@@ -18,9 +18,9 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
 
     Returns:
         A table with the columns ``dataset`` (of pretraining), ``measured_on`` (the same or, for a transfer, another one), ``backbone``,
-        ``budget``, ``method`` (with changed settings), ``group``, ``status``, ``seeds``, ``rank``, ``rank_low`` and ``rank_high``
-        (95 % interval), ``protocol``, ``score`` (percent for an accuracy), ``std``, ``low`` and ``high``, ``could_be_best``, ``gap``
-        (in points), ``gap_low`` and ``gap_high``, ``pretrain_s`` and ``device``.
+        ``budget``, ``tuned`` (trials of ``sslbench tune``, None for the shipped recipes), ``method`` (with changed settings), ``group``,
+        ``status``, ``seeds``, ``rank``, ``rank_low`` and ``rank_high`` (95 % interval), ``protocol``, ``score`` (percent for an accuracy),
+        ``std``, ``low`` and ``high``, ``could_be_best``, ``gap`` (in points), ``gap_low`` and ``gap_high``, ``pretrain_s`` and ``device``.
 
     Raises:
         SslbenchError: pandas is not installed, or there are no records.
@@ -49,6 +49,7 @@ def leaderboard(results: str | Path = "results", *, on: Literal["test", "val"] =
                         "measured_on": table.measured_on or table.dataset,
                         "backbone": table.backbone,
                         "budget": table.budget,
+                        "tuned": table.tuned,
                         "method": row.label,
                         "group": row.group,
                         "status": row.status,

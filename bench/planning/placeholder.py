@@ -5,9 +5,10 @@ import torch
 
 from bench.data.catalogue import resolve
 from bench.data.dataset import Dataset, SealedLabels
+from bench.data.development import FOLDS, fold_name
 from bench.data.locate import available
 from bench.data.spec import DatasetSpec
-from bench.data.splits import VAL, stratified
+from bench.data.splits import VAL, folds, stratified
 from bench.errors import SslbenchError
 from methods.traits import Traits
 
@@ -43,7 +44,11 @@ def placeholder(spec: DatasetSpec) -> Dataset:
     labels = torch.arange(entry.train) % entry.classes
     names = [str(number) for number in range(entry.classes)]
     test = torch.arange(entry.test or 0) % entry.classes
-    if spec.task == "val":
+    name = spec.name if size == entry.size else f"{spec.name}-{size}"
+    if spec.fold is not None:
+        inside = torch.from_numpy(folds(labels.numpy(), FOLDS, names) == spec.fold - 1)
+        labels, test, name = labels[~inside], labels[inside], fold_name(name, spec.fold)
+    elif spec.task == "val":
         rest, taken = stratified(labels.numpy(), VAL, "val", names)
         labels, test = labels[torch.from_numpy(rest)], labels[torch.from_numpy(taken)]
     _, val = stratified(labels.numpy().astype(np.int64), VAL, "val", names)
@@ -54,7 +59,7 @@ def placeholder(spec: DatasetSpec) -> Dataset:
     half = (0.5,) * entry.channels
     unlabelled = entry.unlabelled or 0
     return Dataset(
-        name=spec.name if size == entry.size else f"{spec.name}-{size}",
+        name=name,
         fingerprint="unknown",
         traits=Traits(
             channels=entry.channels,

@@ -90,6 +90,7 @@ Version = Annotated[int, Ge(0), Le(1_000_000)]
 Epochs = Annotated[int, Ge(0), Le(1_000_000)]
 Count = Annotated[int, Ge(0), Le(1_000_000_000)]
 """A number of images."""
+Trials = Annotated[int, Ge(1), Le(10_000)]
 Parameters = Annotated[int, Ge(0), Le(10**15)]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
 Classes = Annotated[int, Ge(2), Le(1_000_000)]

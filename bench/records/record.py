@@ -22,6 +22,7 @@ from bench.records.fields import (
     Seed,
     Share,
     Text,
+    Trials,
     Version,
 )
 
@@ -214,6 +215,8 @@ class Record:
             at that batch; and ``settings``, all of the method's settings. Only ``settings`` for a method without training.
         data: Numbers of images of the data set; None in records of version 1.
         notes: What a reader of the row must know, one line each, for example that running statistics were measured again.
+        tuned: Numbers of trials of the searches (``sslbench tune``) that ended with these settings; empty for any other run. It is no part
+            of the identity: the shipped recipe may itself be the best of a search.
         schema_version: Version of the JSON form.
     """
 
@@ -231,6 +234,7 @@ class Record:
     data: DataFacts | None = None
     notes: Annotated[list[Text], MaxLen(1000)] = field(default_factory=list)
     watched: dict[Name, Curve] = field(default_factory=dict)
+    tuned: Annotated[list[Trials], MaxLen(20)] = field(default_factory=list)
     schema_version: Version = SCHEMA_VERSION
 
 

@@ -11,6 +11,7 @@ from annotated_types import BaseMetadata, GroupedMetadata
 
 from bench.errors import SslbenchError
 from bench.ranges import out_of_range
+from bench.registry.search_space import space_problem
 from methods.base import Family, Method, Needs, Recipe
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -44,6 +45,7 @@ def check_class(cls: type[Method], name: str) -> None:
         or (cls.transformer_recipe and _recipe_problem(cls, "transformer_recipe"))
         or _needs_problem(cls)
         or _settings_problem(cls)
+        or ("space" in vars(cls) and space_problem(cls))
         or _functions_problem(cls)
     )
     if problem:
@@ -52,9 +54,17 @@ def check_class(cls: type[Method], name: str) -> None:
 
 def misspelt(cls: type[Method]) -> list[str]:
     """Return one line for each attribute whose name is nearly one of the contract's that the class does not define."""
-    contract = {*ARGUMENTS, "title", "paper", "family", "needs", "recipe", "transformer_recipe", "Settings"} - {
-        "__init__"
-    }
+    contract = {
+        *ARGUMENTS,
+        "title",
+        "paper",
+        "family",
+        "needs",
+        "recipe",
+        "transformer_recipe",
+        "space",
+        "Settings",
+    } - {"__init__"}
     own = {key for base in cls.__mro__[: cls.__mro__.index(Method)] for key in vars(base)}
     wanted = {_plain(key): key for key in contract - own}
     found = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.pretrained.method import Origin
     from methods.base import Method
 
-CONTRACT_FILES = {"base", "ranges", "traits"}
+CONTRACT_FILES = {"base", "ranges", "space", "traits"}
 """Files of ``methods/`` that are not methods."""
 _modules: dict[str, ModuleType] = {}
 """Plugins loaded in this process that define a method, by method id."""

@@ -36,6 +36,7 @@ def _table(table: Table) -> dict[str, Any]:
         "columns": [column.id for column in table.columns],
         "same_as": {column.id: column.same_as for column in table.columns if column.same_as},
         "protocol_plugins": {column.id: column.plugin for column in table.columns if column.plugin},
+        "tuned": table.tuned,
         "largest_class": _percent(table.largest_class),
         "rows": [_row(row, table) for row in table.rows],
         "notes": list(table.notes),
@@ -131,7 +132,7 @@ def to_csv(leaderboard: Leaderboard) -> str:
             flat = _row(row, table)
             line = {name: getattr(table, name) for name in ("dataset", "fingerprint", "backbone", "budget", "task")}
             line |= _pair(table) if leaderboard.transfers else {}
-            line |= {"largest_class": _percent(table.largest_class)}
+            line |= {"tuned": table.tuned, "largest_class": _percent(table.largest_class)}
             line |= {name: flat[name] for name in ("method", "group", "status", "cause", "rank")}
             line["rank_low"], line["rank_high"] = flat["rank_interval"] or (None, None)
             line |= {

@@ -139,7 +139,7 @@ _NOISE = 1e-9
 def label(row: Row, table: Table) -> str:
     """Return the name of a row with its marks, the numbers of its notes, whether it is deterministic, and a status other than ``ok``."""
     numbered = note_numbers(table)
-    text = row.label + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
+    text = row.name + (UNUSUAL if row.marked else "") + (NOT_ABOVE if row.nothing_above_untrained else "")
     text += "".join(f" [{numbered[note]}]" for note in row.notes)
     text += " (deterministic)" if row.deterministic else ""
     return text + ("" if row.status == "ok" else f" ({row.status})")
@@ -151,12 +151,18 @@ def note_numbers(table: Table) -> dict[str, int]:
 
 
 def title(table: Table) -> str:
-    """Return the title of a table: data set of pretraining → data set that was measured on if it is another one, backbone, budget, task."""
+    """Return the title of a table.
+
+    It has the data set of pretraining (→ the data set that was measured on if it is another one), the backbone, the budget, the task,
+    and whether its rows are tuned.
+    """
     trained = [table.backbone, table.budget]
     if table.budget == NO_BUDGET:
         trained = ([] if table.backbone == OWN_NETWORK else [table.backbone]) + ["pretrained elsewhere"]
     data = f"{table.dataset} → {table.measured_on}" if table.measured_on else table.dataset
-    return ", ".join([data, *trained] + (["development task"] if table.task == "val" else []))
+    more = ["development task"] if table.task == "val" else []
+    more += [] if table.tuned is None else [f"tuned ({table.tuned:,} trials)"]
+    return ", ".join([data, *trained, *more])
 
 
 def tables_of_other_backbones(table: Table) -> list[Table]:

@@ -108,11 +108,11 @@ class KMeans:
             drawn = drawn if centres else drawn[:, :1].expand(-1, trials)
             candidates = self.rows[drawn.flatten()]
             squares = torch.cat([_squared_distances(block, candidates) for block in self._blocks()])
-            squares = squares.T.unflatten(0, (self.starts, trials))
+            squares = squares.T.reshape(self.starts, trials, -1)
             left = torch.minimum(nearest[:, None], squares) if centres else squares
             best = left.double().sum(dim=2).argmin(dim=1)
             nearest = left[starts, best]
-            centres.append(candidates.unflatten(0, (self.starts, trials))[starts, best])
+            centres.append(candidates.reshape(self.starts, trials, -1)[starts, best])
         return torch.stack(centres, dim=1)
 
     def _assigned(
@@ -128,7 +128,7 @@ class KMeans:
         flat = centres.flatten(0, 1)
         sums, sizes = torch.zeros_like(flat), flat.new_zeros(len(flat))
         for block in self._blocks():
-            squares = _squared_distances(block, flat).unflatten(1, (self.starts, self.count))
+            squares = _squared_distances(block, flat).reshape(-1, self.starts, self.count)
             smallest, nearest = squares.min(dim=2)
             # A product of matrices adds in the same order every time; adding at indices does not on a GPU.
             member = torch.zeros_like(squares).scatter_(2, nearest[:, :, None], 1.0).flatten(1)
@@ -137,14 +137,14 @@ class KMeans:
             clusters.append(nearest.T)
             distances.append(smallest.T)
         shape = (self.starts, self.count)
-        return torch.cat(clusters, dim=1), torch.cat(distances, dim=1), sums.unflatten(0, shape), sizes.view(shape)
+        return torch.cat(clusters, dim=1), torch.cat(distances, dim=1), sums.reshape(*shape, -1), sizes.view(shape)
 
     def _farthest(self, distances: Float[Tensor, "starts n"], empty: Tensor) -> Float[Tensor, "starts count dim"]:
         """Return a new centre for each empty cluster: the first gets the farthest row, the second the next one, and so on."""
         most = min(self.count, len(self.rows))
         farthest = distances.topk(most, dim=1).indices
         place = (empty.long().cumsum(dim=1) - 1).clamp(0, most - 1)
-        return self.rows[farthest.gather(1, place).flatten()].unflatten(0, tuple(empty.shape))
+        return self.rows[farthest.gather(1, place).flatten()].reshape(*empty.shape, -1)
 
     def _blocks(self) -> Iterator[Tensor]:
         for start in range(0, len(self.rows), self.rows_at_once):

@@ -58,5 +58,6 @@ def full_record() -> Record:
         },
         data=DataFacts(train=1438, val=144, test=359, unlabelled=0, duplicates=1),
         watched={"epoch": [5, 10], "step": [30, 60], "knn": [0.5, 0.75], "rankme": [12.5, math.inf]},
+        tuned=[8, 16],
         notes=["running statistics were measured on train"],
     )

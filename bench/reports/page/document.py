@@ -23,7 +23,7 @@ def to_html(page: Page) -> str:
     taken = {view.id for view in page.tables} | {view.id for view in page.comparisons} | {ACROSS, methods.ID}
     studies = [(one, anchor(f"study-{one.name}", taken)) for one in page.studies]
     described = methods.described(page.tables)
-    entries = [*_entries(page), *(("Studies", one.name, id) for one, id in studies)]
+    entries = [*_entries(page), *((one.group, one.name, id) for one, id in studies)]
     entries += [("Methods", "ideas and recipes", methods.ID)] if described else []
     sections = [table.section(view) for view in page.tables]
     if page.pictures:

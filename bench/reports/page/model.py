@@ -157,7 +157,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Section:
-    """A study: a table with findings and images.
+    """A study or a search: a table with findings and images.
 
     Attributes:
         name: Short name, for the navigation.
@@ -168,8 +168,11 @@ class Section:
         legend: Sentences below the table.
         findings: Sentences of the conclusion.
         notes: Remarks.
+        notes_title: Heading of the remarks.
         images: The figures.
+        pictures: The plots.
         link: Link to the source, or None.
+        group: The part of the navigation that names it.
     """
 
     name: str
@@ -180,8 +183,11 @@ class Section:
     legend: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    notes_title: str = "Differences from the published setup, and notes"
     images: tuple[Image, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     link: str | None = None
+    group: str = "Studies"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""A study as HTML: table, findings, images."""
+"""A study or a search as HTML: table, findings, images."""
 
 from bench.reports.page.markup import Html, joined, tag
 from bench.reports.page.model import Image, Section
+from bench.reports.page.pictures import figures
 
 
 def section(study: Section, id: str) -> Html:
@@ -16,11 +17,12 @@ def section(study: Section, id: str) -> Html:
     parts.append(tag("ul", *(tag("li", sentence) for sentence in study.legend), class_="legend"))
     for title, sentences in (
         ("Conclusion", study.findings),
-        ("Differences from the published setup, and notes", study.notes),
+        (study.notes_title, study.notes),
     ):
         if sentences:
             parts += [tag("h3", title), tag("ul", *(tag("li", sentence) for sentence in sentences), class_="findings")]
     parts += [_figure(image) for image in study.images]
+    parts.append(figures(study.pictures, id))
     return tag("section", *parts, id=id, class_="view study", aria_labelledby=heading)
 
 

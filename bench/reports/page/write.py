@@ -56,7 +56,7 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
         folders.append(Folder(path, records))
         problems += found
     leaderboard = all_tables(folders[0])
-    drawn, notices = draw(leaderboard, folders[0])
+    drawn, notices = draw(leaderboard, folders[0], studies)
     if problems:
         notices.append(f"Files that are not records and were left out: {len(problems)}.")
     page = collect(folders, leaderboard, studies, drawn, notices)
@@ -64,8 +64,8 @@ def write_report(results: Sequence[Path], out: Path | None = None, studies: Sequ
     return Written(target, problems, notices)
 
 
-def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[str]]:
-    """Return the pictures; without the libraries that make them, None and the line that says how to get them."""
+def draw(leaderboard: Leaderboard, folder: Folder, sections: Sequence[Section] = ()) -> tuple[Drawn | None, list[str]]:
+    """Return the pictures of the tables, with the plots of the sections; without the libraries, None and the line that says how to get them."""
     from bench.reports.pictures.runtime import available, compiled, script
 
     if not available():
@@ -73,5 +73,6 @@ def draw(leaderboard: Leaderboard, folder: Folder) -> tuple[Drawn | None, list[s
     from bench.reports.pictures.all_pictures import pictures_of
 
     pictures = pictures_of(leaderboard, folder.records, folder.path)
-    charts = {picture.id: compiled(picture.chart) for picture in pictures}
-    return (Drawn(pictures, charts, script()) if pictures else None), []
+    of_sections = [picture for section in sections for picture in section.pictures]
+    charts = {picture.id: compiled(picture.chart) for picture in [*pictures, *of_sections]}
+    return (Drawn(pictures, charts, script()) if charts else None), []

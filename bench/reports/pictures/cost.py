@@ -53,7 +53,7 @@ def pictures_of_budgets(tables: Sequence[Table], records: Sequence[Record]) -> l
     """
     groups: dict[tuple[str, ...], list[Table]] = {}
     for table in tables:
-        if table.budget != NO_BUDGET:
+        if table.budget != NO_BUDGET and table.tuned is None:
             groups.setdefault((table.dataset, table.fingerprint, table.backbone, table.task), []).append(table)
     drawn = (_images(group, records, column) for group in groups.values() if len(group) > 1 for column in FULL)
     return [picture for picture in drawn if picture is not None]

@@ -23,7 +23,7 @@ def identifier(kind: str, table: Table, *more: str) -> str:
 
 def name_of(row: Row) -> str:
     """Return a row's name as plain text, whole, so that two rows never share one; the plots shorten it."""
-    return printable(row.label)
+    return printable(row.name)
 
 
 def in_colour(table: Table) -> list[Row]:

@@ -1,0 +1,1 @@
+"""An equal search for every method: ``sslbench tune``."""
