@@ -37,22 +37,6 @@ class LoadedSet:
         return [protocols.resolve(id) for id in transfer_ids(self.planned.name)]
 
 
-def check_other_names(names: Sequence[str], own: DatasetSpec) -> None:
-    """Check the values of ``--measure-on`` before anything is loaded.
-
-    Raises:
-        SslbenchError: An unknown name (the message suggests the nearest one), one that is given twice, or the data set of pretraining.
-    """
-    for name in names:
-        datasets.resolve(name)
-        if name == own.name:
-            raise SslbenchError(
-                f"--measure-on {name}: is the data set of pretraining (--dataset), which is measured anyway; name another one"
-            )
-    if len(set(names)) < len(names):
-        raise SslbenchError("a data set of --measure-on is given twice; give each one once")
-
-
 def load_others(
     names: Sequence[str], own_spec: DatasetSpec, own: "Dataset", *, own_is_complete: bool, download: bool
 ) -> list[LoadedSet]:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from bench.backbones import catalogue as backbones
 from bench.data import catalogue as datasets
+from bench.data.spec import DatasetSpec
 from bench.errors import SslbenchError
-from bench.planning.measure_on import check_other_names
 from bench.planning.settings import parse_settings
 from bench.registry.methods import check_method
 from bench.registry.plugins import load_installed_protocols, load_plugin
@@ -64,7 +64,7 @@ def check_names(request: Request, options: RunOptions) -> None:
     dataset = options.dataset.name
     datasets.resolve(dataset)
     epochs = datasets.epochs(dataset, request.budget)
-    check_other_names(request.measure_on, options.dataset)
+    _check_other_names(request.measure_on, options.dataset)
     if request.backbone is not None:
         backbones.find(request.backbone)
     load_installed_protocols()
@@ -98,3 +98,15 @@ def protocol_of(name: str) -> "protocols.Entry":
     except ValueError as error:
         raise SslbenchError(str(error)) from error
     return entry
+
+
+def _check_other_names(names: Sequence[str], own: DatasetSpec) -> None:
+    """Check the values of ``--measure-on``."""
+    for name in names:
+        datasets.resolve(name)
+        if name == own.name:
+            raise SslbenchError(
+                f"--measure-on {name}: is the data set of pretraining (--dataset), which is measured anyway; name another one"
+            )
+    if len(set(names)) < len(names):
+        raise SslbenchError("a data set of --measure-on is given twice; give each one once")

@@ -1,13 +1,14 @@
 """The table that is printed during the runs: one line per run, with the scores of its record."""
 
 import json
+import re
 
 
 def test_each_finished_run_has_a_line_with_the_scores_of_its_record(sslbench, tmp_path):
     protocols = ["--protocol", "knn", "--protocol", "lowshot-1-frozen", "--protocol", "lowshot-1pct-frozen"]
     done = sslbench("run", "pixels", "random_init", "--budget", "smoke", *protocols, "--results", str(tmp_path))
     lines = done.stdout.splitlines()
-    ended = [line for line in lines if line.startswith("[")]
+    ended = [line for line in lines if re.match(r"\[\d+/\d+\] ", line)]
     assert len(ended) == 2
     for line in ended:
         method = line.partition("] ")[2].split()[0]
