@@ -122,9 +122,9 @@ NAMED = (
         "attentive",
         1,
         "one attention query over the cells of the frozen feature map, then a linear layer",
-        "CAE, arXiv:2202.03026; AIM, arXiv:2401.08541; its rate calibrated: results/calibration",
+        "CAE, arXiv:2202.03026; AIM, arXiv:2401.08541; calibrated: results/calibration",
         "protocols.attentive",
-        {"heads": 4, "epochs": 20, "steps": 1000, "batch": 256, "rate": 1e-2, "weight_decay": 0.0},
+        {"heads": 4, "epochs": 20, "steps": 1000, "batch": 256, "rate": 3e-2, "weight_decay": 0.0},
         needs_network=True,
     ),
     Entry(
