@@ -35,10 +35,54 @@ Results = Annotated[Path, typer.Option(help=_RESULTS)]
 Plugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN)]
 DataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT)]
 
-# Options of `run` and `study`, whose help shows them in groups.
+# Options of `run`, `study` and `tune`, whose help shows them in groups.
 RunResults = Annotated[Path, typer.Option(help=_RESULTS, rich_help_panel=CARRIED_OUT)]
 RunPlugins = Annotated[list[str] | None, typer.Option("--plugin", help=_PLUGIN, rich_help_panel=WHAT)]
 RunDataRoot = Annotated[Path | None, typer.Option(envvar="SSLBENCH_DATA", help=_DATA_ROOT, rich_help_panel=DATA)]
+# Options of `run` and `tune`.
+Dataset = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completion.datasets,
+        help="Name of a data set, or your own images: folder:PATH, csv:FILE, npz:FILE, wds:PATH, hf:NAME, torchvision:NAME.",
+        rich_help_panel=DATA,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        max=1024,
+        help="Size in pixels to which the images of a folder are resized; 96 by default.",
+        rich_help_panel=DATA,
+    ),
+]
+NoFlip = Annotated[
+    bool,
+    typer.Option(
+        "--no-flip",
+        help="Images of this folder must not be mirrored, because a mirrored image would belong to another class.",
+        rich_help_panel=DATA,
+    ),
+]
+Budget = Annotated[
+    str,
+    typer.Option(
+        autocompletion=completion.budgets,
+        help="smoke, quick, standard, long, or a number of epochs such as 100ep.",
+        rich_help_panel=TRAINED,
+    ),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=completion.backbones,
+        help="The backbone; each data set has a default.",
+        rich_help_panel=TRAINED,
+    ),
+]
+
+# Options of `run`, `study` and `tune`.
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=CARRIED_OUT)]
 Devices = Annotated[
     str,

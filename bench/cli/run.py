@@ -48,32 +48,10 @@ def run(
         int | None, typer.Option(min=1, max=100_000, help="Run the seeds 0 to N-1.", rich_help_panel=WHAT)
     ] = None,
     plugin: shared.RunPlugins = None,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            autocompletion=completion.datasets,
-            help="Name of a data set, or your own images: folder:PATH, csv:FILE, npz:FILE, wds:PATH, hf:NAME, torchvision:NAME.",
-            rich_help_panel=DATA,
-        ),
-    ] = "digits",
+    dataset: shared.Dataset = "digits",
     data_root: shared.RunDataRoot = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=8,
-            max=1024,
-            help="Size in pixels to which the images of a folder are resized; 96 by default.",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    no_flip: Annotated[
-        bool,
-        typer.Option(
-            "--no-flip",
-            help="Images of this folder must not be mirrored, because a mirrored image would belong to another class.",
-            rich_help_panel=DATA,
-        ),
-    ] = False,
+    image_size: shared.ImageSize = None,
+    no_flip: shared.NoFlip = False,
     on: Annotated[
         Literal["test", "val"],
         typer.Option(
@@ -92,22 +70,8 @@ def run(
             rich_help_panel=DATA,
         ),
     ] = None,
-    budget: Annotated[
-        str,
-        typer.Option(
-            autocompletion=completion.budgets,
-            help="smoke, quick, standard, long, or a number of epochs such as 100ep.",
-            rich_help_panel=TRAINED,
-        ),
-    ] = "standard",
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=completion.backbones,
-            help="The backbone; each data set has a default.",
-            rich_help_panel=TRAINED,
-        ),
-    ] = None,
+    budget: shared.Budget = "standard",
+    backbone: shared.Backbone = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

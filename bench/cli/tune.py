@@ -8,7 +8,7 @@ import typer
 
 from bench.cli import completion
 from bench.cli import options as shared
-from bench.cli.options import CARRIED_OUT, DATA, TRAINED, WHAT
+from bench.cli.options import CARRIED_OUT, WHAT
 from bench.errors import SslbenchError
 
 
@@ -32,44 +32,12 @@ def tune(
         ),
     ] = 20,
     plugin: shared.RunPlugins = None,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            autocompletion=completion.datasets,
-            help="Name of a data set, or your own images: folder:PATH, csv:FILE, npz:FILE, wds:PATH, hf:NAME, torchvision:NAME.",
-            rich_help_panel=DATA,
-        ),
-    ] = "digits",
+    dataset: shared.Dataset = "digits",
     data_root: shared.RunDataRoot = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(
-            min=8,
-            max=1024,
-            help="Size in pixels to which the images of a folder are resized; 96 by default.",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    no_flip: Annotated[
-        bool,
-        typer.Option("--no-flip", help="Images of this folder must not be mirrored.", rich_help_panel=DATA),
-    ] = False,
-    budget: Annotated[
-        str,
-        typer.Option(
-            autocompletion=completion.budgets,
-            help="smoke, quick, standard, long, or a number of epochs such as 100ep.",
-            rich_help_panel=TRAINED,
-        ),
-    ] = "standard",
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=completion.backbones,
-            help="The backbone; each data set has a default.",
-            rich_help_panel=TRAINED,
-        ),
-    ] = None,
+    image_size: shared.ImageSize = None,
+    no_flip: shared.NoFlip = False,
+    budget: shared.Budget = "standard",
+    backbone: shared.Backbone = None,
     device: shared.Device = "auto",
     devices: shared.Devices = "auto",
     jobs: shared.Jobs = "auto",
